@@ -1,0 +1,136 @@
+"""What users see."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from web.settings import load
+
+Serve = Callable[..., FlaskClient]
+
+
+class Overloaded(BaseHTTPRequestHandler):
+    """An API that is there, but cannot serve."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def overloaded() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Overloaded) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_habit_is_added_kept_and_deleted_with_forms_alone(browser: Any) -> None:
+    assert "No habits yet" in browser.page()
+    answer = browser.send("/habits", name="Read")
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert "Read" in browser.page() and "0 days" in browser.page()
+    assert browser.send(browser.form("checkins")).status_code == 303
+    assert "1 day<" in browser.page() and "Done today" in browser.page()
+    assert browser.send(browser.form("delete")).status_code == 303
+    assert "No habits yet" in browser.page()
+
+
+def test_a_name_is_text_not_markup(browser: Any) -> None:
+    browser.send("/habits", name="<script>alert(1)</script>")
+    assert "<script>" not in browser.page()
+    assert "&lt;script&gt;alert(1)" in browser.page()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("Read", "already"), ("  ", "at least 1")])
+def test_the_reason_of_a_refusal_is_shown_once(browser: Any, name: str, reason: str) -> None:
+    browser.send("/habits", name="Read")
+    assert browser.send("/habits", name=name).status_code == 303
+    assert reason in browser.page()
+    assert reason not in browser.page()
+
+
+@pytest.mark.parametrize("path", ["/habits", "/habits/1/checkins", "/habits/1/delete"])
+def test_a_form_from_elsewhere_changes_nothing(browser: Any, database: Any, path: str) -> None:
+    database.execute("INSERT INTO habits (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'Read')")
+    for token in ({}, {"csrf_token": "made up"}):
+        answer = browser.client.post(path, data={"name": "Walk", **token})
+        assert answer.status_code == 400
+        assert "no longer valid" in answer.text
+    assert database.rows("SELECT name FROM habits") == [("Read",)]
+    assert database.value("SELECT count(*) FROM checkins") == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/ready"])
+def test_an_api_that_is_not_there_is_said_clearly(serve: Serve, path: str) -> None:
+    answer = serve(api_url="http://127.0.0.1:1").get(path)
+    assert answer.status_code == (502 if path == "/" else 503)
+    assert "Back in a moment" in answer.text or answer.json == {
+        "status": "unavailable",
+        "api": "the API is away (502)",
+    }
+
+
+def test_an_api_that_cannot_serve_is_a_503(serve: Serve, overloaded: str) -> None:
+    answer = serve(api_url=overloaded).get("/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Back in a moment" in answer.text
+
+
+def test_health_asks_nobody_and_ready_asks_the_api(serve: Serve) -> None:
+    answer = serve(api_url="http://127.0.0.1:1").get("/health")
+    assert answer.json == {"status": "ok", "instance": gethostname()}
+    assert serve().get("/ready").json == {"status": "ok", "api": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/nothing"])
+def test_every_response_names_its_instance(serve: Serve, path: str) -> None:
+    assert serve().get(path).headers["X-Instance"] == gethostname()
+
+
+@pytest.mark.parametrize(
+    ("environment", "secure"), [("production", True), ("staging", True), ("test", False)]
+)
+def test_only_behind_the_proxy_its_word_is_taken(
+    serve: Serve, environment: str, secure: bool
+) -> None:
+    client = serve(environment=environment)
+    cookie = client.get("/", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+    assert ("Secure" in cookie) is secure
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    assert "Secure" not in client.get("/").headers.get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize(
+    ("env", "names"),
+    [
+        ({}, "SECRET_KEY"),
+        ({"SECRET_KEY": "x", "SECRET_KEY_FILE": "/x"}, "SECRET_KEY_FILE"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE=/nowhere"),
+        ({"SECRET_KEY": "x", "API_URL": "api:8000"}, "API_URL=api:8000"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line_and_status_2(
+    env: dict[str, str], names: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load(env)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert names in message and message.count("\n") == 1
+
+
+def test_the_secret_key_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("a key\n")
+    assert load({"SECRET_KEY_FILE": str(file)}).secret_key == "a key"

@@ -1,0 +1,57 @@
+"""Settings, read once from the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the pages need to know about the world around them."""
+
+    environment: str
+    log_level: str
+    api_url: str
+    secret_key: str
+
+    @property
+    def live(self) -> bool:
+        """Whether this is an environment that serves users, behind a proxy, with JSON logs."""
+        return self.environment in {"production", "staging"}
+
+
+def load(env: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings in ``env``; a mistake there ends the process with status 2."""
+    secret_key = _secret(env, "SECRET_KEY")
+    if not secret_key:
+        _fail("SECRET_KEY is empty: set it, or SECRET_KEY_FILE, to a long random text")
+    api_url = env.get("API_URL") or "http://api:8000"
+    if not api_url.startswith(("http://", "https://")):
+        _fail(f"API_URL={api_url} is not an address: it starts with http:// or https://")
+    return Settings(
+        environment=env.get("ENVIRONMENT", "development"),
+        log_level=env.get("LOG_LEVEL", "info").upper(),
+        api_url=api_url.rstrip("/"),
+        secret_key=secret_key,
+    )
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """Return the secret in ``NAME`` or in the file that ``NAME_FILE`` names ("" if unset)."""
+    value, path = env.get(name, ""), env.get(f"{name}_FILE", "")
+    if value and path:
+        _fail(f"{name} and {name}_FILE are both set: keep one of them")
+    if not path:
+        return value
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{name}_FILE={path} cannot be read: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"app: {message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,1 @@
+"""The habit tracker's clock."""

@@ -1,0 +1,82 @@
+# One Dockerfile for every Python service; APP names its folder under apps/.
+#   base -> uv -> dependencies -> production
+#             \-> development-dependencies -> development
+#             \-> test-dependencies -> test (all apps side by side)
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+# hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
+FROM ${PYTHON_IMAGE} AS base
+ENV PATH=/opt/venv/bin:/opt/gangway/bin:$PATH \
+    VIRTUAL_ENV=/opt/venv \
+    PYTHONUNBUFFERED=1
+WORKDIR /srv/app
+ENTRYPOINT ["entrypoint"]
+CMD ["serve"]
+
+FROM base AS uv
+COPY docker/requirements-build.txt /tmp/
+COPY --chmod=755 docker/with-index docker/install-dependencies /usr/local/bin/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    python -m venv --without-pip /opt/uv && \
+    with-index python -m pip --python /opt/uv/bin/python install --quiet \
+        --disable-pip-version-check --root-user-action=ignore \
+        --only-binary :all: --require-hashes -r /tmp/requirements-build.txt && \
+    python -m venv --without-pip /opt/venv
+
+FROM uv AS dependencies
+ARG APP
+# Whichever the app has: requirements.txt, uv.lock or poetry.lock.
+COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-dependencies /tmp/app
+
+FROM uv AS development-dependencies
+ARG APP
+COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+COPY docker/requirements-development.txt /tmp/development/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-dependencies /tmp/app /tmp/development
+
+FROM base AS development
+# The mounted source is never written to, and a .pyc can't outlive an edit in the same second.
+ENV PYTHONDONTWRITEBYTECODE=1
+COPY --from=development-dependencies /opt/venv /opt/venv
+COPY scripts/ /opt/gangway/bin/
+ARG APP
+COPY apps/${APP}/ /srv/app/
+USER 10001:10001
+
+# The locks alone, so that a change of source doesn't install everything again.
+FROM base AS locks
+WORKDIR /apps
+COPY apps/ .
+RUN mkdir /locks && \
+    cp --parents requirements-test.txt $(find . -mindepth 2 -maxdepth 2 \
+        -name requirements.txt -o -name '*.lock' -o -name pyproject.toml) /locks
+
+FROM uv AS test-dependencies
+COPY --from=locks /locks /locks
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-dependencies /locks/*
+
+FROM base AS test
+ENV PYTHONDONTWRITEBYTECODE=1
+COPY --from=test-dependencies /opt/venv /opt/venv
+COPY scripts/ /opt/gangway/bin/
+COPY apps/ /srv/apps/
+WORKDIR /srv/apps
+USER 10001:10001
+CMD ["python", "-m", "pytest"]
+
+FROM base AS production
+COPY --from=dependencies /opt/venv /opt/venv
+COPY scripts/ /opt/gangway/bin/
+ARG APP
+COPY apps/${APP}/ /srv/app/
+# The root file system is read-only when it runs: what is compiled now is compiled once.
+RUN python -m compileall -q /srv/app
+USER 10001:10001

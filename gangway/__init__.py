@@ -1,0 +1,7 @@
+"""Gangway: one stack, described once in Compose files, run in every environment.
+
+The modules are nouns of the domain. Nothing here imports another module at package import, so
+that a command which needs one of them pays for that one only.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,70 @@
+"""The rendered Compose model: what `docker compose config --format json` says, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PublishedPort:
+    """A service's port as the host sees it."""
+
+    service: str
+    host: str
+    port: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """The merged model of one environment; `raw` is Compose's own JSON."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def project(self) -> str:
+        """The Compose project's name."""
+        return str(self.raw["name"])
+
+    @property
+    def services(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every service that the profiles in use bring in."""
+        services: Mapping[str, Mapping[str, Any]] = self.raw.get("services") or {}
+        return services
+
+    def one_shots(self) -> frozenset[str]:
+        """Return the services that others wait for to complete, and so are meant to end."""
+        return frozenset(
+            name
+            for service in self.services.values()
+            for name, condition in (service.get("depends_on") or {}).items()
+            if condition.get("condition") == "service_completed_successfully"
+        )
+
+    def wanted(self, services: Iterable[str]) -> list[str]:
+        """Return the named services with all that they depend on; all services for no name."""
+        todo = list(services) or list(self.services)
+        found: dict[str, None] = {}
+        while todo:
+            name = todo.pop(0)
+            if name not in found and name in self.services:
+                found[name] = None
+                todo.extend(self.services[name].get("depends_on") or {})
+        return sorted(found, key=list(self.services).index)
+
+    def published(self) -> list[PublishedPort]:
+        """Return the published ports, ordered by service and port."""
+        return [
+            PublishedPort(
+                name, port.get("host_ip") or "0.0.0.0", int(port["published"]), int(port["target"])
+            )
+            for name, service in sorted(self.services.items())
+            for port in service.get("ports") or ()
+            if port.get("published")
+        ]
+
+    def volumes(self) -> list[str]:
+        """Return the engine's names of the volumes that hold data."""
+        return sorted(str(volume["name"]) for volume in (self.raw.get("volumes") or {}).values())

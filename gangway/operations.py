@@ -1,0 +1,189 @@
+"""What is done with a stack that is there: look at it, reach into it, take it down."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gangway import output
+from gangway.errors import GangwayError
+from gangway.model import Model
+from gangway.session import Session, confirm, say
+
+_ALL = ("--profile", "*")
+_SCHEMES = {5432: "postgresql", 6379: "redis"}
+
+
+@dataclass(frozen=True)
+class LogWish:
+    """Which log lines: `since` and `tail` as docker takes them."""
+
+    services: tuple[str, ...] = ()
+    follow: bool = False
+    since: str = ""
+    tail: str = ""
+
+
+def down(session: Session, *, volumes: bool, yes: bool, now: bool = False) -> int:
+    """Stop and remove the containers and networks; with `volumes` the data too, if confirmed.
+
+    `now` kills instead of stopping: for what has nothing to lose.
+    """
+    with session.changing("down"):
+        flags = ["--remove-orphans"]
+        if volumes:
+            names = session.model.volumes()
+            if names and not session.dry_run:
+                confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
+            flags.append("--volumes")
+        if now:
+            flags += ["--timeout", "0"]
+        return session.run(*_ALL, "down", *flags)
+
+
+def ps(session: Session) -> int:
+    """List every container of the stack with its state."""
+    return session.run(*_ALL, "ps", "--all")
+
+
+def logs(session: Session, wish: LogWish) -> int:
+    """Show log lines of the named services, or of all."""
+    session.check_services(wish.services)
+    flags = ["--follow"] if wish.follow else []
+    if wish.since:
+        flags += ["--since", wish.since]
+    if wish.tail:
+        flags += ["--tail", wish.tail]
+    return session.run(*_ALL, "logs", *flags, *wish.services)
+
+
+def exec_(session: Session, service: str, command: Sequence[str]) -> int:
+    """Run a command in a service's running container."""
+    session.check_services([service])
+    if not command:
+        raise GangwayError(
+            "no command to run", mend=f"invoke {session.name}.exec {service} -- ls -l"
+        )
+    return session.run("exec", *no_terminal(), service, *command)
+
+
+def shell(session: Session, service: str) -> int:
+    """Open bash, or sh where there is none, in a service's running container."""
+    session.check_services([service])
+    start = "command -v bash >/dev/null && exec bash || exec sh"
+    return session.run("exec", *no_terminal(), service, "sh", "-c", start)
+
+
+def run(session: Session, service: str, command: Sequence[str]) -> int:
+    """Run a command in a new container of a service, removed when it ends."""
+    session.check_services([service])
+    return session.run("run", "--rm", *no_terminal(), service, *command)
+
+
+def restart(session: Session, services: Sequence[str]) -> int:
+    """Restart the named services, or all."""
+    session.check_services(services)
+    with session.changing("restart"):
+        return session.run("restart", *services)
+
+
+def build(session: Session, services: Sequence[str], *, no_cache: bool) -> int:
+    """Build the images of the named services, or all."""
+    session.check_services(services)
+    flags = ["--no-cache"] if no_cache else []
+    return session.run(*_ALL, "build", *flags, *services)
+
+
+def config(session: Session, flags: Sequence[str]) -> int:
+    """Print the merged model as Compose sees it."""
+    return session.run("config", *flags)
+
+
+def stats(session: Session, services: Sequence[str], *, follow: bool) -> int:
+    """Show what the containers use of processor, memory, network and disk."""
+    session.check_services(services)
+    return session.run("stats", *([] if follow else ["--no-stream"]), *services)
+
+
+def psql(session: Session, arguments: Sequence[str]) -> int:
+    """Open psql on the stack's database, as its owner."""
+    return session.run(
+        "exec", *no_terminal(), "postgres",
+        "psql", "-U", session.environment.get("POSTGRES_USER"),
+        "-d", session.environment.get("POSTGRES_DB"), *arguments,
+    )  # fmt: skip
+
+
+def redis(session: Session, arguments: Sequence[str]) -> int:
+    """Open redis-cli on the stack's Redis; the password stays out of the process list."""
+    login = (
+        "password=${REDIS_PASSWORD:-}\n"
+        '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
+        'REDISCLI_AUTH=$password exec redis-cli "$@"'
+    )
+    return session.run("exec", *no_terminal(), "redis", "sh", "-c", login, "redis-cli", *arguments)
+
+
+def one_off(session: Session, *command: str) -> int:
+    """Run a database command in a new container of `migrate`, once the database answers."""
+    return session.run("run", "--rm", *no_terminal(), "migrate", *command)
+
+
+def reset(session: Session, *, yes: bool) -> int:
+    """Delete the stack's data, so that the next start begins with an empty database."""
+    names = ", ".join(session.model.volumes()) or "the database"
+    if not session.dry_run:
+        confirm(f"this deletes all data of {session.name}: {names}", yes=yes)
+    return down(session, volumes=True, yes=True)
+
+
+def scale(session: Session, wishes: Sequence[str]) -> tuple[Session, list[str]]:
+    """Return the session and the `up` options for wishes such as `api=3`.
+
+    The number is kept in the checkout's layer (API_REPLICAS), so that the next `up` has it too.
+    """
+    options: list[str] = []
+    kept: dict[str, str] = {}
+    for wish in wishes:
+        service, equals, number = wish.partition("=")
+        if not equals or not number.isdecimal():
+            raise GangwayError(
+                f"{wish!r} is not SERVICE=NUMBER", mend=f"invoke {session.name}.scale api=3"
+            )
+        session.check_services([service])
+        options += ["--scale", wish]
+        variable = f"{service.upper().replace('-', '_')}_REPLICAS"
+        if session.environment.variable(variable) or variable in ("API_REPLICAS", "APP_REPLICAS"):
+            kept[variable] = number
+    if not options:
+        raise GangwayError("nothing to scale", mend=f"invoke {session.name}.scale api=3")
+    return session.with_checkout_layer(kept), options
+
+
+def urls(model: Model) -> list[tuple[str, str]]:
+    """Return (service, URL) for every published port."""
+    found = []
+    for port in model.published():
+        host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        scheme = _SCHEMES.get(port.target, "http")
+        found.append((port.service, f"{scheme}://{host}:{port.port}"))
+    return found
+
+
+def show_urls(session: Session) -> None:
+    """Print the table of URLs on standard output."""
+    print(output.table(urls(session.render())))
+
+
+def show_environment(session: Session) -> None:
+    """Print every variable with its value and the layer it came from, secrets masked."""
+    from gangway import contract, environment
+
+    rows = environment.table(session.environment, contract.load(session.root))
+    print(output.table(rows, ("NAME", "VALUE", "FROM")))
+    say(f"\nthe same, for Compose: {session.environment.plain(session.command('config'))}")
+
+
+def no_terminal() -> list[str]:
+    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]

@@ -1,0 +1,100 @@
+"""Text for people: plain lines, with colour only where somebody looks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, TextIO
+
+_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_STATES: Final = {
+    "waiting": "dim",
+    "created": "dim",
+    "started": "cyan",
+    "healthy": "green",
+    "done": "green",
+    "unhealthy": "yellow",
+    "failed": "red",
+}
+_UNITS: Final = ("B", "KB", "MB", "GB", "TB")
+
+MASK: Final = "********"
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+    """Say whether `stream` is a terminal that shows colour and nobody asked for none."""
+    variables = os.environ if environ is None else environ
+    if variables.get("NO_COLOR") or variables.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Return `text` in a colour (bold dim red green yellow cyan) where `stream` shows one.
+
+    `stream` is standard output unless given.
+    """
+    if not wants_colour(stream or sys.stdout):
+        return text
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+
+def state_colours(stream: TextIO) -> dict[str, str] | None:
+    """Return the escape sequence for each state of a service; None where there is no colour."""
+    if not wants_colour(stream):
+        return None
+    return {state: f"\x1b[{_CODES[colour]}m" for state, colour in _STATES.items()}
+
+
+def mask(value: str) -> str:
+    """Return what stands for a secret: the same for every value, nothing for an empty one."""
+    return MASK if value else ""
+
+
+def table(rows: Sequence[Sequence[str]], headers: Sequence[str] = ()) -> str:
+    """Return the rows in aligned columns, two spaces apart; no trailing spaces or newline.
+
+    A line break or other control character is shown as its escape, so that a row stays a line.
+    """
+    lines = [[_one_line(cell) for cell in row] for row in ([headers] if headers else [])]
+    lines += [[_one_line(cell) for cell in row] for row in rows]
+    if not lines:
+        return ""
+    count = max(len(line) for line in lines)
+    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(count)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
+        for line in lines
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: `40 ms`, `1.6 s`, `2 min 05 s`, `1 h 02 min`."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people, in powers of 1000: `512 B`, `1.5 MB`, `60 MB`."""
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    if unit == "B" or abs(value) >= 9.95:
+        return f"{value:.0f} {unit}"
+    return f"{value:.1f} {unit}"
+
+
+def _one_line(text: str) -> str:
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )

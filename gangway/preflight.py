@@ -1,0 +1,73 @@
+"""Everything that is checked before an engine is asked to change anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gangway import contract, diagnosis, ports, project
+from gangway.errors import GangwayError
+from gangway.session import Session, say
+
+
+def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool = False) -> Session:
+    """Return the session as it may go on: variables, engine, names and ports are in order.
+
+    The checkout's own layer is written where this checkout must differ from the plain
+    environment. Raises GangwayError, with nothing changed, when something is not in order.
+    """
+    contract.require(session.environment, contract.load(session.root))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        engine = pool.submit(session.engine.check)
+        rendered = pool.submit(lambda: session.model)
+        engine.result()
+        rendered.result()
+    session.check_services(services)
+    session = claim_project(session)
+    return settle_ports(session, services, auto=auto_ports)
+
+
+def claim_project(session: Session) -> Session:
+    """Give the project another name where another checkout already has the plain one.
+
+    Once this checkout has claimed a name it keeps it, so that its data stays its own.
+    """
+    claimed = project.Checkout(session.root).read(session.name).get("COMPOSE_PROJECT_NAME")
+    if claimed or session.dry_run:
+        return session
+    plain = session.project
+    directories = session.engine.project_directories(plain)
+    mine = str(session.root.resolve())
+    taken = bool(directories - {mine}) or (not directories and session.engine.volumes(plain))
+    name = f"{plain}-{project.short_hash(session.root)}" if taken else plain
+    if taken:
+        owner = ", ".join(sorted(directories - {mine})) or "data of another checkout"
+        say(f"{plain} belongs to {owner}: this checkout's project is {name}")
+    return session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})
+
+
+def settle_ports(session: Session, services: Sequence[str], *, auto: bool) -> Session:
+    """Refuse published ports that somebody else has; with `auto`, move to a free block."""
+    own = {
+        port
+        for container in session.engine.containers(session.project)
+        if container.state == "running"
+        for port in container.published
+    }
+    wanted = set(session.model.wanted(services))
+    published = [port for port in session.model.published() if port.service in wanted]
+    taken = [port for port in published if port.port not in own and not ports.is_free(port.port, port.host)]
+    if not taken:
+        return session
+    if not auto:
+        raise diagnosis.taken_port(session, taken[0].port)
+    variables = {
+        name: int(variable.value)
+        for name, variable in session.environment.variables.items()
+        if name.startswith("PUBLISHED_")
+    }
+    if not variables:
+        raise GangwayError("no PUBLISHED_ variable to move", mend="see docs/environments.md")
+    block = ports.free_block(session.root, variables, host=taken[0].host)
+    say("ports: " + ", ".join(f"{name} {port}" for name, port in sorted(block.items())))
+    return session.with_checkout_layer({name: str(port) for name, port in block.items()})

@@ -1,0 +1,169 @@
+"""One environment of one checkout, ready to be worked on: what every operation is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from gangway import lock, project
+from gangway.engine import Engine
+from gangway.environment import Environment, load
+from gangway.errors import GangwayError, unknown
+from gangway.model import Model
+from gangway.process import Completed, Runner
+
+
+def say(text: str = "") -> None:
+    """Write a line for people: standard error, so that standard output stays the command's."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An environment with what was asked for on the command line.
+
+    `dry_run` prints commands instead of running them.
+    """
+
+    environment: Environment
+    dry_run: bool = False
+    quiet: bool = False
+
+    @property
+    def name(self) -> str:
+        """The environment's name, such as `dev`."""
+        return self.environment.name
+
+    @property
+    def root(self) -> Path:
+        """The checkout's top folder."""
+        return self.environment.root
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runs programs in the checkout with this environment's variables."""
+        return Runner(self.root, self.environment.process_environment())
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The container engine."""
+        return Engine(self.runner)
+
+    @cached_property
+    def model(self) -> Model:
+        """The merged model, rendered by Compose with every profile (no engine needed)."""
+        return self.render("--profile", "*")
+
+    @property
+    def project(self) -> str:
+        """The Compose project's name."""
+        return self.environment.get("COMPOSE_PROJECT_NAME")
+
+    def command(self, *args: str) -> list[str]:
+        """Return the `docker compose` call for this environment."""
+        return self.environment.compose_command(*args)
+
+    def render(self, *flags: str) -> Model:
+        """Return the model as Compose merges it; `flags` go before `config`.
+
+        Raises GangwayError with Compose's own message where it can't.
+        """
+        done = self.runner.capture(self.command(*flags, "config", "--format", "json"))
+        if done.status != 0:
+            said = done.stderr.strip().splitlines()
+            raise GangwayError(
+                "the Compose files can't be merged: " + (said[-1] if said else "no reason given"),
+                where=self.environment.get("COMPOSE_FILE"),
+                mend=f"see the whole message: {self.environment.plain(done.argv[:-2])}",
+            )
+        return Model(json.loads(done.stdout))
+
+    def show(self, argv: Sequence[str]) -> None:
+        """Print the plain command, as it can be pasted."""
+        if not self.quiet:
+            say(f"$ {self.environment.plain(argv)}")
+
+    def run(self, *args: str) -> int:
+        """Print and run a `docker compose` call on this terminal; return its exit status."""
+        argv = self.command(*args)
+        if self.dry_run:
+            print(self.environment.plain(argv))
+            return 0
+        self.show(argv)
+        return self.runner.run(argv)
+
+    def capture(self, *args: str) -> Completed:
+        """Run a `docker compose` call, keeping what it writes."""
+        return self.runner.capture(self.command(*args))
+
+    def changing(self, task: str) -> AbstractContextManager[None]:
+        """Hold the environment's lock for the task (`up`, `down`, …)."""
+        return lock.held(self.root, self.name, f"{self.name}.{task}")
+
+    def check_services(self, names: Sequence[str]) -> None:
+        """Refuse names that aren't services of this stack, with the nearest one that is."""
+        known = list(self.model.services)
+        for name in names:
+            if name not in known:
+                raise unknown("service", name, known)
+
+    def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
+        """Record what this checkout must differ by, and return the session that has it."""
+        if not changes:
+            return self
+        project.record(self.root, self.name, changes)
+        return replace(self, environment=reload(self.environment))
+
+
+def open_environment(
+    root: Path,
+    name: str,
+    *,
+    stack: str | None = None,
+    images: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+) -> Session:
+    """Return the session for an environment, with what this checkout must differ by written down.
+
+    Raises GangwayError as `gangway.environment.load` does.
+    """
+    loaded = load(root, name, stack=stack, images=images, overrides=overrides)
+    return Session(loaded, dry_run=dry_run).with_checkout_layer(project.facts(loaded))
+
+
+def reload(environment: Environment) -> Environment:
+    """Load an environment again with the same choices, after one of its files changed."""
+    return load(
+        environment.root,
+        environment.name,
+        stack=environment.stack,
+        images=environment.images,
+        overrides=environment.overrides,
+        shell=environment.shell,
+    )
+
+
+def is_interactive() -> bool:
+    """Say whether somebody can answer a question."""
+    return sys.stdin.isatty() and os.environ.get("CI") is None
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask before something is destroyed; `what` names it.
+
+    Raises GangwayError where the answer is no, or nobody can answer and `yes` wasn't given.
+    """
+    if yes:
+        return
+    if not is_interactive():
+        raise GangwayError(f"{what}: not confirmed", mend="add --yes, there is nobody to ask here")
+    answer = input(f"{what}. Go on? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise GangwayError("nothing was changed")

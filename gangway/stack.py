@@ -1,0 +1,78 @@
+"""What a user asks of a whole stack: up, scale, reset, secrets, base images."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gangway import operations, up as starting
+from gangway.errors import GangwayError
+from gangway.session import Session, say
+
+
+def up(
+    session: Session,
+    services: Sequence[str],
+    *,
+    build: bool,
+    watch: bool,
+    ports: str,
+    timeout: float,
+) -> int | None:
+    """Start the services and list the URLs; with `watch` stay until Ctrl-C.
+
+    `timeout` is in seconds. Raises GangwayError when something doesn't start.
+    """
+    if ports not in ("", "auto"):
+        raise GangwayError(
+            f"--ports is {ports!r}",
+            mend="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
+        )
+    wish = starting.Wish(tuple(services), build=build, auto_ports=bool(ports), timeout=timeout)
+    session = starting.up(session, wish)
+    if session.dry_run:
+        return None
+    say()
+    operations.show_urls(session)
+    return session.run("watch", "--no-up", *services) if watch else None
+
+
+def scale(session: Session, wishes: Sequence[str]) -> int | None:
+    """Run the wished numbers of containers, leaving those that run as they are."""
+    session, options = operations.scale(session, wishes)
+    services = tuple(wish.partition("=")[0] for wish in wishes)
+    starting.up(session, starting.Wish(services, options=("--no-recreate", *options)), task="scale")
+    return None
+
+
+def reset(session: Session, *, yes: bool) -> int | None:
+    """Delete the data after asking, and start again from an empty database."""
+    status = operations.reset(session, yes=yes)
+    if status:
+        return status
+    starting.up(session, starting.Wish())
+    return None
+
+
+def init(session: Session) -> None:
+    """Make the environment's secret files; those that exist are kept."""
+    from gangway import contract, secrets
+
+    folder = session.root / session.environment.get("SECRETS_DIR")
+    names = contract.load(session.root).secret_files
+    for line in secrets.init(folder, names):
+        print(line)
+
+
+def offline_images(root: Path, *, force: bool) -> None:
+    """Build the offline base images, with the CA bundle that the shell names for pip."""
+    from gangway import images
+
+    bundle = os.environ.get("BUILD_CA_BUNDLE") or os.environ.get("PIP_CERT")
+    images.build_offline(
+        root, ca_bundle=Path(bundle) if bundle else None, force=force, say=say
+    )
+    print("use them with --images offline, or GANGWAY_IMAGES=offline in env/local.env or the shell")
+    sys.stdout.flush()

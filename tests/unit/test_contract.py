@@ -1,0 +1,434 @@
+"""The contract: every fault at once, each with its place and its mend."""
+
+# `shell` is an argument of load() here, and starts none.
+# ruff: noqa: S604
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gangway import contract, secrets
+from gangway.environment import Environment, Kind, environments, load
+from gangway.errors import Finding, FindingsError, GangwayError
+from gangway.spec import Spec
+from tests.unit.conftest import ROOT
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Checkout
+
+DEV = """ENVIRONMENT=development
+COMPOSE_PROJECT_NAME=x
+COMPOSE_FILE=base.yml
+POSTGRES_DB=x
+POSTGRES_PASSWORD=x
+"""
+PROD = """ENVIRONMENT=production
+COMPOSE_PROJECT_NAME=x
+COMPOSE_FILE=base.yml
+POSTGRES_DB=x
+SECRETS_DIR=./secrets
+"""
+REAL = contract.load(ROOT)
+
+
+def found(
+    root: Path,
+    name: str = "dev",
+    *,
+    shell: dict[str, str] | None = None,
+    overrides: dict[str, str] | None = None,
+) -> list[Finding]:
+    return contract.check(load(root, name, shell=shell or {}, overrides=overrides), REAL)
+
+
+def made(checkout: Checkout, **files: str) -> Path:
+    """Make a checkout with `dev`, `prod` and production's secrets."""
+    root = checkout(
+        {
+            "base.yml": "",
+            "env/dev.env": DEV + files.get("dev", ""),
+            "env/prod.env": PROD + files.get("prod", ""),
+        }
+    )
+    me = (os.geteuid(), os.getegid())
+    secrets.init(root / "secrets", REAL.secret_files(), owner=me)
+    lines = f"APP_UID={me[0]}\nAPP_GID={me[1]}\n"
+    return checkout({".gangway/prod.env": lines})
+
+
+@pytest.mark.parametrize("name", environments(ROOT))
+def test_the_environments_of_this_checkout_keep_the_contract(name: str) -> None:
+    env = load(ROOT, name, shell={})
+    assert contract.check(env, REAL, secrets=False) == []
+
+
+def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
+    root = made(checkout)
+    assert found(root) == []
+    assert found(root, "prod") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "mend"),
+    [
+        ("LOG_LEVLE=debug", "LOG_LEVLE is not a known variable", "did you mean LOG_LEVEL?"),
+        ("QQQQQQ=1", "QQQQQQ is not a known variable", "describe it in env/contract.yml"),
+        ("APP_TARGET=x:y", "APP_TARGET has no effect in an env file", "`environment`"),
+        ("WEB_CONCURRENCY=two", "WEB_CONCURRENCY: 'two' is not a whole number", None),
+        ("WEB_CONCURRENCY=0", "WEB_CONCURRENCY: '0' is below 1", None),
+        ("APP_UID=4294967295", "'4294967295' is above 4294967294", None),
+        ("API_CPUS=half", "API_CPUS: 'half' is not a number", None),
+        ("PUBLISHED_API_PORT=70000", "PUBLISHED_API_PORT: '70000' is out of range", None),
+        ("PUBLISHED_API_PORT=0", "PUBLISHED_API_PORT: '0' is out of range", None),
+        ("PUBLISHED_API_PORT=http", "PUBLISHED_API_PORT: 'http' is not a port number", None),
+        ("PUBLISHED_API_PORT=5000", "PUBLISHED_A", "--ports auto"),
+        ("SEED=yes", "SEED: 'yes' is not 1 or 0", None),
+        ("LOG_LEVEL=debgu", "LOG_LEVEL: 'debgu' is none of debug, info", None),
+        ("API_URL=api:8000", "API_URL: 'api:8000' is not a URL", None),
+        ("API_MEMORY=lots", "API_MEMORY: 'lots' is not a size", None),
+        ("PYTHON_IMAGE='my image'", "PYTHON_IMAGE: 'my image' is not an image", None),
+        ("POSTGRES_USER=my-name", "POSTGRES_USER: 'my-name' does not look like", None),
+        ("IMAGE_TAG=a/b", "IMAGE_TAG: 'a/b' does not look like", None),
+        ("POSTGRES_USER=", "POSTGRES_USER is empty", "set it"),
+        ("BUILD_CA_BUNDLE=no.pem", "BUILD_CA_BUNDLE names no.pem, which is not there", None),
+    ],
+)
+def test_each_mistake_is_found_with_its_line(
+    line: str, what: str, mend: str | None, checkout: Checkout
+) -> None:
+    root = made(checkout, dev=f"# a comment\n{line}\n")
+    (finding,) = found(root)
+    assert what in finding.what
+    assert finding.where == "env/dev.env:7" or "PUBLISHED_APP_PORT" in finding.what
+    assert mend is None or mend in (finding.mend or "")
+
+
+def test_all_mistakes_are_found_at_once(checkout: Checkout) -> None:
+    root = made(checkout, dev="LOG_LEVLE=x\nSEED=maybe\nPOSTGRES_USER=\nAPP_UID=-1\n")
+    with pytest.raises(FindingsError) as caught:
+        contract.require(load(root, "dev", shell={}), REAL)
+    assert sorted(finding.where or "" for finding in caught.value.findings) == [
+        "env/dev.env:6",
+        "env/dev.env:7",
+        "env/dev.env:8",
+        "env/dev.env:9",
+    ]
+    assert str(caught.value).startswith("4 things to mend in the dev environment:\n")
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"),
+    [("1", True), ("65535", True), ("65536", False), ("-1", False), ("80 ", False), ("٨", False)],
+)
+def test_ports_are_whole_numbers_in_range(value: str, is_right: bool) -> None:
+    assert (REAL.variables["PUBLISHED_API_PORT"].fault(value) is None) is is_right
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("int", ["0", "-3", "12"], ["1.5", "1_000", "x", "٣"]),
+        ("number", ["0.5", "2"], ["1e3", ".5", "nan"]),
+        ("bool", ["0", "1"], ["true", "yes", "2"]),
+        ("url", ["http://a", "https://me:pw@h:1/p?q#f", "postgresql://h/db"], ["//h", "http://"]),
+        ("size", ["512m", "1g", "1.5GB", "1024"], ["m", "1 g", "1t"]),
+        ("duration", ["30s", "1m30s", "200ms"], ["30", "s", "1d"]),
+        (
+            "image",
+            ["python:3.13-slim", "host.example:5000/a/b:T.1", "x@sha256:" + "a" * 64],
+            ["a b", ":tag", "x:", "x@sha256:12"],
+        ),
+        ("string", ["anything at all"], []),
+    ],
+)
+def test_types(kind: str, right: list[str], wrong: list[str]) -> None:
+    spec = Spec("X", kind, "", "")
+    assert [value for value in right if spec.fault(value)] == []
+    assert [value for value in wrong if not spec.fault(value)] == []
+
+
+def test_two_services_on_one_port_are_named_both(checkout: Checkout) -> None:
+    root = made(checkout, dev="PUBLISHED_API_PORT=9000\nPUBLISHED_APP_PORT=9000\n")
+    (finding,) = found(root)
+    assert finding.where == "env/dev.env:7"
+    assert finding.what == (
+        "PUBLISHED_APP_PORT is 9000, which PUBLISHED_API_PORT (env/dev.env:6) has already"
+    )
+
+
+def test_a_port_that_a_default_has_already_is_found(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout, dev="PUBLISHED_REDIS_PORT=5432\n"))
+    assert "PUBLISHED_POSTGRES_PORT (default) has already" in finding.what
+
+
+def test_a_required_variable_that_nothing_sets_is_found(checkout: Checkout) -> None:
+    root = checkout({"env/x.env": "ENVIRONMENT=staging\nSECRETS_DIR=x\n"})
+    places = {finding.what: finding.where for finding in found(root, "x")}
+    assert places["COMPOSE_FILE is not set"] == "env/x.env"
+    assert places["COMPOSE_PROJECT_NAME is not set"] == "env/x.env"
+
+
+def test_a_missing_compose_file_gets_the_nearest_name(checkout: Checkout) -> None:
+    root = made(checkout, dev="")
+    checkout({"env/local.env": "COMPOSE_FILE=base.yml:docker-compose.dve.yml\n"})
+    checkout({"docker-compose.dev.yml": ""})
+    (finding,) = found(root)
+    assert finding.where == "env/local.env:1"
+    assert "names docker-compose.dve.yml, which is not there" in finding.what
+    assert finding.mend == "did you mean docker-compose.dev.yml?"
+
+
+def test_the_shell_may_have_names_that_the_contract_does_not_know(checkout: Checkout) -> None:
+    root = made(checkout, dev="COMPOSE_PARALLEL_LIMIT=2\nDOCKER_BUILDKIT=1\n")
+    assert found(root, shell={"EDITOR": "vi", "LOG_LEVLE": "x"}) == []
+
+
+def test_a_typed_name_that_is_unknown_is_found(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout), overrides={"LOG_LEVLE": "debug"})
+    assert (finding.where, finding.mend) == ("command line", "did you mean LOG_LEVEL?")
+
+
+def test_a_wrong_value_of_the_shell_is_found_and_named_as_the_shells(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout, dev="LOG_LEVEL=info\n"), shell={"LOG_LEVEL": "loud"})
+    assert finding.where == "shell"
+
+
+def test_another_kind_of_environment_from_the_shell_is_found(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout), "prod", shell={"ENVIRONMENT": "development"})
+    assert (finding.where, finding.mend) == ("shell", "unset it")
+
+
+@pytest.mark.parametrize("value", ["gangway", "postgres", "changeme"])
+def test_production_refuses_a_default_secret(value: str, checkout: Checkout) -> None:
+    (finding,) = found(made(checkout, prod=f"POSTGRES_PASSWORD={value}\n"), "prod")
+    assert finding.where == "env/prod.env:6"
+    assert finding.what == "POSTGRES_PASSWORD has a default value that everybody knows"
+    assert "invoke prod.init" in (finding.mend or "")
+
+
+def test_production_refuses_a_short_secret_without_showing_it(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout, prod="SECRET_KEY=hunter2hunter2\n"), "prod")
+    assert "has 14 characters; less than 16" in finding.what
+    assert "hunter" not in str(finding)
+
+
+def test_development_may_have_default_secrets(checkout: Checkout) -> None:
+    assert found(made(checkout), overrides={"POSTGRES_PASSWORD": "gangway"}) == []
+
+
+def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
+    root = made(checkout)
+    (root / "secrets/redis_password").unlink()
+    (finding,) = found(root, "prod")
+    assert finding.what == "the secret REDIS_PASSWORD has no file"
+    assert (finding.where, finding.mend) == ("secrets/redis_password", "invoke prod.init")
+    assert contract.check(load(root, "prod", shell={}), REAL, secrets=False) == []
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
+def test_a_secret_that_others_can_read_is_found(mode: int, checkout: Checkout) -> None:
+    root = made(checkout)
+    (root / "secrets/secret_key").chmod(mode)
+    (finding,) = found(root, "prod")
+    assert finding.what == f"others can read it (mode {mode:04o})"
+    assert finding.mend == "chmod 600 secrets/secret_key"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("", "it is empty"),
+        ("\n", "it is empty"),
+        ("gangway\n", "has a default value"),
+        ("hunter2", "has 7 characters"),
+    ],
+)
+def test_a_secret_file_with_a_poor_secret_is_found(
+    content: str, what: str, checkout: Checkout
+) -> None:
+    root = made(checkout)
+    (root / "secrets/postgres_password").write_text(content)
+    (finding,) = found(root, "prod")
+    assert what in finding.what
+    assert finding.where == "secrets/postgres_password"
+    assert "hunter" not in str(finding)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_a_secret_that_the_containers_cannot_read_is_found(checkout: Checkout) -> None:
+    root = made(checkout)
+    os.chown(root / "secrets/secret_key", 4711, 4711)
+    (finding,) = found(root, "prod")
+    assert finding.what == f"it belongs to user 4711, and the containers run as {os.geteuid()}"
+    assert finding.mend == f"chown {os.geteuid()} secrets/secret_key"
+
+
+def contract_of(checkout: Checkout, text: str) -> Path:
+    return checkout({"env/contract.yml": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("groups: {}\nx: ]\n", "env/contract.yml:2", "not YAML"),
+        ("- a\n", "env/contract.yml", "`groups` must hold groups"),
+        ("groups:\n  A: 1\n", "env/contract.yml:2", "the group 'A' must hold variables"),
+        ("groups:\n  A:\n    b: {type: int, meaning: m}\n", "env/contract.yml:3", "in capitals"),
+        ("groups:\n  A:\n    B: 1\n", "env/contract.yml:3", "needs at least `type`"),
+        ("groups:\n  A:\n    B: {type: int}\n", "env/contract.yml:3", "`meaning` is missing"),
+        ("groups:\n  A:\n    B: {meaning: m}\n", "env/contract.yml:3", "`type` is missing"),
+        (
+            "groups:\n  A:\n    B: {type: integer, meaning: m}\n",
+            "env/contract.yml:3",
+            "`type` must be one of string,",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: int, meaning: m, secrt: true}\n",
+            "env/contract.yml:3",
+            "unknown field `secrt`; did you mean secret?",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: int, meaning: m, default: x}\n",
+            "env/contract.yml:3",
+            "its default 'x' is not a whole number",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: string, meaning: m, default: yes}\n",
+            "env/contract.yml:3",
+            "`default` must be text or a number",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: string, meaning: m, required: [production]}\n",
+            "env/contract.yml:3",
+            "`required` must be a list of",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: enum, meaning: m}\n",
+            "env/contract.yml:3",
+            "an enum needs `choices`",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: string, meaning: m, pattern: '['}\n",
+            "env/contract.yml:3",
+            "`pattern` must be a regular expression",
+        ),
+        (
+            "groups:\n  A:\n    B: {type: int, meaning: m}\n  C:\n    B: {type: int, meaning: m}\n",
+            "env/contract.yml:5",
+            "B: it is described twice",
+        ),
+        ("prefixes: x\ngroups: {}\n", "env/contract.yml:1", "`prefixes` must be a list"),
+    ],
+)
+def test_a_malformed_contract_is_shown_with_its_lines(
+    text: str, where: str, what: str, checkout: Checkout
+) -> None:
+    with pytest.raises(GangwayError) as caught:
+        contract.load(contract_of(checkout, text))
+    findings = caught.value.findings
+    assert findings[0].where == where
+    assert any(what in finding.what for finding in findings)
+
+
+def test_all_faults_of_a_contract_are_shown_at_once(checkout: Checkout) -> None:
+    text = "groups:\n  A:\n    B: {type: int}\n    C: 1\n"
+    with pytest.raises(FindingsError) as caught:
+        contract.load(contract_of(checkout, text))
+    places = [finding.where for finding in caught.value.findings]
+    assert places == ["env/contract.yml:3", "env/contract.yml:4"]
+
+
+def test_a_missing_contract_is_one_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(GangwayError, match=r"cannot read it: No such file") as caught:
+        contract.load(tmp_path)
+    assert caught.value.where == "env/contract.yml"
+
+
+def test_the_contract_of_another_project_needs_none_of_our_names(checkout: Checkout) -> None:
+    root = checkout(
+        {
+            "env/contract.yml": (
+                "groups:\n  Mine:\n"
+                "    MY_KEY: {type: string, secret: true, secret_file: k, meaning: m}\n"
+                "    ENVIRONMENT: {type: string, meaning: m}\n"
+            ),
+            "env/p.env": "ENVIRONMENT=production\n",
+        }
+    )
+    (finding,) = contract.check(load(root, "p", shell={}), contract.load(root))
+    assert finding.what == "the secret MY_KEY has no file"
+
+
+def test_the_reference_in_the_docs_is_current() -> None:
+    written = (ROOT / "docs/variables.md").read_text(encoding="utf-8")
+    assert written == contract.reference(REAL), "python -m gangway.contract > docs/variables.md"
+
+
+def test_the_reference_names_every_variable_once() -> None:
+    names = re.findall(r"^\| `([A-Z_]+)` \|", contract.reference(REAL), re.MULTILINE)
+    assert names == list(REAL.variables)
+
+
+def test_secrets_are_known_or_guessed() -> None:
+    assert REAL.is_secret("POSTGRES_PASSWORD")
+    assert REAL.is_secret("STRIPE_API_KEY")
+    assert REAL.is_secret("github_token")
+    assert not REAL.is_secret("LOG_LEVEL")
+    assert not REAL.is_secret("SECRETS_DIR")
+
+
+def uses() -> dict[str, set[str]]:
+    """Return what the Compose files read: each variable with the files that do."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(ROOT.glob("docker-compose*.yml")):
+        if path.name == "docker-compose.override.yml":
+            continue
+        text = "\n".join(
+            line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")
+        )
+        names = re.findall(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)", text)
+        names += re.findall(r"^\s+\w+: \{environment: (\w+)\}", text, re.MULTILINE)
+        for name in names:
+            found.setdefault(name, set()).add(path.name)
+    return found
+
+
+def test_every_variable_that_the_compose_files_read_is_in_the_contract() -> None:
+    read = uses()
+    assert len(read) > 20
+    assert {name: files for name, files in read.items() if not REAL.knows(name)} == {}
+    inside = {name for name, spec in REAL.variables.items() if spec.inside}
+    assert inside & set(read) == set()
+
+
+@pytest.mark.parametrize("kind", ["dev", "test", "prod"])
+def test_the_contract_has_the_defaults_of_the_compose_files(kind: Kind) -> None:
+    wrong = []
+    for name in ("docker-compose.yml", f"docker-compose.{kind}.yml"):
+        text = (ROOT / name).read_text()
+        for variable, default in re.findall(r"(?<!\$)\$\{(\w+):-([^}$]+)\}", text):
+            spec = REAL.variables[variable]
+            defaults = {spec.default_for(kind)}
+            if name == "docker-compose.yml":  # an overlay may have another default
+                defaults |= {spec.default_for("prod")}
+            # What every environment must set has no default that counts.
+            if default not in defaults and kind not in spec.required:
+                wrong.append((name, variable, default))
+    assert wrong == []
+
+
+def test_a_copy_of_the_checkout_without_git_keeps_the_contract(tmp_path: Path) -> None:
+    for name in ("env", "docker-compose.yml", "docker-compose.dev.yml"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    (tmp_path / "env/local.env").unlink(missing_ok=True)
+    env: Environment = load(tmp_path, "dev", shell={})
+    assert contract.check(env, contract.load(tmp_path)) == []
