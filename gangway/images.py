@@ -26,8 +26,17 @@ from gangway.process import missing
 SUITE = "trixie"
 LABEL = "local.gangway.inputs"
 FOLDER = Path("docker/offline")
-#: What a small image never needs, kept out of every later installation, too.
+#: What a small image never needs; kept out of every later installation, too.
 EXCLUDED = ("man", "doc", "locale", "info", "lintian", "linda", "groff")
+#: How the root file system is made. The engine gives each container its own /etc/hostname and
+#: /etc/resolv.conf, and the logs of the making are nobody's.
+OPTIONS = (
+    "--variant=minbase",
+    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED),
+    '--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
+    '--customize-hook=rm -rf "$1/var/log/apt" "$1/var/log/dpkg.log" "$1/var/log/bootstrap.log"',
+    '--customize-hook=rm -f "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old',
+)
 #: Where the root file system gets its settings from, and where they go.
 SETTINGS = {
     "debian/docker-clean": "./etc/apt/apt.conf.d/docker-clean",
@@ -154,7 +163,7 @@ def input_hashes(root: Path) -> dict[str, str]:
     """Return for each image the hash of everything that it is made of, its parents included."""
     hashes: dict[str, str] = {}
     for image in IMAGES:
-        digest = hashlib.sha256(f"{SUITE}\n{' '.join(EXCLUDED)}\n".encode())
+        digest = hashlib.sha256(repr((SUITE, OPTIONS, SETTINGS)).encode())
         for parent in image.parents:
             digest.update(hashes[parent].encode())
         for path in _files(root / FOLDER, image):
@@ -230,17 +239,9 @@ def _make_root_file_system(folder: Path, image: OfflineImage, digest: str) -> No
     sources = [f"deb {archive_url()} {SUITE} main"]
     if security := security_url():
         sources.append(f"deb {security} {SUITE}-security main")
-    options = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED]
-    # The engine gives each container its own; and logs of the making are nobody's.
-    options += [
-        '--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
-        '--customize-hook=rm -rf "$1/var/log/apt" "$1/var/log/dpkg.log" "$1/var/log/bootstrap.log"',
-        '--customize-hook=rm -f "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old',
-    ]
     with tempfile.TemporaryDirectory(prefix="gangway-images-") as scratch:
         tarball = Path(scratch) / "root.tar"
-        command = ["mmdebstrap", "--variant=minbase", *options, SUITE, str(tarball), *sources]
-        _run(command, image.name)
+        _run(["mmdebstrap", *OPTIONS, SUITE, str(tarball), *sources], image.name)
         # Added last, because mmdebstrap's own apt and its cleaning would mind them.
         with tarfile.open(tarball, "a") as archive:
             for source, target in SETTINGS.items():

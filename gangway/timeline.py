@@ -85,6 +85,9 @@ class Timeline:
         containers = self._containers[event.service]
         if event.action == "destroy":
             return containers.pop(event.container, None) is not None
+        # What a container from before does while it is replaced says nothing of this start.
+        if event.container not in containers and event.action not in ("create", "start"):
+            return False
         progress = containers.setdefault(event.container, Progress())
         at = event.at - self._began
         if event.action == "die":

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
@@ -76,8 +77,7 @@ def _secret(name: str) -> tuple[str, str]:
     if not path:
         return value, name
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().rstrip("\r\n"), f"{name}_FILE"
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), f"{name}_FILE"
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise Mistake(f"cannot read {path}, which {name}_FILE names: {reason}") from None
@@ -229,7 +229,7 @@ def wait(settings: Settings, seconds: float) -> Session:
     while True:
         try:
             return connect(settings, max(0.1, min(ATTEMPT, deadline - time.monotonic())))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - each driver has its own
             _diagnose(error, settings)
             reason = _reason(error)
         if time.monotonic() + pause >= deadline:
@@ -275,7 +275,7 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
     try:
         session.value(f"SELECT pg_advisory_unlock({LOCK})")
         session.close()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - each driver has its own
         say(f"the lock's connection was lost on the way ({_reason(error)}); the result stands")
     return 0
 
@@ -283,8 +283,8 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
 class Lock:
     """The database's lock, held by a process of its own.
 
-    The process that connects never forks again, and the caller gets ready in the meantime. Only
-    when the caller and the command that it forked have both ended does the lock go.
+    The process that connects never forks again, and the caller gets ready in the meantime. Should
+    the caller be killed, the lock stays until the command that it forked has ended, too.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -300,6 +300,7 @@ class Lock:
             _leave(_guarded(lambda: _hold(settings, ready, end)))
         os.close(ready)
         os.close(end)
+        os.set_inheritable(self._end, True)
 
     def acquire(self) -> int:
         """Wait for the lock; return 0, or the status to end with."""
@@ -314,8 +315,8 @@ class Lock:
 
     def release(self) -> None:
         """Give it back, if we have it."""
-        os.close(self._end)
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(BrokenPipeError, ChildProcessError):
+            os.write(self._end, b"1")
             os.waitpid(self._pid, 0)
 
 
@@ -325,7 +326,7 @@ SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Runner:
-    """Runs commands as forks of this process, one after the other, and passes signals on."""
+    """Forks this process, once for each command, and passes signals on."""
 
     def __init__(self) -> None:
         self._child = 0
@@ -333,7 +334,7 @@ class Runner:
         for number in SIGNALS:
             signal.signal(number, self._pass_on)
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self._stopped_by = number
         if not self._child:
             raise SystemExit(128 + number)
@@ -341,8 +342,8 @@ class Runner:
         if number != signal.SIGINT or not sys.stdin.isatty():
             os.kill(self._child, number)
 
-    def run(self, command: Sequence[str]) -> int | None:
-        """Run ``command`` and return its status; None in the fork, which has yet to run it."""
+    def fork(self) -> int | None:
+        """Return the status that the fork ended with; None in the fork itself."""
         sys.stdout.flush()
         sys.stderr.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -384,7 +385,7 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
         held.abandon()
         raise
     for command in commands:
-        outcome = runner.run(command)
+        outcome = runner.fork()
         if outcome is None:
             launch.run(command)
             return 0

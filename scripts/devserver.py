@@ -8,38 +8,51 @@ GRACE seconds at the latest). The standard library's server, hence any WSGI appl
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection: a single request, counted from its first line on."""
+    """One connection and its single request."""
 
     server: Server
 
     def handle(self) -> None:
+        """Answer the request; until it comes, the connection holds nothing up."""
+        with self.server.in_flight.unless(self._request_is_near()):
+            select.select([self.connection], [], [])
         try:
             self.raw_requestline = self.rfile.readline(65537)
-        except OSError:
-            return
-        with self.server.in_flight:
             if len(self.raw_requestline) > 65536:
+                self.requestline = self.request_version = self.command = ""
                 self.send_error(414)
             elif self.raw_requestline and self.parse_request():
-                handler = ServerHandler(
-                    self.rfile, self.wfile, self.get_stderr(), self.get_environ(), multithread=True
-                )
-                handler.request_handler = self  # type: ignore[attr-defined]
-                handler.run(self.server.get_app())
+                self._answer()
+        except ConnectionError:
+            return
+
+    def _request_is_near(self) -> bool:
+        return bool(select.select([self.connection], [], [], 0.05)[0])
+
+    def _answer(self) -> None:
+        # They differ in the type stubs alone.
+        body: Any = self.rfile
+        handler = ServerHandler(body, self.wfile, self.get_stderr(), self.get_environ())
+        handler.request_handler = self  # type: ignore[attr-defined]
+        handler.run(self.server.application)
 
     def address_string(self) -> str:
+        """Return the client's address, without asking a name server."""
         return str(self.client_address[0])
 
 
@@ -50,14 +63,20 @@ class _InFlight:
         self._count = 0
         self._changed = threading.Condition()
 
-    def __enter__(self) -> None:
+    def add(self, number: int) -> None:
+        """Count ``number`` more."""
         with self._changed:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._count -= 1
+            self._count += number
             self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def unless(self, condition: bool) -> Iterator[None]:
+        """Do not count the caller for as long as this lasts, unless ``condition``."""
+        self.add(condition - 1)
+        try:
+            yield
+        finally:
+            self.add(1 - condition)
 
     def wait(self, seconds: float) -> bool:
         """Return whether all were answered within ``seconds``."""
@@ -77,7 +96,19 @@ class Server(ThreadingMixIn, WSGIServer):
         self.in_flight = _InFlight()
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
-        self.set_app(application)
+        self.application = application
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count the connection from here on: its request may have come with it."""
+        self.in_flight.add(1)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer in the connection's thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.in_flight.add(-1)
 
 
 def load(target: str) -> Any:

@@ -51,9 +51,9 @@ def run(command: Sequence[str]) -> None:
 def _own_script(program: str) -> str:
     """Return the path of ``program`` where it is a script of this very environment, else ""."""
     found = shutil.which(program)
-    if not found or Path(found).parent != Path(sys.executable).parent:
+    if not found or not Path(found).parent.samefile(Path(sys.executable).parent):
         return ""
-    with open(found, "rb") as file:
+    with Path(found).open("rb") as file:
         first = file.readline(256)
     return found if first.startswith(b"#!") and b"python" in first else ""
 

@@ -102,9 +102,8 @@ class _Guard(MetaPathFinder):
     def __init__(self) -> None:
         self.own: set[str] = set()
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        """Find nothing, and let no other finder look for what is ours."""
         if fullname.partition(".")[0] in self.own:
             raise ModuleNotFoundError(fullname)
         return None
@@ -119,6 +118,7 @@ class _Reporter(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Find what the others find."""
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
             if finder is self or find is None:
@@ -146,6 +146,7 @@ class _SourceOnly(SourceFileLoader):
     """Never reads or writes bytecode: it is told apart by whole seconds and the size alone."""
 
     def path_stats(self, path: object) -> dict[str, int]:
+        """Deny knowing the time and size that bytecode is checked against."""
         raise OSError(path)
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 EXTENSIONS = frozenset(
-    "py html htm xml txt jinja jinja2 j2 mako css js sql ini cfg toml yaml yml".split()
+    ("py", "html", "htm", "xml", "txt", "jinja", "jinja2", "j2", "mako", "css", "js", "sql")
+    + ("ini", "cfg", "toml", "yaml", "yml")
 )
 IGNORED = frozenset(("__pycache__", "node_modules", "site-packages", "venv"))
 
@@ -93,12 +94,15 @@ class Inotify:
             self._add(root)
 
     def fileno(self) -> int:
+        """Return the descriptor that gets readable on a change."""
         return self._fd
 
     def close(self) -> None:
+        """Give the descriptor back."""
         os.close(self._fd)
 
     def changes(self) -> list[str]:
+        """Return the paths that changed since the last call."""
         found: list[str] = []
         while True:
             try:
@@ -158,14 +162,16 @@ class Polling:
         self._known = self._look()
 
     def fileno(self) -> int:
+        """Return no descriptor."""
         return -1
 
     def close(self) -> None:
-        pass
+        """Hold nothing, give nothing back."""
 
     def changes(self) -> list[str]:
+        """Return the paths that differ from the last look."""
         before, self._known = self._known, self._look()
-        return sorted(path for path, _ in self._known.items() ^ before.items())
+        return sorted({path for path, _ in self._known.items() ^ before.items()})
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
         found = {}

@@ -73,7 +73,7 @@ def start(heartbeat: Path, **env: str) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [sys.executable, "-m", "scheduler"],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "HEARTBEAT_FILE": str(heartbeat), **env},
+        env={**os.environ, "HEARTBEAT_FILE": str(heartbeat), "LOG_LEVEL": "info", **env},
         stderr=subprocess.PIPE,
         text=True,
     )
