@@ -127,7 +127,7 @@ def build_offline(
     """Build what is missing or outdated (everything with `force`), telling `say` of each step.
 
     `ca_bundle` is the file of certificates that downloads need on a closed network; it and the
-    package index of the environment (PIP_INDEX_URL or UV_DEFAULT_INDEX) reach the builds as
+    package index of the environment (BUILD_INDEX_URL, else pip's or uv's) reach the builds as
     secrets. Raises GangwayError for what the user can mend.
     """
     if ca_bundle is not None and not ca_bundle.is_file():
@@ -281,7 +281,8 @@ def _build(
 
 @contextmanager
 def _pip_configuration(environment: Mapping[str, str]) -> Iterator[Path | None]:
-    index = environment.get("PIP_INDEX_URL") or environment.get("UV_DEFAULT_INDEX")
+    names = ("BUILD_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX")
+    index = next((environment[name] for name in names if environment.get(name)), None)
     if not index:
         yield None
         return

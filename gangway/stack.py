@@ -61,9 +61,8 @@ def init(session: Session) -> None:
     from gangway import contract, secrets
 
     folder = session.root / session.environment.get("SECRETS_DIR")
-    names = contract.load(session.root).secret_files
-    for line in secrets.init(folder, names):
-        print(line)
+    for outcome in secrets.init(folder, contract.load(session.root).secret_files()):
+        print(f"{outcome.action:<8}  {outcome.path.relative_to(session.root)}")
 
 
 def offline_images(root: Path, *, force: bool) -> None:

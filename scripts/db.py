@@ -300,7 +300,7 @@ class Lock:
             _leave(_guarded(lambda: _hold(settings, ready, end)))
         os.close(ready)
         os.close(end)
-        os.set_inheritable(self._end, True)
+        os.set_inheritable(self._end, True)  # noqa: FBT003
 
     def acquire(self) -> int:
         """Wait for the lock; return 0, or the status to end with."""

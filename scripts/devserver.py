@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import IO, Any, cast
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 
@@ -45,11 +45,10 @@ class _Handler(WSGIRequestHandler):
         return bool(select.select([self.connection], [], [], 0.05)[0])
 
     def _answer(self) -> None:
-        # They differ in the type stubs alone.
-        body: Any = self.rfile
-        handler = ServerHandler(body, self.wfile, self.get_stderr(), self.get_environ())
+        reply = cast("IO[bytes]", self.wfile)
+        handler = ServerHandler(self.rfile, reply, self.get_stderr(), self.get_environ())
         handler.request_handler = self  # type: ignore[attr-defined]
-        handler.run(self.server.application)
+        handler.run(self.server.wsgi)
 
     def address_string(self) -> str:
         """Return the client's address, without asking a name server."""
@@ -96,7 +95,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.in_flight = _InFlight()
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
-        self.application = application
+        self.wsgi = application
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Count the connection from here on: its request may have come with it."""

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 EXTENSIONS = frozenset(
-    ("py", "html", "htm", "xml", "txt", "jinja", "jinja2", "j2", "mako", "css", "js", "sql")
-    + ("ini", "cfg", "toml", "yaml", "yml")
+    "py html htm xml txt jinja jinja2 j2 mako css js sql ini cfg toml yaml yml".split(" ")  # noqa: SIM905
 )
 IGNORED = frozenset(("__pycache__", "node_modules", "site-packages", "venv"))
 

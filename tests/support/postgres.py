@@ -30,7 +30,7 @@ class Postgres:
     directory: Path
     port: int
     user: str = "gangway"
-    password: str = field(default="a secret", repr=False)
+    password: str = field(default="never to be seen", repr=False)
     database: str = "gangway_test"
 
     @property
@@ -44,14 +44,24 @@ class Postgres:
             "POSTGRES_PASSWORD": self.password,
         }
 
-    def start(self) -> None:
-        """Start it and return once it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories="
-        self._ctl("start", "-w", "-l", str(self.directory / "log"), "-o", options)
+    def start(self, *extra: str, wait: bool = True) -> None:
+        """Start it with ``extra`` settings (``name=value``); return once it answers, if ``wait``."""
+        settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+        options = " ".join(f"-c {setting}" for setting in (f"port={self.port}", *settings, *extra))
+        self._ctl("start", "-w" if wait else "-W", "-l", str(self.directory / "log"), "-o", options)
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it; what is connected is cut off."""
         self._ctl("stop", "-w", "-m", mode)
+
+    def promote(self) -> None:
+        """Make a primary of a standby."""
+        self._ctl("promote", "-W")
+
+    @staticmethod
+    def psql() -> Path:
+        """Return the client program."""
+        return BIN / "psql"
 
     def create_database(self, name: str) -> None:
         """Add an empty database."""
@@ -60,7 +70,7 @@ class Postgres:
     def query(self, sql: str, database: str = "") -> str:
         """Return what ``sql`` yields: unaligned, without headers."""
         done = subprocess.run(
-            [BIN / "psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
+            [self.psql(), "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
              "-p", str(self.port), "-U", self.user, "-d", database or self.database, "-c", sql],
             env=os.environ | {"PGPASSWORD": self.password},
             check=True, capture_output=True, text=True,
@@ -70,7 +80,8 @@ class Postgres:
     def _ctl(self, *arguments: str) -> None:
         _as_user([BIN / "pg_ctl", "-D", self.directory / "data", *arguments])
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
+        """Make the cluster's files."""
         secret = self.directory / "password"
         secret.write_text(self.password)
         if os.geteuid() == 0:
@@ -104,7 +115,7 @@ def postgres(*, start: bool = True) -> Iterator[Postgres]:
     directory = Path(tempfile.mkdtemp(prefix="gangway-postgres-", dir="/tmp"))
     server = Postgres(directory, free_port())
     try:
-        server._initialise()
+        server.initialise()
         server.start()
         server.create_database(server.database)
         if not start:

@@ -140,6 +140,7 @@ def test_whatever_is_accepted_is_read_as_compose_reads_it(
         ("A=x\t# comment", "a tab before #"),
         ("A=${HOME", "not closed"),
         ("A=${NOWHERE:-a # b}", "not closed"),
+        ('A="${NOWHERE:-a\\nb}"', "is not a reference"),
         ("A=${}", "is not a reference"),
         ("A=${1}", "is not a reference"),
         ("A=${A B}", "is not a reference"),

@@ -1,0 +1,124 @@
+"""Probes that cost milliseconds and are right."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.conftest import Script
+from tests.support.postgres import free_port
+
+
+@contextmanager
+def answering(reply: bytes, *, hold: bool = False) -> Iterator[tuple[int, list[bytes]]]:
+    """Serve ``reply`` on a port; ``hold`` keeps the connection open after it."""
+    requests: list[bytes] = []
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                requests.append(connection.recv(4096))
+                connection.sendall(reply)
+                if hold:
+                    over.wait(20)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], requests
+        finally:
+            over.set()
+            with socket.socket() as last:
+                last.connect_ex(listener.getsockname())
+                thread.join(20)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_status_200_is_healthy(script: Script, end: str) -> None:
+    reply = f"HTTP/1.1 200 OK{end}Content-Length: 0{end}{end}".encode()
+    with answering(reply) as (port, requests):
+        done = script("healthcheck", "http", str(port), "/health?deep=1")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    assert requests[0].startswith(b"GET /health?deep=1 HTTP/1.1\r\nHost: ")
+
+
+def test_an_answer_is_enough_though_the_connection_stays_open(script: Script) -> None:
+    with answering(b"HTTP/1.1 200\r\n\r\n", hold=True) as (port, _):
+        started = time.monotonic()
+        assert script("healthcheck", "http", str(port), "/").status == 0
+        assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("status", ["500", "404", "302", "204", "2000"])
+def test_any_other_status_is_unhealthy_and_is_told(script: Script, status: str) -> None:
+    with answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()) as (port, _):
+        done = script("healthcheck", "http", str(port), "/ready")
+    assert done.status == 1
+    assert status in done.err
+    assert "/ready" in done.err
+
+
+def test_an_empty_answer_is_unhealthy(script: Script) -> None:
+    with answering(b"") as (port, _):
+        assert script("healthcheck", "http", str(port), "/").status == 1
+
+
+def test_a_closed_port_is_unhealthy_and_is_told(script: Script) -> None:
+    port = str(free_port())
+    done = script("healthcheck", "http", port, "/")
+    assert done.status == 1
+    assert port in done.err
+
+
+def test_a_server_that_hangs_is_unhealthy_within_the_deadline(script: Script) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        done = script("healthcheck", "http", str(silent.getsockname()[1]), "/")
+        assert done.status not in {0, 2}
+        assert 1.5 < time.monotonic() - started < 6
+
+
+def test_a_server_that_hangs_in_its_answer_is_unhealthy(script: Script) -> None:
+    with answering(b"HTTP/1.1 20", hold=True) as (port, _):
+        done = script("healthcheck", "http", str(port), "/", HEALTHCHECK_SECONDS="0.3")
+    assert done.status not in {0, 2}
+
+
+@pytest.mark.parametrize("stamp", ["{now}", "{now}\n", "{now}.75"])
+def test_a_fresh_heartbeat_is_healthy(script: Script, tmp_path: Path, stamp: str) -> None:
+    (tmp_path / "beat").write_text(stamp.format(now=int(time.time())))
+    assert script("healthcheck", "heartbeat", "beat", "10").status == 0
+
+
+def test_a_stale_heartbeat_is_unhealthy_and_its_age_is_told(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "beat").write_text(f"{int(time.time()) - 60}\n")
+    done = script("healthcheck", "heartbeat", "beat", "10")
+    assert done.status == 1
+    assert "60 s" in done.err or "61 s" in done.err
+
+
+@pytest.mark.parametrize("content", ["", "\n", "soon", "-5", "12x"])
+def test_a_heartbeat_that_is_no_time_is_unhealthy(
+    script: Script, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "beat").write_text(content)
+    assert script("healthcheck", "heartbeat", "beat", "10").status == 1
+
+
+def test_a_missing_heartbeat_is_unhealthy_and_its_file_is_named(script: Script) -> None:
+    done = script("healthcheck", "heartbeat", "/tmp/no/such/beat", "10")
+    assert done.status == 1
+    assert "/tmp/no/such/beat" in done.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["http"], ["http", "80"], ["ftp", "x", "y"]])
+def test_wrong_use_shows_the_right_one(script: Script, arguments: list[str]) -> None:
+    done = script("healthcheck", *arguments)
+    assert done.status == 2
+    assert "usage" in done.err
