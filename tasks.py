@@ -100,11 +100,11 @@ def build(
     session: Session,
     *services: Services,
     no_cache: A[bool, Option("build every layer anew")] = False,
-) -> int:
+) -> None:
     """Build the images of all services, or of those named."""
-    from gangway import operations
+    from gangway import stack
 
-    return operations.build(session, services, no_cache=no_cache)
+    stack.build(session, services, no_cache=no_cache)
 
 
 def config(session: Session) -> int:

@@ -15,7 +15,9 @@ CMD ["serve"]
 
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
-COPY --chmod=755 docker/with-index docker/install-dependencies /usr/local/bin/
+COPY docker/with-index docker/install-dependencies docker/strip-wheels /usr/local/bin/
+# What is installed is changed afterwards: it must not be linked to uv's cache.
+ENV UV_LINK_MODE=copy
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     python -m venv --without-pip /opt/uv && \
@@ -30,7 +32,7 @@ ARG APP
 COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /tmp/app
+    with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
 FROM uv AS development-dependencies
 ARG APP

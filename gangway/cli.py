@@ -260,6 +260,33 @@ def unknown_task(word: str, known: Sequence[str]) -> GangwayError:
     return GangwayError(f"no task named {word!r}", mend=mend)
 
 
+def listing(tasks: Mapping[str, OptionTask]) -> str:
+    """Return the text of `invoke --list`: what every environment has is said once."""
+    groups: dict[str, dict[str, str]] = {}
+    for full_name, each in tasks.items():
+        group, _, name = full_name.partition(".")
+        rest = each.rest()
+        label = f"{name} [{rest}…]" if rest else name
+        groups.setdefault(group, {})[label] = (each.__doc__ or "").strip().splitlines()[0]
+    environments = [group for group in groups if group != "images"]
+    shared = {
+        label: about
+        for label, about in groups[environments[0]].items()
+        if all(groups[group].get(label) == about for group in environments)
+    }
+    names = ", ".join(f"{group}.up" for group in environments)
+    lines = [f"In every environment ({names}):", *_lines("  ", shared), "", "Elsewhere:"]
+    for group, entries in groups.items():
+        own = {f"{group}.{label}": about for label, about in entries.items() if label not in shared}
+        lines += _lines("  ", own)
+    lines += ["", "invoke --help dev.up explains a task with its options."]
+    return "\n".join(lines)
+
+
+def _lines(indent: str, entries: Mapping[str, str]) -> list[str]:
+    return [f"{indent}{label:<24}  {about}" for label, about in entries.items()]
+
+
 def install(program: Program, namespace: Collection) -> None:
     """Make `program`, which is reading its command line now, understand bare words.
 
@@ -271,6 +298,9 @@ def install(program: Program, namespace: Collection) -> None:
         return
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}
+    if program.args.list.value is True:
+        print(listing(typed))
+        raise Exit(code=0)
     try:
         core.unparsed[:] = spread(core.unparsed, typed, core[0].flags)
     except GangwayError as error:

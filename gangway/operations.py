@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,18 @@ def down(session: Session, *, volumes: bool, yes: bool, now: bool = False) -> in
             flags.append("--volumes")
         if now:
             flags += ["--timeout", "0"]
-        return session.run(*_ALL, "down", *flags)
+        argv = session.command(*_ALL, "down", *flags)
+        if session.dry_run:
+            print(session.environment.plain(argv))
+            return 0
+        session.show(argv)
+        began = time.monotonic()
+        # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
+        quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
+        status = session.runner.run(session.command(*_ALL, *quiet, "down", *flags))
+        if status == 0:
+            say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
+        return status
 
 
 def ps(session: Session) -> int:
@@ -86,13 +98,6 @@ def restart(session: Session, services: Sequence[str]) -> int:
     session.check_services(services)
     with session.changing("restart"):
         return session.run("restart", *services)
-
-
-def build(session: Session, services: Sequence[str], *, no_cache: bool) -> int:
-    """Build the images of the named services, or all."""
-    session.check_services(services)
-    flags = ["--no-cache"] if no_cache else []
-    return session.run(*_ALL, "build", *flags, *services)
 
 
 def config(session: Session, flags: Sequence[str]) -> int:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangway import operations, up as starting
+from gangway import builds, operations
+from gangway import up as starting
 from gangway.errors import GangwayError
 from gangway.session import Session, say
 
@@ -37,6 +38,13 @@ def up(
     say()
     operations.show_urls(session)
     return session.run("watch", "--no-up", *services) if watch else None
+
+
+def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
+    """Build the images of the named services, or of all."""
+    session.check_services(services)
+    session.engine.check()
+    builds.build(session, services, no_cache=no_cache)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> int | None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gangway import operations, up
+from gangway import builds, operations, up
 from gangway.session import Session, say
 
 RUNNER = "test-runner"
@@ -34,10 +34,11 @@ def run(session: Session, wish: Wish) -> int:
     needed = tuple(runner.get("depends_on") or ())
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
     if session.dry_run:
-        up.up(session, up.Wish(needed, build=True))
+        up.up(session, up.Wish(needed, wait=False))
         return session.run(*pytest)
+    builds.refresh(session, list(session.model.services))
     with taken_down(session, keep=wish.keep):
-        session = up.up(session, up.Wish(needed, build=True, wait=False), task="run")
+        session = up.up(session, up.Wish(needed, wait=False), task="run")
         return session.run("--progress", "quiet", *pytest)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import IO
 
-from gangway import diagnosis, output, preflight
+from gangway import builds, diagnosis, output, preflight
 from gangway.errors import GangwayError
 from gangway.session import Session, say
 from gangway.timeline import Event, Timeline, View, parse
@@ -45,22 +44,22 @@ def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
     """
     with session.changing(task):
         session = preflight.prepare(session, wish.services, auto_ports=wish.auto_ports)
-        argv = session.command("up", "--detach", *_flags(wish), *wish.services)
+        wanted = session.model.wanted(wish.services)
+        if not wish.services:
+            wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
+        if wish.build:
+            builds.build(session, [name for name in wanted if "build" in session.model.services[name]])
+        else:
+            builds.refresh(session, wanted)
+        argv = session.command("up", "--detach", *wish.options, *wish.services)
         if session.dry_run:
             print(session.environment.plain(argv))
             return session
         session.show(argv)
-        wanted = session.model.wanted(wish.services)
-        if not wish.services:
-            wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
         _Start(session, wanted, wish).run(
-            session.command("--progress", "plain", "up", "--detach", *_flags(wish), *wish.services)
+            session.command("--progress", "plain", "up", "--detach", *wish.options, *wish.services)
         )
     return session
-
-
-def _flags(wish: Wish) -> list[str]:
-    return [*(["--build"] if wish.build else []), *wish.options]
 
 
 class _Start:
@@ -97,14 +96,14 @@ class _Start:
         )  # fmt: skip
         compose = runner.start(
             argv,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             own_group=True,
         )
         readers = [
             threading.Thread(target=self._read_events, args=(events.stdout,), daemon=True),
-            threading.Thread(target=self._read_compose, args=(compose.stderr,), daemon=True),
+            threading.Thread(target=self._read_compose, args=(compose.stdout,), daemon=True),
         ]
         for reader in readers:
             reader.start()
@@ -136,16 +135,10 @@ class _Start:
         for line in stream or ():
             text = line.rstrip()
             self._said.append(text)
-            if re.match(r"#\d+ ", text):
-                self._show_build(text)
-
-    def _show_build(self, text: str) -> None:
-        """Show a build's steps as they come; a start without a build shows none."""
-        if not self._building:
-            self._building = True
-            say("building images")
-        if re.match(r"#\d+ (\[|ERROR|\d+\.\d+ )", text):
-            say(f"  {text[:160]}")
+            # Compose builds the images that are missing.
+            if text.startswith("#"):
+                self._building = True
+                builds.show_step(text)
 
     def _watch(self, compose: subprocess.Popen[str]) -> None:
         """Follow events until Compose ends or a service fails."""

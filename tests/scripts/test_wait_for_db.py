@@ -64,7 +64,7 @@ def test_a_wrong_password_fails_at_once_and_names_the_variables(
     assert done.status == 2
     assert "POSTGRES_PASSWORD" in done.err
     assert "POSTGRES_USER" in done.err
-    assert done.err.count("\n") == 1
+    assert done.err.count("\n") == 1, done.err
 
 
 def test_a_wrong_password_in_a_file_names_the_files_variable(

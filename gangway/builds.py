@@ -1,0 +1,115 @@
+"""Building images, and whether they are older than what they are made of."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gangway import diagnosis
+from gangway.model import Model
+from gangway.session import Session, say
+
+_STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
+
+
+def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
+    """Build the images of the named services, or of all, showing each step.
+
+    Raises GangwayError when a build fails, after showing what it said last.
+    """
+    flags = ["--no-cache"] if no_cache else []
+    tail = ["build", *flags, *services]
+    argv = session.command("--profile", "*", *tail)
+    if session.dry_run:
+        print(session.environment.plain(argv))
+        return
+    session.show(argv)
+    began = time.time()
+    program = session.runner.start(
+        session.command("--profile", "*", "--progress", "plain", *tail),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said: deque[str] = deque(maxlen=400)
+    with program:
+        for line in program.stdout or ():
+            text = line.rstrip()
+            said.append(text)
+            show_step(text)
+    if program.returncode != 0:
+        raise diagnosis.compose_failed(session, list(said), program.returncode)
+    say(f"built in {time.time() - began:.1f} s")
+    if not services:
+        mark = stamp(session.root, session.name)
+        mark.parent.mkdir(mode=0o700, exist_ok=True)
+        mark.touch(mode=0o600)
+        os.utime(mark, (began, began))
+
+
+def show_step(line: str) -> None:
+    """Show a line of BuildKit's plain progress where it begins a step or tells of its work."""
+    if _STEP.match(line):
+        say(f"  {line[:160]}")
+
+
+def refresh(session: Session, services: Sequence[str]) -> None:
+    """Build where sources are mounted and the rest of the images is out of date.
+
+    In production nothing is built unasked but what is missing.
+    """
+    if session.environment.kind == "prod":
+        return
+    changed = stale(session.root, session.name, session.model, services)
+    if changed is None:
+        return
+    if changed != stamp(session.root, session.name):
+        say(f"{os.path.relpath(changed, session.root)} changed after the images were built")
+    build(session)
+
+
+def stamp(root: Path, environment: str) -> Path:
+    """Return the file whose time says when the environment's images were last built."""
+    return root / ".gangway" / f"{environment}.built"
+
+
+def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
+    """Yield what the services' images are made of, as their `rebuild` watch rules say it."""
+    for name in services:
+        service = model.services[name]
+        if "build" in service:
+            for rule in (service.get("develop") or {}).get("watch") or ():
+                if rule["action"] == "rebuild":
+                    yield Path(rule["path"])
+
+
+def stale(root: Path, environment: str, model: Model, services: Sequence[str]) -> Path | None:
+    """Return a file that changed after the last build of the environment's images.
+
+    Returns the stamp itself where nothing was built yet, None where all images are up to date.
+    """
+    mark = stamp(root, environment)
+    try:
+        built = mark.stat().st_mtime
+    except FileNotFoundError:
+        return mark
+    for path in dict.fromkeys(inputs(model, services)):
+        for file in files(path):
+            if file.stat().st_mtime > built:
+                return file
+    return None
+
+
+def files(path: Path) -> Iterator[Path]:
+    """Yield a file, or every file below a folder but Python's caches."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for entry in sorted(path.rglob("*")):
+            if entry.is_file() and "__pycache__" not in entry.parts:
+                yield entry

@@ -1,0 +1,249 @@
+"""Migrations run once, whoever runs them, and nothing follows a failure."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.conftest import Database, Environment, Script
+from tests.support.processes import eventually, running
+
+STEP = '''"""A step of the test's own."""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{down}"
+
+
+def upgrade() -> None:
+    op.execute("{sql}")
+'''
+
+HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+
+
+def add_step(api: Path, revision: str, down: str, sql: str) -> Path:
+    step = api / "migrations" / "versions" / f"{revision}_step.py"
+    step.write_text(STEP.format(revision=revision, down=down, sql=sql))
+    return step
+
+
+def test_an_empty_database_is_migrated_and_seeded(
+    script: Script, database: Database, api: Path
+) -> None:
+    done = script("entrypoint", "migrate", cwd=api, SEED="1")
+    assert done.status == 0, done.err
+    assert int(database.query("SELECT count(*) FROM habits")) > 0
+
+
+def test_without_seed_the_tables_stay_empty(script: Script, database: Database, api: Path) -> None:
+    assert script("migrate", cwd=api).status == 0
+    assert database.query("SELECT count(*) FROM habits") == "0"
+
+
+def test_five_at_once_on_an_empty_database_run_each_migration_once(
+    env: Environment, database: Database, api: Path
+) -> None:
+    database.query("CREATE TABLE runs (at timestamptz DEFAULT clock_timestamp())")
+    add_step(api, "9998", "0002", "INSERT INTO runs DEFAULT VALUES")
+    add_step(api, "9999", "9998", "INSERT INTO runs SELECT now() FROM pg_sleep(0.3)")
+    env |= {"SEED": "1"}
+    with (
+        running(["migrate"], env=env, cwd=api) as one,
+        running(["migrate"], env=env, cwd=api) as two,
+        running(["migrate"], env=env, cwd=api) as three,
+        running(["migrate"], env=env, cwd=api) as four,
+        running(["migrate"], env=env, cwd=api) as five,
+    ):
+        everyone = [one, two, three, four, five]
+        assert [each.ends(100) for each in everyone] == [0] * 5, [each.log for each in everyone]
+        said = "".join(each.log for each in everyone)
+    assert database.query("SELECT count(*) FROM runs") == "2"
+    assert said.count("-> 9999") == 1
+    assert "another migration is running" in said
+    assert database.query("SELECT count(*) = count(DISTINCT name) FROM habits") == "t"
+
+
+def test_a_failing_migration_shows_its_error_and_stops_everything_after_it(
+    script: Script, database: Database, api: Path
+) -> None:
+    add_step(api, "9998", "0002", "CREATE TABLE half (id int)")
+    broken = add_step(api, "9999", "9998", "SELECT no_such_column")
+    failed = script("migrate", cwd=api, SEED="1")
+    assert failed.status not in {0, 2}
+    assert "no_such_column" in failed.err
+    assert "nothing after it was run" in failed.err
+    assert "demo habits" not in failed.err
+    assert database.query("SELECT to_regclass('half')") == ""
+
+    add_step(api, "9999", "9998", "CREATE TABLE whole (id int)")
+    assert broken.exists()
+    mended = script("migrate", cwd=api, SEED="1")
+    assert mended.status == 0, mended.err
+    assert database.query("SELECT to_regclass('half'), to_regclass('whole')") == "half|whole"
+    assert int(database.query("SELECT count(*) FROM habits")) > 0
+
+
+def test_seeding_twice_changes_nothing(script: Script, database: Database, api: Path) -> None:
+    contents = "SELECT string_agg(h::text, ',' ORDER BY h.id) FROM habits h"
+    assert script("migrate", cwd=api).status == 0
+    assert script("entrypoint", "seed", cwd=api).status == 0
+    first = database.query(contents)
+    assert first
+    assert script("entrypoint", "seed", cwd=api).status == 0
+    assert script("migrate", cwd=api, SEED="1").status == 0
+    assert database.query(contents) == first
+
+
+def test_commands_of_the_users_own_keep_their_words(
+    script: Script, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "show.py").write_text("import sys; print(sys.argv[1:])")
+    done = script("migrate", MIGRATE_COMMAND="""python show.py 'a b' "c'd" $HOME *""")
+    assert done.out == """['a b', "c'd", '$HOME', '*']\n""", done.err
+
+
+def test_arguments_go_to_the_migration(script: Script, database: Database, tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text("import sys; print(sys.argv[1:])")
+    done = script("migrate", "--sql", "a b", MIGRATE_COMMAND="python show.py")
+    assert done.out == "['--sql', 'a b']\n"
+
+
+def test_a_program_that_is_not_python_runs_as_well(script: Script, database: Database) -> None:
+    done = script("migrate", MIGRATE_COMMAND="bash -c 'echo $0 $1; exit 3' a b")
+    assert (done.status, done.out) == (3, "a b\n")
+
+
+def test_a_migration_that_is_not_there_is_named(script: Script, database: Database) -> None:
+    done = script("migrate", MIGRATE_COMMAND="no-such-program up", SEED="1", SEED_COMMAND="echo x")
+    assert (done.status, done.out) == (127, "")
+    assert "no-such-program" in done.err
+
+
+def test_the_scripts_modules_do_not_shadow_the_apps_own(
+    script: Script, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text("import db, launch; print(db.name, launch.name)")
+    for name in ("db", "launch"):
+        (tmp_path / f"{name}.py").write_text(f"name = 'the app\\'s {name}'")
+    for command in ("python -m main", "python main.py"):
+        done = script("migrate", MIGRATE_COMMAND=command)
+        assert done.out == "the app's db the app's launch\n", done.err
+
+
+def test_the_lock_is_held_while_the_command_runs_and_given_back_after_it(
+    env: Environment, database: Database, tmp_path: Path
+) -> None:
+    env |= {"MIGRATE_COMMAND": "bash -c 'echo begun; until [[ -e go ]]; do sleep 0.01; done'"}
+    with running(["migrate"], env=env, cwd=tmp_path) as first:
+        first.says("begun")
+        assert database.query(HOLDERS) == "1"
+        with running(["migrate"], env=env, cwd=tmp_path) as second:
+            second.says("another migration is running")
+            assert "begun" not in second.log
+            (tmp_path / "go").touch()
+            assert first.ends() == 0
+            assert second.ends() == 0
+            assert "begun" in second.log
+    assert database.query(HOLDERS) == "0"
+
+
+def test_a_blocked_migration_does_not_hold_up_a_concurrent_index(
+    env: Environment, database: Database, tmp_path: Path
+) -> None:
+    database.query("CREATE TABLE wide (id int)")
+    (tmp_path / "index.py").write_text(
+        "import asyncio, asyncpg, os, pathlib, time\n"
+        "print('begun', flush=True)\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+        "async def main():\n"
+        "    e = os.environ\n"
+        "    c = await asyncpg.connect(host=e['POSTGRES_HOST'], port=e['POSTGRES_PORT'],\n"
+        "        user=e['POSTGRES_USER'], password=e['POSTGRES_PASSWORD'],\n"
+        "        database=e['POSTGRES_DB'])\n"
+        "    await c.execute('CREATE INDEX CONCURRENTLY narrow ON wide (id)', timeout=10)\n"
+        "    await c.close()\n"
+        "asyncio.run(main())\n"
+    )
+    first_env = {**env, "MIGRATE_COMMAND": "python index.py"}
+    second_env = {**env, "MIGRATE_COMMAND": "true"}
+    with running(["migrate"], env=first_env, cwd=tmp_path) as first:
+        first.says("begun")
+        with running(["migrate"], env=second_env, cwd=tmp_path) as second:
+            second.says("another migration is running")
+            (tmp_path / "go").touch()
+            assert first.ends() == 0, first.log
+            assert second.ends() == 0
+
+
+def test_waiting_for_the_lock_has_an_end(
+    env: Environment, script: Script, database: Database
+) -> None:
+    env |= {"MIGRATE_COMMAND": "bash -c 'echo begun; sleep 30'"}
+    with running(["migrate"], env=env) as first:
+        first.says("begun")
+        done = script("migrate", MIGRATE_COMMAND="echo ran", DB_LOCK_SECONDS="0.3")
+    assert (done.status, done.out) == (2, "")
+    assert "DB_LOCK_SECONDS" in done.err
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_lost_lock_leaves_the_commands_result_as_it_was(
+    env: Environment, database: Database, tmp_path: Path, status: int
+) -> None:
+    wait = f"bash -c 'echo begun; until [[ -e go ]]; do sleep 0.01; done; exit {status}'"
+    env |= {"MIGRATE_COMMAND": wait}
+    with running(["migrate"], env=env, cwd=tmp_path) as migration:
+        migration.says("begun")
+        killed = database.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+        assert killed == "t"
+        (tmp_path / "go").touch()
+        assert migration.ends() == status
+        assert "the lock's connection was lost" in migration.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_migration_and_nothing_follows(
+    env: Environment, database: Database, number: signal.Signals
+) -> None:
+    polite = "bash -c 'trap \"echo mended; exit 0\" TERM INT; echo begun; while :; do sleep .01; done'"
+    env |= {"MIGRATE_COMMAND": polite, "SEED": "1", "SEED_COMMAND": "echo seeded"}
+    with running(["migrate"], env=env) as migration:
+        migration.says("begun")
+        migration.signal(number)
+        assert migration.ends() == 128 + number
+        assert "mended" in migration.log
+        assert "seeded" not in migration.log
+    eventually(lambda: database.query(HOLDERS) == "0", "the lock given back")
+
+
+def test_a_signal_ends_the_waiting_for_the_lock(env: Environment, database: Database) -> None:
+    env |= {"MIGRATE_COMMAND": "bash -c 'echo begun; sleep 30'"}
+    with running(["migrate"], env=env) as first, running(["migrate"], env=env) as second:
+        eventually(lambda: "begun" in first.log + second.log, "one that runs")
+        waiting = second if "begun" in first.log else first
+        waiting.says("another migration is running")
+        waiting.signal()
+        assert waiting.ends(5) == 128 + signal.SIGTERM
+
+
+def test_a_killed_migrate_keeps_the_lock_until_its_command_has_ended(
+    env: Environment, database: Database, tmp_path: Path
+) -> None:
+    env |= {"MIGRATE_COMMAND": "bash -c 'echo begun; until [[ -e go ]]; do sleep 0.01; done'"}
+    with running(["migrate"], env=env, cwd=tmp_path) as migration:
+        migration.says("begun")
+        migration.signal(signal.SIGKILL)
+        migration.ends()
+        assert database.query(HOLDERS) == "1"
+        (tmp_path / "go").touch()
+        eventually(lambda: database.query(HOLDERS) == "0", "the lock given back")
+
+
+def test_a_wrong_password_runs_nothing(script: Script, database: Database) -> None:
+    done = script("migrate", MIGRATE_COMMAND="echo ran", POSTGRES_PASSWORD="wrong")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.count("POSTGRES_PASSWORD") == 1

@@ -1,0 +1,217 @@
+"""Servers start from a few variables, and end without losing a request."""
+
+import http.client
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.conftest import Environment, Script
+from tests.support.postgres import free_port
+from tests.support.processes import Running, eventually, running
+
+FIXTURES = Path(__file__).parent / "fixtures"
+GRACE = 6
+
+
+def fetch(port: int, path: str = "/", seconds: float = 20) -> tuple[int, str]:
+    """Return the status and body, (0, "") where there is no connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+@contextmanager
+def serving(
+    env: Environment, app: Path, *arguments: str, **variables: str
+) -> Iterator[tuple[Running, int]]:
+    """Yield ``serve`` for the application in ``app``, and its port, once that answers."""
+    port = free_port()
+    settings = {
+        "APP_INTERFACE": app.name,
+        "APP_TARGET": "service:app",
+        "APP_HOST": "127.0.0.1",
+        "APP_PORT": str(port),
+        "GRACEFUL_SECONDS": str(GRACE),
+        "WEB_CONCURRENCY": "2",
+    }
+    command = ["entrypoint", "serve", *arguments]
+    with running(command, env={**env, **settings, **variables}, cwd=app) as server:
+        eventually(
+            lambda: fetch(port)[0] == 200 or server.process.poll() is not None, "an answer"
+        )
+        assert server.process.poll() is None, server.log
+        yield server, port
+
+
+@pytest.fixture(params=["asgi", "wsgi"])
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Copy an application, of either interface."""
+    copy = tmp_path / str(request.param)
+    shutil.copytree(
+        FIXTURES / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return copy
+
+
+@pytest.fixture(params=["", "1"], ids=["gunicorn", "reload"])
+def reload(request: pytest.FixtureRequest) -> str:
+    """Return RELOAD."""
+    return str(request.param)
+
+
+def test_sigterm_lets_a_request_in_flight_finish_and_ends_within_the_grace_period(
+    env: Environment, app: Path, reload: str
+) -> None:
+    answers: list[tuple[int, str]] = []
+    with serving(env, app, RELOAD=reload) as (server, port):
+        request = threading.Thread(target=lambda: answers.append(fetch(port, "/slow?seconds=1.5")))
+        request.start()
+        server.says("slow begun")
+        started = time.monotonic()
+        server.signal()
+        assert server.ends(GRACE + 3) == 0, server.log
+        assert time.monotonic() - started < GRACE
+        request.join()
+    assert answers == [(200, "slow done")]
+    assert fetch(port) == (0, "")
+
+
+def test_a_request_that_never_ends_does_not_outlast_the_grace_period(
+    env: Environment, app: Path, reload: str
+) -> None:
+    with serving(env, app, RELOAD=reload, GRACEFUL_SECONDS="1") as (server, port):
+        request = threading.Thread(target=fetch, args=(port, "/slow?seconds=60"))
+        request.start()
+        server.says("slow begun")
+        server.signal()
+        server.ends(5)
+        request.join()
+
+
+def test_idle_connections_do_not_hold_up_the_end(
+    env: Environment, app: Path, reload: str
+) -> None:
+    with serving(env, app, RELOAD=reload) as (server, port):
+        kept = http.client.HTTPConnection("127.0.0.1", port)
+        kept.request("GET", "/")
+        assert kept.getresponse().read()
+        server.signal()
+        server.ends(4)
+        kept.close()
+
+
+def test_arguments_go_to_the_server(env: Environment, app: Path) -> None:
+    with serving(env, app, "--name", "two words", "--access-logformat", "seen %(U)s") as (
+        server,
+        port,
+    ):
+        command = Path(f"/proc/{server.process.pid}/cmdline").read_text().split("\0")
+        assert command[-5:-1] == ["--name", "two words", "--access-logformat", "seen %(U)s"]
+        assert fetch(port)[0] == 200
+
+
+def test_the_server_takes_the_scripts_place(env: Environment, app: Path) -> None:
+    with serving(env, app) as (server, _):
+        command = Path(f"/proc/{server.process.pid}/cmdline").read_text()
+        assert "gunicorn" in command
+        assert "entrypoint" not in command
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_the_number_of_workers_is_the_one_that_is_asked_for(
+    env: Environment, app: Path, workers: str
+) -> None:
+    with serving(env, app, WEB_CONCURRENCY=workers) as (server, _):
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        eventually(lambda: len(children.read_text().split()) == int(workers), "its workers")
+
+
+@pytest.mark.parametrize(("quota", "workers"), [("100000", 2), ("max", None)])
+def test_without_a_number_the_cpus_decide_between_2_and_8(
+    env: Environment, app: Path, tmp_path: Path, quota: str, workers: int | None
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    expected = workers or min(8, max(2, len(os.sched_getaffinity(0))))
+    with serving(env, app, WEB_CONCURRENCY="", CGROUP_ROOT=str(tmp_path)) as (server, _):
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        eventually(lambda: len(children.read_text().split()) == expected, "its workers")
+
+
+def test_requests_are_logged_to_standard_output(env: Environment, app: Path) -> None:
+    with serving(env, app) as (server, port):
+        fetch(port, "/?logged")
+        server.says("/?logged")
+
+
+def test_nothing_is_written_outside_of_memory(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with serving(env, app, HOME=str(home)) as (_, port):
+        assert fetch(port)[0] == 200
+    assert list(home.iterdir()) == []
+
+
+def test_the_apps_own_gunicorn_settings_are_read(env: Environment, app: Path) -> None:
+    (app / "gunicorn.conf.py").write_text('print("own settings read", flush=True)\n')
+    with serving(env, app) as (server, _):
+        server.says("own settings read")
+
+
+@pytest.mark.parametrize("switch", ["", "1"], ids=["python", "reload"])
+def test_a_command_runs_as_a_module_with_its_arguments(
+    env: Environment, tmp_path: Path, switch: str
+) -> None:
+    shutil.copytree(FIXTURES / "command", tmp_path / "command")
+    settings = {"APP_INTERFACE": "command", "APP_TARGET": "ticker", "RELOAD": switch}
+    command = ["entrypoint", "serve", "a b", "--flag"]
+    with running(command, env=env | settings, cwd=tmp_path / "command") as worker:
+        worker.says("ticking v000 ['a b', '--flag']")
+        worker.signal()
+        assert worker.ends() == 0
+        assert "stopped v000" in worker.log
+
+
+def test_a_port_that_is_taken_is_told_under_the_reloader(script: Script, app: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = script(
+            "serve", cwd=app, APP_INTERFACE=app.name, APP_TARGET="service:app", RELOAD="1",
+            APP_HOST="127.0.0.1", APP_PORT=port,
+        )  # fmt: skip
+    assert done.status == 2
+    assert port in done.err
+    assert "APP_PORT" in done.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({}, ["APP_INTERFACE", "APP_TARGET"]),
+        ({"APP_INTERFACE": "fcgi", "APP_TARGET": "x"}, ["fcgi", "asgi", "wsgi", "command"]),
+        ({"APP_INTERFACE": "asgi", "APP_TARGET": "x", "APP_PORT": "http"}, ["APP_PORT=http"]),
+        ({"APP_INTERFACE": "asgi", "APP_TARGET": "x", "RELOAD": "maybe"}, ["RELOAD=maybe"]),
+    ],
+)
+def test_a_wrong_setting_gets_one_line_that_names_it(
+    script: Script, variables: dict[str, str], words: list[str]
+) -> None:
+    done = script("serve", **variables)
+    assert done.status == 2
+    assert done.err.count("\n") == 1
+    for word in words:
+        assert word in done.err
