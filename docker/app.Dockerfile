@@ -56,8 +56,10 @@ FROM base AS locks
 WORKDIR /apps
 COPY apps/ .
 RUN mkdir /locks && \
-    cp --parents requirements-test.txt $(find . -mindepth 2 -maxdepth 2 \
-        -name requirements.txt -o -name '*.lock' -o -name pyproject.toml) /locks
+    cp requirements-test.txt /locks && \
+    find . -mindepth 2 -maxdepth 2 \
+        \( -name requirements.txt -o -name '*.lock' -o -name pyproject.toml \) \
+        -exec cp --parents --target-directory /locks {} +
 
 FROM uv AS test-dependencies
 COPY --from=locks /locks /locks

@@ -23,15 +23,16 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     Raises GangwayError when a build fails, after showing what it said last.
     """
     flags = ["--no-cache"] if no_cache else []
-    tail = ["build", *flags, *services]
-    argv = session.command("--profile", "*", *tail)
+    every = [name for name, service in session.model.services.items() if "build" in service]
+    tail = ["build", *flags, *(services or every)]
+    argv = session.command(*tail)
     if session.dry_run:
         print(session.environment.plain(argv))
         return
     session.show(argv)
     began = time.time()
     program = session.runner.start(
-        session.command("--profile", "*", "--progress", "plain", *tail),
+        session.command("--progress", "plain", *tail),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -268,7 +268,7 @@ def _kind(assignments: Iterable[envfile.Assignment], file: str) -> Kind:
     choices = ", ".join(KINDS)
     for assignment in assignments:
         if assignment.name == "ENVIRONMENT":
-            value = "".join(part for part in assignment.template if isinstance(part, str))
+            value = assignment.template
             if value in KINDS:
                 return KINDS[value]
             guess = nearest(value, KINDS)

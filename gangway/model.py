@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNUSED = "unused"
+"""The profile of a service that a stack describes and doesn't run; no task ever turns it on."""
+
 
 @dataclass(frozen=True)
 class PublishedPort:
@@ -32,7 +35,11 @@ class Model:
     def services(self) -> Mapping[str, Mapping[str, Any]]:
         """Every service that the profiles in use bring in."""
         services: Mapping[str, Mapping[str, Any]] = self.raw.get("services") or {}
-        return services
+        return {
+            name: service
+            for name, service in services.items()
+            if UNUSED not in (service.get("profiles") or ())
+        }
 
     def one_shots(self) -> frozenset[str]:
         """Return the services that others wait for to complete, and so are meant to end."""

@@ -30,8 +30,9 @@ def run(session: Session, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    runner = session.model.services.get(RUNNER) or {}
-    needed = tuple(runner.get("depends_on") or ())
+    services = session.model.services
+    runner = services.get(RUNNER) or {}
+    needed = tuple(name for name in runner.get("depends_on") or () if name in services)
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
     if session.dry_run:
         up.up(session, up.Wish(needed, wait=False))

@@ -21,9 +21,9 @@ RUN set -eux; \
     apt-get install -y -qq gettext-base ca-certificates; \
     cd /tmp; \
     apt-get download -qq nginx-common; \
-    dpkg-deb --fsys-tarfile nginx-common_*.deb | \
-        tar -x -C / ./etc/nginx/mime.types ./etc/nginx/fastcgi_params ./etc/nginx/scgi_params ./etc/nginx/uwsgi_params; \
-    rm -rf /tmp/*.deb /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+    dpkg-deb --fsys-tarfile nginx-common_*.deb >nginx-common.tar; \
+    tar -xf nginx-common.tar -C / ./etc/nginx/mime.types ./etc/nginx/fastcgi_params ./etc/nginx/scgi_params ./etc/nginx/uwsgi_params; \
+    rm -rf /tmp/*.deb /tmp/*.tar /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 COPY --from=wheel /out/nginx /usr/local/lib/nginx/
 COPY nginx/nginx /usr/sbin/

@@ -18,8 +18,9 @@ RUN set -eux; \
     apt-get install -y -qq libatomic1 libjemalloc2 liblzf1 libssl3t64 libsystemd0; \
     cd /tmp; \
     apt-get download -qq valkey-tools; \
-    dpkg-deb --fsys-tarfile valkey-tools_*.deb | tar -x -C /usr/local ./usr/bin/valkey-cli --strip-components=2; \
-    rm -rf /tmp/*.deb /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+    dpkg-deb --fsys-tarfile valkey-tools_*.deb >valkey-tools.tar; \
+    tar -xf valkey-tools.tar -C /usr/local ./usr/bin/valkey-cli --strip-components=2; \
+    rm -rf /tmp/*.deb /tmp/*.tar /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 COPY --from=wheel /out/valkey-server /usr/local/lib/valkey/
 COPY redis/docker-entrypoint.sh redis/valkey-server /usr/local/bin/

@@ -127,8 +127,10 @@ def engine() -> None:
             pytest.fail("no container engine answers")
         pytest.skip("no container engine answers")
     for image in ALL:
-        if docker("image", "inspect", image).returncode and docker("pull", image).returncode:
-            pytest.fail(f"there is no image {image}: run `invoke images.offline` first")
+        if docker("image", "inspect", image).returncode:
+            built_here = image.startswith("gangway.local/")
+            assert not built_here, f"there is no image {image}: run `invoke images.offline` first"
+            succeed("pull", image)
 
 
 @pytest.fixture
@@ -543,7 +545,9 @@ class TestNginx:
         proxy = (
             "resolver 127.0.0.11 valid=1s ipv6=off;\n"
             "upstream backend { zone backend 64k; server backend:9999 resolve; }\n"
-            "server { listen 8080; location / { proxy_pass http://backend; } }\n"
+            # A container that is gone answers nothing at all; the next one is asked soon.
+            "server { listen 8080; proxy_connect_timeout 500ms;\n"
+            "  location / { proxy_pass http://backend; } }\n"
         )
         for name, text in (("backend", backend), ("proxy", proxy)):
             (tmp_path / name).mkdir()
@@ -562,8 +566,7 @@ class TestNginx:
         one = run("backend", "--env=NAME=one", *own)
         front.wait(lambda: answer(front, "/").endswith("one"))
         two = run("backend", "--env=NAME=two", *own)
-        seen: set[str] = set()
-        front.wait(lambda: seen.add(answer(front, "/")[-3:]) or {"one", "two"} <= seen)
+        front.wait(lambda: {answer(front, "/")[-3:] for _ in range(4)} == {"one", "two"})
         one.stop()
         front.wait(lambda: [answer(front, "/")[-3:] for _ in range(4)] == ["two"] * 4)
         assert two.state("Running") == "true"
@@ -754,7 +757,7 @@ class TestBuilding:
 
     def test_a_ca_bundle_that_is_not_there_is_named(self, copy: Path) -> None:
         missing = copy / "no.pem"
-        with pytest.raises(GangwayError, match="no.pem is not a file"):
+        with pytest.raises(GangwayError, match=r"no\.pem is not a file"):
             images.build_offline(copy, ca_bundle=missing, say=lambda _: None)
 
     def test_a_build_that_fails_shows_its_last_lines(self, copy: Path) -> None:

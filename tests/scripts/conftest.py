@@ -117,3 +117,13 @@ def api(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.fixture(params=["asgi", "wsgi"])
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Copy an application, of either interface."""
+    copy = tmp_path / str(request.param)
+    shutil.copytree(
+        Path(__file__).parent / "fixtures" / copy.name,
+        copy,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return copy

@@ -209,7 +209,9 @@ def test_a_lost_lock_leaves_the_commands_result_as_it_was(
 def test_a_signal_reaches_the_migration_and_nothing_follows(
     env: Environment, database: Database, number: signal.Signals
 ) -> None:
-    polite = "bash -c 'trap \"echo mended; exit 0\" TERM INT; echo begun; while :; do sleep .01; done'"
+    polite = (
+        "bash -c 'trap \"echo mended; exit 0\" TERM INT; echo begun; while :; do sleep .01; done'"
+    )
     env |= {"MIGRATE_COMMAND": polite, "SEED": "1", "SEED_COMMAND": "echo seeded"}
     with running(["migrate"], env=env) as migration:
         migration.says("begun")

@@ -6,64 +6,13 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.scripts.conftest import Environment, Script
-from tests.support.postgres import free_port
-from tests.support.processes import Running, eventually, running
-
-FIXTURES = Path(__file__).parent / "fixtures"
-GRACE = 6
-
-
-def fetch(port: int, path: str = "/", seconds: float = 20) -> tuple[int, str]:
-    """Return the status and body, (0, "") where there is no connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
-
-
-@contextmanager
-def serving(
-    env: Environment, app: Path, *arguments: str, **variables: str
-) -> Iterator[tuple[Running, int]]:
-    """Yield ``serve`` for the application in ``app``, and its port, once that answers."""
-    port = free_port()
-    settings = {
-        "APP_INTERFACE": app.name,
-        "APP_TARGET": "service:app",
-        "APP_HOST": "127.0.0.1",
-        "APP_PORT": str(port),
-        "GRACEFUL_SECONDS": str(GRACE),
-        "WEB_CONCURRENCY": "2",
-    }
-    command = ["entrypoint", "serve", *arguments]
-    with running(command, env={**env, **settings, **variables}, cwd=app) as server:
-        eventually(
-            lambda: fetch(port)[0] == 200 or server.process.poll() is not None, "an answer"
-        )
-        assert server.process.poll() is None, server.log
-        yield server, port
-
-
-@pytest.fixture(params=["asgi", "wsgi"])
-def app(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Copy an application, of either interface."""
-    copy = tmp_path / str(request.param)
-    shutil.copytree(
-        FIXTURES / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    return copy
+from tests.scripts.serving import FIXTURES, GRACE, fetch, serving
+from tests.support.processes import eventually, running
 
 
 @pytest.fixture(params=["", "1"], ids=["gunicorn", "reload"])
@@ -101,9 +50,7 @@ def test_a_request_that_never_ends_does_not_outlast_the_grace_period(
         request.join()
 
 
-def test_idle_connections_do_not_hold_up_the_end(
-    env: Environment, app: Path, reload: str
-) -> None:
+def test_idle_connections_do_not_hold_up_the_end(env: Environment, app: Path, reload: str) -> None:
     with serving(env, app, RELOAD=reload) as (server, port):
         kept = http.client.HTTPConnection("127.0.0.1", port)
         kept.request("GET", "/")
@@ -156,9 +103,7 @@ def test_requests_are_logged_to_standard_output(env: Environment, app: Path) -> 
         server.says("/?logged")
 
 
-def test_nothing_is_written_outside_of_memory(
-    env: Environment, app: Path, tmp_path: Path
-) -> None:
+def test_nothing_is_written_outside_of_memory(env: Environment, app: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     with serving(env, app, HOME=str(home)) as (_, port):

@@ -49,9 +49,7 @@ def test_python_starts_but_once(
     assert (tmp_path / "starts").read_text() == "x\n"
 
 
-def test_a_password_from_a_file_is_used(
-    script: Script, database: Database, tmp_path: Path
-) -> None:
+def test_a_password_from_a_file_is_used(script: Script, database: Database, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(database.server.password + "\n")
     done = script("wait-for-db", POSTGRES_PASSWORD="", POSTGRES_PASSWORD_FILE="password")
     assert done.status == 0, done.err

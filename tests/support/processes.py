@@ -37,7 +37,9 @@ class Running:
 
     def says(self, text: str, seconds: float = 20) -> None:
         """Return once ``text`` is in its output."""
-        eventually(lambda: text in self.log or self._ended(text), f"{text!r} in {self.log}", seconds)
+        eventually(
+            lambda: text in self.log or self._ended(text), f"{text!r} in {self.log}", seconds
+        )
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send it a signal."""

@@ -1,0 +1,275 @@
+"""Measure everything and write docs/performance.md: `python -m benchmarks [--runs 5]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import bench
+from benchmarks.bench import ROOT, Checkout, Samples
+
+EDITS = 50
+STALE_CHECKS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `goal` and `met` say what was promised and whether it holds."""
+
+    what: str
+    measured: str
+    ratio: str
+    goal: str
+    met: bool
+
+
+def seconds(what: str, got: Samples, limit: float) -> Row:
+    """Return a row for a figure with a limit in seconds."""
+    return Row(what, str(got), "", f"at most {limit:g} s", got.median <= limit)
+
+
+def against(what: str, got: Samples, floor: Samples, limit: float) -> Row:
+    """Return a row for a figure with a limit that is a multiple of the floor's."""
+    ratio = got.median / floor.median
+    return Row(what, str(got), f"{ratio:.2f} ×", f"at most {limit:g} × the floor", ratio <= limit)
+
+
+class Bench:
+    """All measurements in one run, on a copy of this checkout."""
+
+    def __init__(self, checkout: Checkout, runs: int) -> None:
+        """`runs` is how often each figure is taken."""
+        self.checkout = checkout
+        self.runs = runs
+        self.rows: list[Row] = []
+        self.floor_up = self.floor_down = Samples((0.0,))
+
+    def add(self, row: Row) -> None:
+        """Keep a row and show it."""
+        self.rows.append(row)
+        mark = "ok  " if row.met else "MISS"
+        print(f"{mark} {row.what}: {row.measured} {row.ratio} ({row.goal})", flush=True)
+
+    def compose(self, environment: str, *args: str) -> Callable[[], object]:
+        """Return a plain Compose call as something to time."""
+        argv = self.checkout.plain(environment, *args)
+        return lambda: self.checkout.run(*argv)
+
+    def start_and_stop(self) -> None:
+        """Starts and stops, in turn with the floor's so that both see the same machine."""
+        invoke = self.checkout.invoke
+        floor = self._floor()
+        up, down = (lambda: floor("up", "-d", "--wait")), (lambda: floor("down"))
+        plain_up = self.compose("dev", "up", "-d", "--wait")
+        plain_down = self.compose("dev", "down")
+        invoke("dev.up", "--ports", "auto")
+        up(), down(), invoke("dev.down")  # the first of each fills caches
+        figures: dict[str, list[float]] = {}
+
+        def note(name: str, work: Callable[[], object]) -> None:
+            figures.setdefault(name, []).append(bench.timed(work))
+
+        for _ in range(self.runs):
+            note("floor up", up)
+            note("floor down", down)
+            note("task up", lambda: invoke("dev.up"))
+            note("task down", lambda: invoke("dev.down"))
+            note("plain up", plain_up)
+            plain_down()
+            invoke("dev.down", "--volumes", "--yes")
+            note("task up, empty", lambda: invoke("dev.up"))
+            invoke("dev.down")
+        got = {name: Samples(tuple(values)) for name, values in figures.items()}
+        self.floor_up, self.floor_down = got["floor up"], got["floor down"]
+        overhead = got["task up"].median - got["plain up"].median
+        self.add(against("`dev.up`, data present, to all healthy", got["task up"], self.floor_up, 2.5))
+        self.add(against("`dev.up`, empty data", got["task up, empty"], self.floor_up, 3.0))
+        self.add(
+            Row(
+                "`dev.up` over the bare `docker compose up -d --wait`",
+                f"{overhead:+.2f} s (bare: {got['plain up'].median:.2f} s)",
+                "", "at most 0.3 s", overhead <= 0.3,
+            )
+        )  # fmt: skip
+        self.add(against("`dev.down`", got["task down"], self.floor_down, 1.5))
+        floor("down", "-v")
+
+    def _floor(self) -> Callable[..., object]:
+        model = json.loads(self.checkout.run(*self.checkout.plain("dev", "config", "--format", "json")))
+        services = model["services"]
+        environment = {
+            **os.environ,
+            "POSTGRES_IMAGE": services["postgres"]["image"],
+            "REDIS_IMAGE": services["redis"]["image"],
+            "FLOOR_APP_IMAGE": services["api"]["image"],
+            "COMPOSE_PROJECT_NAME": "gangway-floor",
+        }
+        checkout = Checkout(self.checkout.path / "benchmarks" / "floor", environment)
+        return lambda *args: checkout.run("docker", "compose", *args)
+
+    def reload(self) -> None:
+        """From saving a file to the new code being served, and never the old one after that."""
+        self.checkout.invoke("dev.up")
+        found = bench.urls(self.checkout.invoke("dev.urls"))
+        apps = self.checkout.path / "apps"
+        api = apps / "api" / "api" / "main.py"
+        web = apps / "app" / "web" / "main.py"
+        probe = '\n\n@app.get("/bench")\ndef bench_probe() -> str:\n    return "mark-{mark}"\n'
+        for name, file, url in (("api", api, found["api"]), ("app", web, found["app"])):
+            got, stale = self._edits(file, probe, f"{url}/bench")
+            self.add(seconds(f"save to served, {name}, {EDITS} edits", got, 0.7))
+            total = EDITS * STALE_CHECKS
+            self.add(Row(f"stale answers after that, {name}", f"{stale} of {total}", "", "none", stale == 0))
+        self.checkout.invoke("dev.down", "--volumes", "--yes")
+
+    def _edits(self, file: Path, probe: str, url: str) -> tuple[Samples, int]:
+        source = file.read_text()
+        values, stale = [], 0
+        for number in range(-1, EDITS):
+            mark = f"mark-{number:04d}"
+            text = source + probe.format(mark=f"{number:04d}")
+
+            def save(text: str = text, mark: str = mark) -> None:
+                file.write_text(text)
+                bench.until(lambda: mark in bench.get(url))
+
+            took = bench.timed(save)
+            if number >= 0:  # the first one adds the route
+                values.append(took)
+                stale += sum(mark not in bench.get(url) for _ in range(STALE_CHECKS))
+            # Nobody saves again within the same instant; the libraries are imported ahead by then.
+            if number < 0:
+                bench.until(lambda: mark in bench.get(url))
+        file.write_text(source)
+        return Samples(tuple(values)), stale
+
+    def images(self) -> None:
+        """Builds of the production api, from a changed line to nothing at all."""
+        build = self.compose("prod", "build", "api")
+        build()
+        source = self.checkout.path / "apps" / "api" / "api" / "main.py"
+        lock = self.checkout.path / "apps" / "api" / "requirements.txt"
+        original = source.read_text(), lock.read_text()
+        counter = iter(range(1000))
+
+        def edit() -> None:
+            source.write_text(f"{original[0]}\n# {next(counter)}\n")
+
+        self.add(seconds("rebuild after a changed line", bench.sample(self.runs, build, before=edit), 0.7))
+        added = (ROOT / "apps" / "app" / "requirements.txt").read_text()
+        dependency = re.search(r"^itsdangerous==.*?(?=^\S)", added, re.MULTILINE | re.DOTALL)
+        assert dependency, "the app's lock no longer has itsdangerous"
+        extra = [dependency[0], ""]
+
+        def depend() -> None:
+            # A comment makes the layer new each time; the dependency comes and goes.
+            lock.write_text(f"{original[1]}\n# {next(counter)}\n{extra[0]}")
+
+        self.add(seconds("rebuild after a new dependency", bench.sample(self.runs, build, before=depend), 5.0))
+        source.write_text(original[0])
+        lock.write_text(original[1])
+
+        def forget() -> None:
+            self.checkout.run("docker", "builder", "prune", "--all", "--force")
+
+        out: list[str] = []
+        whole = [*self.checkout.plain("prod"), "--progress", "plain", "build", "api"]
+        got = bench.sample(self.runs, lambda: out.append(self.checkout.run(*whole)), before=forget)
+        self.add(seconds("build from nothing, bases present", got, 12.0))
+        sizes = re.findall(r"transferring context: ([\d.]+)(\w+)", out[-1])
+        units = {"B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
+        sent = sum(float(number) * units[unit] for number, unit in sizes)
+        self.add(Row("build context sent", f"{sent:.2f} MB", "", "under 0.5 MB", sent < 0.5))
+        self._image_size()
+
+    def _image_size(self) -> None:
+        model = json.loads(self.checkout.run(*self.checkout.plain("prod", "config", "--format", "json")))
+        service = model["services"]["api"]
+        names = (service["image"], service["build"]["args"]["PYTHON_IMAGE"])
+        image, base = (
+            int(self.checkout.run("docker", "image", "inspect", "--format", "{{.Size}}", name))
+            for name in names
+        )
+        over = (image - base) / 1e6
+        self.add(Row("production api image over its base", f"{over:.0f} MB", "", "at most 60 MB", over <= 60))
+
+    def tests(self) -> None:
+        """`test.run` from all down to results, over what pytest itself says it took."""
+        run = lambda: self.checkout.invoke("test.run", "--ports", "auto")  # noqa: E731
+        run()
+        values, own = [], []
+        for _ in range(self.runs):
+            out: list[str] = []
+            took = bench.timed(lambda out=out: out.append(run()))  # type: ignore[misc]
+            found = re.search(r"passed.* in ([\d.]+)s", out[-1])
+            assert found, out[-1][-2000:]
+            values.append(took - float(found[1]))
+            own.append(float(found[1]))
+        got = Samples(tuple(values))
+        said = f"{got} (pytest's own: {Samples(tuple(own)).median:.2f} s)"
+        self.add(Row("`test.run` over pytest's own time", said, "", "at most 4 s", got.median <= 4))
+
+    def clean(self) -> None:
+        """Leave nothing of the copy behind."""
+        for environment in ("dev", "test", "prod"):
+            argv = self.checkout.plain(environment, "--profile", "*", "down", "--volumes", "--rmi", "local")
+            subprocess.run(argv, cwd=self.checkout.path, capture_output=True, check=False)
+
+
+def report(found: Bench) -> str:
+    """Return docs/performance.md."""
+    engine = found.checkout.run("docker", "version", "--format", "{{.Server.Version}}").strip()
+    compose = found.checkout.run("docker", "compose", "version", "--short").strip()
+    lines = [
+        "# Performance",
+        "",
+        "<!-- Written by `nox -s bench`; run it again rather than edit. -->",
+        "",
+        f"Medians of {found.runs} (saves: {EDITS}) in one run, the range behind them, on "
+        f"{os.cpu_count()} cores ({platform.machine()}), Docker Engine {engine}, Compose {compose}, "
+        f"{datetime.now(UTC):%Y-%m-%d}. The floor is `benchmarks/floor`: PostgreSQL, Redis and a bare "
+        "uvicorn app with 200 ms start intervals, started and stopped in turn with the stack.",
+        "",
+        f"The floor's `up -d --wait`: {found.floor_up}. Its `down`: {found.floor_down}.",
+        "",
+        "| what | measured | of the floor | goal | met |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.what} | {row.measured} | {row.ratio} | {row.goal} | {'yes' if row.met else '**no**'} |"
+            for row in found.rows
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Run the benchmark; the exit status says whether all goals were met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=["start_and_stop", "reload", "images", "tests"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gangway-bench-") as folder:
+        found = Bench(Checkout.copied(Path(folder)), options.runs)
+        try:
+            found.checkout.invoke("prod.init")
+            for name in options.only:
+                getattr(found, name)()
+        finally:
+            found.clean()
+        if len(options.only) == 4:
+            (ROOT / "docs" / "performance.md").write_text(report(found))
+    return 0 if all(row.met for row in found.rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Copies of the checkout for the end-to-end tests, and what their containers said on a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import support
+from tests.e2e.support import Checkout, User
+
+MakeCheckout = Callable[..., Checkout]
+_made: list[Checkout] = []
+
+
+@pytest.fixture(scope="session")
+def _engine() -> None:
+    try:
+        answers = support.docker("version").status == 0
+    except FileNotFoundError:
+        answers = False
+    if not answers:
+        if os.environ.get("CI"):
+            pytest.fail("no container engine answers")
+        pytest.skip("no container engine answers")
+
+
+@pytest.fixture(scope="module")
+def make_checkout(_engine: None) -> Iterator[MakeCheckout]:
+    """Make copies of the checkout that share a project prefix; all of it goes in the end."""
+    prefix = f"gangway-e2e-{uuid.uuid4().hex[:6]}"
+    made: list[Checkout] = []
+
+    def make(folder: str = "checkout", user: User | None = None, **variables: str) -> Checkout:
+        # Not pytest's own folder, which is closed to every user but one.
+        top = Path(tempfile.mkdtemp(prefix="gangway-e2e-"))
+        top.chmod(0o755)
+        made.append(
+            support.copy(
+                top / folder, name=prefix, user=user or support.ordinary(), variables=variables
+            )
+        )
+        _made.append(made[-1])
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for checkout in made:
+            checkout.remove()
+            shutil.rmtree(checkout.root.parent, ignore_errors=True)
+            _made.remove(checkout)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the containers said to the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for checkout in _made[-1:]:
+            report.sections.append((f"containers of {checkout.prefix}", checkout.dump()))
+    return report

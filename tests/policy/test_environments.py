@@ -1,0 +1,236 @@
+"""What holds between the models of different environments, and for the files they come from."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gangway import contract, environment
+from gangway.environment import Kind
+from gangway.model import Model
+from gangway.spec import ALL_KINDS
+from tests.policy.rendering import BASE_ALONE, ROOT, Case, cases, composes, render, render_files
+from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
+
+CONTRACT = contract.load(ROOT)
+STACKS = environment.stacks(ROOT)
+ENVIRONMENTS = environment.environments(ROOT)
+PAIRS = list(itertools.combinations(ENVIRONMENTS, 2))
+
+# The parts of a stack that only some environments have.
+SOMEWHERE = {PROXY, TEST_RUNNER}
+PORTS = {"postgres": {5432}, "redis": {6379}, "api": {8000}, "app": {5000}, PROXY: {8080}}
+
+
+# ---- between environments
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_two_environments_have_the_same_services(pair: tuple[str, str], stack: str) -> None:
+    one, other = (set(render(Case(name, stack))["services"]) - SOMEWHERE for name in pair)
+    assert one == other
+
+
+@pytest.mark.parametrize("case", [*cases(), BASE_ALONE], ids=str)
+def test_a_service_has_the_same_internal_port_everywhere(case: Case) -> None:
+    for name, ports in internal_ports(render(case)).items():
+        assert ports == PORTS.get(name, ports) and len(ports) == 1, name
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_apps_are_told_those_ports(case: Case) -> None:
+    for name, service in render(case)["services"].items():
+        told = service.get("environment") or {}
+        for store in ("postgres", "redis"):
+            if f"{store.upper()}_HOST" in told:
+                assert told[f"{store.upper()}_HOST"] == store, name
+                assert {int(told[f"{store.upper()}_PORT"])} == PORTS[store], name
+        if "API_URL" in told:
+            assert told["API_URL"] == "http://api:8000", name
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_two_environments_run_side_by_side(pair: tuple[str, str], stack: str) -> None:
+    one, other = (Model(render(Case(name, stack))) for name in pair)
+    assert one.project != other.project
+    assert {port.port for port in one.published()}.isdisjoint(
+        port.port for port in other.published()
+    )
+    assert set(one.volumes()).isdisjoint(other.volumes())
+    assert images_built(one).isdisjoint(images_built(other))
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_no_two_services_publish_one_port(case: Case) -> None:
+    ports = [port.port for port in Model(render(case)).published()]
+    assert len(ports) == len(set(ports))
+
+
+def test_production_and_staging_share_no_secret() -> None:
+    files = [secret_files(render(Case(name))) for name in ENVIRONMENTS if kind(name) == "prod"]
+    assert all(files) and len(files) > 1
+    for one, other in itertools.combinations(files, 2):
+        assert one.isdisjoint(other)
+
+
+# ---- image sources
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_defaults_are_the_images_of_the_registry(name: str, stack: str) -> None:
+    case = Case(name, stack)
+    first, *rest = case.env_files
+    stated = render_files(case, (first, "env/images/registry.env", *rest))
+    assert stated == render(case)
+
+
+@pytest.mark.parametrize("source", environment.image_sources(ROOT))
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_source_of_images_changes_nothing_but_images(name: str, source: str) -> None:
+    assert without_images(render(Case(name, images=source))) == without_images(render(Case(name)))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_image_can_come_from_another_source(name: str) -> None:
+    for image in base_images(render(Case(name, images="mirror"))):
+        assert image.startswith("mirror.example.com/hub/")
+    for image in base_images(render(Case(name, images="offline"))):
+        assert image.startswith("gangway.local/")
+
+
+# ---- Compose itself
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_both_composes_render_the_same(name: str) -> None:
+    if len(found := composes()) < 2:
+        pytest.skip(f"only one Compose here: {', '.join(found)}")
+    case = Case(name)
+    one, other = (render_files(case, tuple(case.env_files), compose) for compose in found)
+    assert without_bind_options(one) == without_bind_options(other)
+
+
+# ---- the contract
+
+
+def test_every_variable_of_the_compose_files_is_in_the_contract() -> None:
+    unknown = {
+        (name, path.name)
+        for path in compose_files()
+        for name, _ in references(path.read_text(encoding="utf-8"))
+        if name not in CONTRACT.variables
+    }
+    assert unknown == set()
+
+
+def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
+    foreign = re.compile(r"POSTGRES_INITDB_ARGS|POSTGRES_PASSWORD_FILE")  # the image's own
+    for case in map(Case, ENVIRONMENTS):
+        for name, service in render(case)["services"].items():
+            for variable in service.get("environment") or {}:
+                known = variable in CONTRACT.variables or foreign.fullmatch(variable)
+                assert known, f"{name} in {case.environment}: {variable}"
+
+
+def test_every_variable_of_the_contract_is_read_by_something() -> None:
+    compose = "\n".join(path.read_text(encoding="utf-8") for path in compose_files())
+    ours = "\n".join(map(Path.read_text, sorted((ROOT / "gangway").glob("*.py"))))
+    inside = "\n".join(path.read_text(encoding="utf-8") for path in programs())
+    layered = "\n".join(map(Path.read_text, sorted((ROOT / "env" / "images").glob("*.env"))))
+    used = {name for text in (compose, layered) for name, _ in references(text)}
+    for name, spec in CONTRACT.variables.items():
+        if spec.inside:
+            assert re.search(rf"\b{name}\b", inside), f"no program reads {name}"
+        elif not name.startswith(CONTRACT.prefixes):
+            # In our own code a name stands as a text of its own.
+            assert name in used or f'"{name}"' in ours, f"nothing reads {name}"
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_the_compose_files_and_the_contract_state_the_same_defaults(kind: Kind) -> None:
+    for path in compose_files():
+        # The base file's defaults are production's, an overlay's are its own environment's.
+        if path.name != f"docker-compose{'' if kind == 'prod' else f'.{kind}'}.yml":
+            continue
+        for name, default in references(path.read_text(encoding="utf-8")):
+            stated = CONTRACT.variables[name].default_for(kind)
+            if stated and default:
+                assert (name, default) == (name, stated)
+
+
+# ---- reading models and files
+
+
+def kind(name: str) -> Kind:
+    return environment.kind_of(ROOT, name)
+
+
+def images_built(model: Model) -> set[str]:
+    return {service["image"] for service in model.services.values() if service.get("build")}
+
+
+def secret_files(raw: dict[str, Any]) -> set[str]:
+    services = raw["services"].values()
+    used = {secret["source"] for each in services for secret in each.get("secrets") or ()}
+    return {raw["secrets"][name]["file"] for name in used}
+
+
+def base_images(raw: dict[str, Any]) -> Iterator[str]:
+    for service in raw["services"].values():
+        if build := service.get("build"):
+            yield from (value for name, value in build["args"].items() if name.endswith("_IMAGE"))
+        else:
+            yield service["image"]
+
+
+def without_images(raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {
+        "services": {
+            name: {key: value for key, value in service.items() if key not in ("image", "build")}
+            | {"target": (service.get("build") or {}).get("target")}
+            for name, service in raw["services"].items()
+        }
+    }
+
+
+def without_bind_options(raw: dict[str, Any]) -> dict[str, Any]:
+    # Compose before 5 spells out that a bind mount of the short form makes its directory.
+    def mounts(service: dict[str, Any]) -> list[dict[str, Any]]:
+        found = service.get("volumes") or []
+        return [{key: value for key, value in mount.items() if key != "bind"} for mount in found]
+
+    services = raw["services"].items()
+    return raw | {"services": {name: each | {"volumes": mounts(each)} for name, each in services}}
+
+
+def compose_files() -> list[Path]:
+    return sorted(
+        path for path in ROOT.glob("docker-compose*.yml") if "override" not in path.suffixes[0]
+    )
+
+
+def programs() -> Iterator[Path]:
+    for directory in ("scripts", "apps"):
+        for path in sorted((ROOT / directory).rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+            if path.is_file() and not hidden and path.suffix in ("", ".py", ".sh"):
+                yield path
+
+
+def references(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, default) for each variable that Compose would put into the text."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    # `$$` is a dollar sign for the container's own shell.
+    code = "\n".join(lines).replace("$$", "")
+    for found in re.finditer(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?", code):
+        yield found[1], found[2] or ""
+    for found in re.finditer(r"\benvironment: ([A-Z][A-Z0-9_]*)\}", code):
+        yield found[1], ""

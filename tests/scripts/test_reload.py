@@ -1,0 +1,379 @@
+"""A saved file is served at once, whatever was in it before, and never a stale one."""
+
+import os
+import py_compile
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.conftest import Environment, Script
+from tests.scripts.serving import FIXTURES, fetch, serving
+from tests.support.processes import Running, eventually, running
+
+
+def save(file: Path, version: int) -> str:
+    """Put ``version`` into the one line that tells it, size unchanged; return the new text."""
+    lines = [
+        f'VERSION = "v{version:03d}"' if line.startswith("VERSION") else line
+        for line in file.read_text().splitlines()
+    ]
+    file.write_text("\n".join(lines) + "\n")
+    return f"v{version:03d}"
+
+
+def serves(port: int, text: str, path: str = "/") -> Callable[[], bool]:
+    return lambda: text in fetch(port, path)[1]
+
+
+def wait_for_libraries(server: Running) -> None:
+    """Return once the reloader has nothing more to import: it has stopped using the CPU."""
+
+    def cpu() -> int:
+        return sum(map(int, Path(f"/proc/{server.process.pid}/stat").read_text().split()[13:15]))
+
+    begun, before = time.monotonic(), -1
+
+    def quiet() -> bool:
+        nonlocal before, begun
+        if (now := cpu()) != before:
+            begun, before = time.monotonic(), now
+        return time.monotonic() - begun > 1.5
+
+    eventually(quiet, "the reloader at rest", 40)
+
+
+def test_every_edit_is_served_though_time_and_size_stay_the_same(
+    env: Environment, app: Path
+) -> None:
+    file = app / "service.py"
+    with serving(env, app, RELOAD="1") as (_, port):
+        for number in range(1, 16):
+            text = save(file, number)
+            os.utime(file, (1_700_000_000, 1_700_000_000))
+            eventually(serves(port, text), text)
+            assert [fetch(port)[1] for _ in range(5)] == [text] * 5
+
+
+def test_once_the_libraries_are_imported_edits_are_still_served(
+    env: Environment, app: Path
+) -> None:
+    with serving(env, app, RELOAD="1") as (server, port):
+        wait_for_libraries(server)
+        for number in range(1, 16):
+            eventually(serves(port, save(app / "service.py", number)), f"edit {number}")
+
+
+def test_edits_in_quick_succession_end_in_the_last_one(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (_, port):
+        for number in range(1, 200):
+            text = save(app / "service.py", number)
+        eventually(serves(port, text), text)
+        assert {fetch(port)[1] for _ in range(20)} == {text}
+
+
+def test_an_editor_that_replaces_the_file_is_noticed(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (_, port):
+        shutil.copy(app / "service.py", app / ".service.py.swp")
+        text = save(app / ".service.py.swp", 5)
+        (app / ".service.py.swp").rename(app / "service.py")
+        eventually(serves(port, text), text)
+
+
+def test_requests_wait_out_a_restart_instead_of_failing(env: Environment, app: Path) -> None:
+    over = threading.Event()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        while not over.is_set():
+            statuses.append(fetch(port)[0])
+
+    with serving(env, app, RELOAD="1") as (_, port):
+        client = threading.Thread(target=ask)
+        client.start()
+        try:
+            for number in range(1, 6):
+                eventually(serves(port, save(app / "service.py", number)), f"edit {number}")
+        finally:
+            over.set()
+            client.join()
+    assert set(statuses) == {200}
+
+
+def test_a_request_in_flight_is_answered_by_the_code_that_took_it(
+    env: Environment, app: Path
+) -> None:
+    answers: list[tuple[int, str]] = []
+    with serving(env, app, RELOAD="1") as (server, port):
+        request = threading.Thread(target=lambda: answers.append(fetch(port, "/slow?seconds=0.5")))
+        request.start()
+        server.says("slow begun")
+        text = save(app / "service.py", 1)
+        request.join()
+        eventually(serves(port, text), text)
+    assert answers == [(200, "slow done")]
+
+
+def test_a_request_that_hangs_does_not_keep_the_old_code_alive(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (server, port):
+        request = threading.Thread(target=fetch, args=(port, "/slow?seconds=60"))
+        request.start()
+        server.says("slow begun")
+        text = save(app / "service.py", 1)
+        eventually(serves(port, text), text)
+        request.join(5)
+        assert not request.is_alive()
+
+
+@pytest.mark.parametrize("mistake", ["def (:\n", "import no_such_module\n", "1 / 0\n"])
+def test_a_mistake_shows_its_traceback_and_the_next_save_recovers(
+    env: Environment, app: Path, mistake: str
+) -> None:
+    file = app / "service.py"
+    good = file.read_text()
+    with serving(env, app, RELOAD="1") as (server, port):
+        file.write_text(mistake)
+        eventually(lambda: fetch(port)[0] == 503, "an answer that says so")
+        assert "Traceback" in server.log
+        assert "Error" in server.log
+        assert "its log says why" in fetch(port)[1]
+        file.write_text(good)
+        text = save(file, 7)
+        eventually(serves(port, text), text)
+
+
+def test_bytecode_that_someone_else_left_is_never_used(env: Environment, app: Path) -> None:
+    file = app / "service.py"
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    stale = py_compile.compile(str(file))
+    assert stale
+    with serving(env, app, RELOAD="1") as (_, port):
+        text = save(file, 1)
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        eventually(serves(port, text), text)
+    assert Path(stale).exists()
+
+
+def test_no_bytecode_is_written_beside_the_sources(env: Environment, app: Path) -> None:
+    without = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with serving(without, app, RELOAD="1") as (_, port):
+        eventually(serves(port, save(app / "service.py", 1)), "the edit")
+    assert not list(app.rglob("*.pyc"))
+
+
+def test_a_module_in_a_new_folder_is_watched_too(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (_, port):
+        (app / "parts" / "deep").mkdir(parents=True)
+        part = app / "parts" / "deep" / "part.py"
+        part.write_text('VERSION = "v100"\n')
+        code = (app / "service.py").read_text()
+        (app / "service.py").write_text(
+            code.replace('VERSION = "v000"', "from parts.deep.part import VERSION")
+        )
+        eventually(serves(port, "v100"), "the new module")
+        for number in (101, 102):
+            eventually(serves(port, save(part, number)), f"edit {number}")
+        # A folder that is removed and comes back, as when branches are switched.
+        shutil.rmtree(app / "parts")
+        (app / "parts" / "deep").mkdir(parents=True)
+        part.write_text('VERSION = "v103"\n')
+        eventually(serves(port, "v103"), "the module that came back")
+
+
+@pytest.mark.parametrize("app", ["wsgi"], indirect=True)
+def test_a_template_counts_as_source(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (_, port):
+        assert fetch(port, "/page")[1] == "template v000"
+        (app / "templates" / "page.html").write_text("template v001\n")
+        eventually(serves(port, "v001", "/page"), "the new template")
+
+
+@pytest.mark.parametrize("name", ["notes.bin", ".hidden.py", "__pycache__/x.py", ".venv/x.py"])
+def test_other_files_start_nothing_again(env: Environment, app: Path, name: str) -> None:
+    (app / name).parent.mkdir(exist_ok=True)
+    with serving(env, app, RELOAD="1") as (server, port):
+        (app / name).write_text("x = 1\n")
+        # The edit that does count is noticed after the one that does not.
+        eventually(serves(port, save(app / "service.py", 1)), "the edit")
+        assert server.log.count("starting again") == 1
+        assert name not in server.log
+
+
+def test_where_the_kernel_reports_nothing_the_files_are_looked_at(
+    env: Environment, app: Path
+) -> None:
+    with serving(env, app, RELOAD="1", RELOAD_POLL="1") as (_, port):
+        for number in (1, 2):
+            eventually(serves(port, save(app / "service.py", number)), f"edit {number}")
+
+
+def test_nothing_is_imported_ahead_where_that_is_not_wanted(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1", RELOAD_PRELOAD="0") as (_, port):
+        eventually(serves(port, save(app / "service.py", 1)), "the edit")
+
+
+def test_a_library_that_starts_threads_ends_importing_ahead(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "eager.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    code = (app / "service.py").read_text()
+    (app / "service.py").write_text(f"import eager  # noqa: F401\n{code}")
+    with serving(env, app, RELOAD="1", PYTHONPATH=str(library)) as (server, port):
+        server.says("eager starts threads when it is imported", 40)
+        eventually(serves(port, "v000"), "the app after the new beginning")
+        eventually(serves(port, save(app / "service.py", 1)), "the edit")
+
+
+def test_the_apps_own_code_is_never_imported_ahead(env: Environment, app: Path) -> None:
+    (app / "own.py").write_text("import os\nprint('own imported in', os.getppid(), flush=True)\n")
+    code = (app / "service.py").read_text()
+    (app / "service.py").write_text(f"import own  # noqa: F401\n{code}")
+    with serving(env, app, RELOAD="1", PYTHONPATH=str(app)) as (server, _):
+        wait_for_libraries(server)
+        assert server.log.count("own imported in") == 1
+        assert f"own imported in {server.process.pid}" in server.log
+
+
+def test_a_worker_starts_again_on_a_save_and_after_it_died(
+    env: Environment, tmp_path: Path
+) -> None:
+    shutil.copytree(FIXTURES / "command", tmp_path / "worker")
+    main = tmp_path / "worker" / "ticker" / "__main__.py"
+    good = main.read_text()
+    command = ["reload", "--", "python", "-m", "ticker"]
+    with running(command, env=env, cwd=tmp_path / "worker") as worker:
+        worker.says("ticking v000")
+        save(main, 1)
+        worker.says("ticking v001")
+        assert worker.log.index("stopped v000") < worker.log.index("ticking v001")
+        main.write_text("raise SystemExit(5)\n")
+        worker.says("ended with status 5")
+        main.write_text(good)
+        save(main, 2)
+        worker.says("ticking v002")
+        worker.signal()
+        assert worker.ends() == 0
+        assert "stopped v002" in worker.log
+
+
+def test_a_program_that_ignores_the_signal_is_killed_on_a_save(
+    env: Environment, tmp_path: Path
+) -> None:
+    stubborn = (
+        "import signal, time\n"
+        'VERSION = "v000"\n'
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('up', VERSION, flush=True)\n"
+        "while True: time.sleep(1)\n"
+    )
+    (tmp_path / "stubborn.py").write_text(stubborn)
+    with running(
+        ["reload", "--", "python", "stubborn.py"], env=env | {"GRACEFUL_SECONDS": "1"}, cwd=tmp_path
+    ) as worker:
+        worker.says("up v000")
+        save(tmp_path / "stubborn.py", 1)
+        worker.says("up v001")
+        worker.signal()
+        assert worker.ends(6) == 0
+        assert "killing it" in worker.log
+
+
+def test_what_the_program_started_ends_with_it(env: Environment, tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(
+        "import signal, subprocess\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "print('child', child.pid, '.', flush=True)\n"
+        "signal.pause()\n"
+    )
+    with running(["reload", "--", "python", "parent.py"], env=env, cwd=tmp_path) as worker:
+        worker.says(" .")
+        child = int(worker.log.split("child ")[1].split()[0])
+        worker.signal()
+        worker.ends()
+        eventually(lambda: not alive(child), "the end of the child")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_reloader_takes_the_program_with_it(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1") as (server, port):
+        server.signal(signal.SIGKILL)
+        server.ends()
+        eventually(lambda: fetch(port) == (0, ""), "the end of the program")
+
+
+def test_the_command_sees_what_it_would_see_on_its_own(env: Environment, tmp_path: Path) -> None:
+    show = (
+        "import sys\nprint(__name__, sys.argv, sys.path[0], 'launch' in sys.modules, flush=True)\n"
+    )
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__main__.py").write_text(show)
+    (tmp_path / "pack" / "__init__.py").touch()
+    (tmp_path / "show.py").write_text(show)
+    for words in (["-m", "pack", "a b", "--x"], ["show.py", "a b", "--x"]):
+        alone = tmp_path / "alone"
+        with running(["python", *words], env=env, cwd=tmp_path) as plain:
+            plain.ends()
+            alone.write_text(plain.log)
+        with running(["reload", "--", "python", *words], env=env, cwd=tmp_path) as reloaded:
+            reloaded.says("ended with status 0")
+            assert reloaded.log.splitlines()[0] == alone.read_text().splitlines()[0]
+
+
+def test_a_program_that_is_not_python_is_restarted_as_well(
+    env: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "word.txt").write_text("one\n")
+    command = ["reload", "--", "bash", "-c", "cat word.txt; exec sleep 600"]
+    with running(command, env=env, cwd=tmp_path) as worker:
+        worker.says("one")
+        (tmp_path / "word.txt").write_text("two\n")
+        worker.says("two")
+
+
+def test_a_newly_installed_library_is_the_one_that_is_used(
+    env: Environment, tmp_path: Path
+) -> None:
+    packages = tmp_path / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "library.py").write_text("version = 'old'\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "main.py").write_text(
+        "import library, signal\nprint('library', library.version, flush=True)\nsignal.pause()\n"
+    )
+    env |= {"PYTHONPATH": str(packages)}
+    with running(["reload", "--", "python", "main.py"], env=env, cwd=work) as worker:
+        worker.says("library old")
+        wait_for_libraries(worker)
+        (packages / "library.py").unlink()
+        (packages / "library.py").write_text("version = 'new and longer'\n")
+        (work / "main.py").write_text((work / "main.py").read_text() + "\n")
+        worker.says("library new")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--watch", "/no/such/folder", "--", "true"], "/no/such/folder"),
+        ([], "command"),
+        (["--port", "x", "--", "true"], "--port"),
+    ],
+)
+def test_wrong_use_is_told(script: Script, words: list[str], told: str) -> None:
+    done = script("reload", *words)
+    assert done.status == 2
+    assert told in done.err
