@@ -7,8 +7,10 @@ for each file in env/. What they do is in the package `gangway`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated as A
+from typing import Any
 
 from invoke import Collection
 from invoke.main import program
@@ -239,11 +241,11 @@ def offline(force: A[bool, Option("build even what is up to date")] = False) -> 
     stack.offline_images(ROOT, force=force)
 
 
-EVERYWHERE = [
+EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
     makemigration, downgrade, history, seed, reset, stats, urls, scale,
 ]  # fmt: skip
-BY_KIND = {"dev": [], "test": [cli.named("run", test_run)], "prod": [init]}
+BY_KIND: dict[str, list[Callable[..., Any]]] = {"dev": [], "test": [cli.named("run", test_run)], "prod": [init]}
 
 ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))
 ns.add_collection(cli.collection("images", [cli.task(offline)], "Base images."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from gangway import ports
 from gangway.errors import GangwayError
 from gangway.session import Session, say
 
@@ -71,8 +72,6 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
 
 def taken_port(session: Session, port: int) -> GangwayError:
     """Return the error for a host port that somebody else listens on."""
-    from gangway import ports
-
     holder = session.engine.publisher(port)
     who = f"container {holder}" if holder else ports.holder(port) or "another program"
     variable = next(

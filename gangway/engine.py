@@ -69,18 +69,22 @@ class Engine:
         """
         with ThreadPoolExecutor(max_workers=2) as pool:
             compose = pool.submit(self.check_compose)
-            server = self.runner.capture(
-                ["docker", "version", "--format", "{{.Server.Version}}"], timeout=30
-            )
+            server = self.ping()
             compose.result()
-        if server.status != 0:
-            raise self.unreachable(server.stderr)
-        if version(server.stdout) < MINIMUM_ENGINE:
+        if version(server) < MINIMUM_ENGINE:
             raise GangwayError(
-                f"Docker Engine {server.stdout.strip()} is too old: "
+                f"Docker Engine {server} is too old: "
                 f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
                 mend="upgrade Docker: https://docs.docker.com/engine/install/",
             )
+
+    def ping(self) -> str:
+        """Return the engine's version; raises GangwayError where no engine answers."""
+        argv = ["docker", "version", "--format", "{{.Server.Version}}"]
+        done = self.runner.capture(argv, timeout=30)
+        if done.status != 0:
+            raise self.unreachable(done.stderr)
+        return done.stdout.strip()
 
     def check_compose(self) -> None:
         """Refuse a Compose that is missing or too old; needs no engine."""

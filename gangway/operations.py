@@ -44,6 +44,7 @@ def down(session: Session, *, volumes: bool, yes: bool, now: bool = False) -> in
         if session.dry_run:
             print(session.environment.plain(argv))
             return 0
+        session.engine.ping()
         session.show(argv)
         began = time.monotonic()
         # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
@@ -102,7 +103,7 @@ def restart(session: Session, services: Sequence[str]) -> int:
 
 def config(session: Session, flags: Sequence[str]) -> int:
     """Print the merged model as Compose sees it."""
-    return session.run("config", *flags)
+    return session.run("config", *flags, needs_engine=False)
 
 
 def stats(session: Session, services: Sequence[str], *, follow: bool) -> int:

@@ -17,6 +17,9 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
     contract.require(session.environment, contract.load(session.root))
+    if session.dry_run:
+        session.check_services(services)
+        return session
     with ThreadPoolExecutor(max_workers=2) as pool:
         engine = pool.submit(session.engine.check)
         rendered = pool.submit(lambda: session.model)
@@ -32,18 +35,21 @@ def claim_project(session: Session) -> Session:
 
     Once this checkout has claimed a name it keeps it, so that its data stays its own.
     """
-    claimed = project.Checkout(session.root).read(session.name).get("COMPOSE_PROJECT_NAME")
-    if claimed or session.dry_run:
-        return session
+    claim = session.root / ".gangway" / f"{session.name}.project"
     plain = session.project
+    if claim.exists() and claim.read_text().strip() == plain:
+        return session
     directories = session.engine.project_directories(plain)
-    mine = str(session.root.resolve())
-    taken = bool(directories - {mine}) or (not directories and session.engine.volumes(plain))
-    name = f"{plain}-{project.short_hash(session.root)}" if taken else plain
-    if taken:
-        owner = ", ".join(sorted(directories - {mine})) or "data of another checkout"
+    others = directories - {str(session.root.resolve())}
+    # Volumes alone are the data of a checkout that is down, and that one isn't this.
+    if others or (not directories and session.engine.volumes(plain)):
+        name = f"{plain}-{project.short_hash(session.root)}"
+        owner = ", ".join(sorted(others)) or "data of another checkout"
         say(f"{plain} belongs to {owner}: this checkout's project is {name}")
-    return session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})
+        session = session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})
+    claim.parent.mkdir(mode=0o700, exist_ok=True)
+    claim.write_text(session.project + "\n")
+    return session
 
 
 def settle_ports(session: Session, services: Sequence[str], *, auto: bool) -> Session:

@@ -89,12 +89,17 @@ class Session:
         if not self.quiet:
             say(f"$ {self.environment.plain(argv)}")
 
-    def run(self, *args: str) -> int:
-        """Print and run a `docker compose` call on this terminal; return its exit status."""
+    def run(self, *args: str, needs_engine: bool = True) -> int:
+        """Print and run a `docker compose` call on this terminal; return its exit status.
+
+        Raises GangwayError where the call `needs_engine` and none answers.
+        """
         argv = self.command(*args)
         if self.dry_run:
             print(self.environment.plain(argv))
             return 0
+        if needs_engine:
+            self.engine.ping()
         self.show(argv)
         return self.runner.run(argv)
 

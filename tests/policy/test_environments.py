@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gangway import contract, environment
 from gangway.environment import Kind
 from gangway.model import Model
-from gangway.spec import ALL_KINDS
 from tests.policy.rendering import BASE_ALONE, ROOT, Case, cases, composes, render, render_files
 from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
 
@@ -118,34 +118,23 @@ def test_both_composes_render_the_same(name: str) -> None:
     assert without_bind_options(one) == without_bind_options(other)
 
 
-# ---- the contract
-
-
-def test_every_variable_of_the_compose_files_is_in_the_contract() -> None:
-    unknown = {
-        (name, path.name)
-        for path in compose_files()
-        for name, _ in references(path.read_text(encoding="utf-8"))
-        if name not in CONTRACT.variables
-    }
-    assert unknown == set()
+# ---- the contract (tests/unit/test_contract.py holds the Compose files to it) and the linter
 
 
 def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
-    foreign = re.compile(r"POSTGRES_INITDB_ARGS|POSTGRES_PASSWORD_FILE")  # the image's own
+    foreign = {"POSTGRES_INITDB_ARGS"}  # the image's own
     for case in map(Case, ENVIRONMENTS):
         for name, service in render(case)["services"].items():
             for variable in service.get("environment") or {}:
-                known = variable in CONTRACT.variables or foreign.fullmatch(variable)
+                known = variable in CONTRACT.variables or variable in foreign
                 assert known, f"{name} in {case.environment}: {variable}"
 
 
 def test_every_variable_of_the_contract_is_read_by_something() -> None:
-    compose = "\n".join(path.read_text(encoding="utf-8") for path in compose_files())
-    ours = "\n".join(map(Path.read_text, sorted((ROOT / "gangway").glob("*.py"))))
-    inside = "\n".join(path.read_text(encoding="utf-8") for path in programs())
-    layered = "\n".join(map(Path.read_text, sorted((ROOT / "env" / "images").glob("*.env"))))
-    used = {name for text in (compose, layered) for name, _ in references(text)}
+    ours = "\n".join(map(Path.read_text, sorted((ROOT / "gangway").rglob("*.py"))))
+    inside = "\n".join(map(Path.read_text, programs()))
+    layers = [*compose_files(), *sorted((ROOT / "env").glob("*/*.env"))]
+    used = {name for path in layers for name in references(path)}
     for name, spec in CONTRACT.variables.items():
         if spec.inside:
             assert re.search(rf"\b{name}\b", inside), f"no program reads {name}"
@@ -154,16 +143,18 @@ def test_every_variable_of_the_contract_is_read_by_something() -> None:
             assert name in used or f'"{name}"' in ours, f"nothing reads {name}"
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
-def test_the_compose_files_and_the_contract_state_the_same_defaults(kind: Kind) -> None:
-    for path in compose_files():
-        # The base file's defaults are production's, an overlay's are its own environment's.
-        if path.name != f"docker-compose{'' if kind == 'prod' else f'.{kind}'}.yml":
-            continue
-        for name, default in references(path.read_text(encoding="utf-8")):
-            stated = CONTRACT.variables[name].default_for(kind)
-            if stated and default:
-                assert (name, default) == (name, stated)
+def test_what_the_linter_lets_pass_is_explained_beside_the_setting() -> None:
+    comments = "\n".join(
+        line
+        for path in compose_files()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.lstrip().startswith("#")
+    )
+    exceptions = yaml.safe_load((ROOT / ".compose-lint.yml").read_text(encoding="utf-8"))["rules"]
+    for rule, exception in exceptions.items():
+        assert rule in comments
+        assert set(exception) == {"exclude_services"}, "for services one by one, not for all"
+        assert all(exception["exclude_services"].values()), "each with its reason"
 
 
 # ---- reading models and files
@@ -225,12 +216,10 @@ def programs() -> Iterator[Path]:
                 yield path
 
 
-def references(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, default) for each variable that Compose would put into the text."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+def references(path: Path) -> set[str]:
+    """Return the variables that Compose would put into a file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     # `$$` is a dollar sign for the container's own shell.
-    code = "\n".join(lines).replace("$$", "")
-    for found in re.finditer(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?", code):
-        yield found[1], found[2] or ""
-    for found in re.finditer(r"\benvironment: ([A-Z][A-Z0-9_]*)\}", code):
-        yield found[1], ""
+    found = re.findall(r"\$\{?([A-Z_][A-Z0-9_]*)", code.replace("$$", ""))
+    return {*found, *re.findall(r"\{environment: ([A-Z][A-Z0-9_]*)\}", code)}

@@ -1,0 +1,60 @@
+"""When images are out of date, going by the model's own `rebuild` rules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gangway.builds import inputs, stale, stamp
+from gangway.model import Model
+
+
+def model(root: Path) -> Model:
+    rules = [
+        {"action": "rebuild", "path": str(root / "requirements.txt")},
+        {"action": "sync", "path": str(root / "src")},
+        {"action": "rebuild", "path": str(root / "scripts")},
+    ]
+    return Model(
+        {"name": "x", "services": {"api": {"build": {}, "develop": {"watch": rules}}, "db": {}}}
+    )
+
+
+def write(path: Path, at: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    os.utime(path, (at, at))
+    return path
+
+
+def prepared(root: Path) -> Model:
+    for name in ("requirements.txt", "src/main.py", "scripts/serve", ".gangway/dev.built"):
+        write(root / name, 1000)
+    return model(root)
+
+
+def test_only_rebuild_rules_of_built_services_count(tmp_path: Path) -> None:
+    found = [path.name for path in inputs(model(tmp_path), ["api", "db"])]
+    assert found == ["requirements.txt", "scripts"]
+
+
+def test_images_that_were_never_built_are_out_of_date(tmp_path: Path) -> None:
+    assert stale(tmp_path, "dev", model(tmp_path), ["api"]) == stamp(tmp_path, "dev")
+
+
+def test_nothing_changed_is_up_to_date(tmp_path: Path) -> None:
+    assert stale(tmp_path, "dev", prepared(tmp_path), ["api", "db"]) is None
+
+
+def test_a_changed_lock_or_script_is_named(tmp_path: Path) -> None:
+    found = prepared(tmp_path)
+    script = write(tmp_path / "scripts" / "serve", 2000)
+    assert stale(tmp_path, "dev", found, ["api"]) == script
+    assert stale(tmp_path, "dev", found, ["db"]) is None
+
+
+def test_sources_and_caches_dont_count(tmp_path: Path) -> None:
+    found = prepared(tmp_path)
+    write(tmp_path / "src" / "main.py", 2000)
+    write(tmp_path / "scripts" / "__pycache__" / "db.pyc", 2000)
+    assert stale(tmp_path, "dev", found, ["api"]) is None

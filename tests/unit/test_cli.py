@@ -1,0 +1,137 @@
+"""The command line: bare words, options, what stands after `--`, errors and the listing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated as A
+
+import pytest
+
+from gangway import cli
+from gangway.cli import Option
+from gangway.errors import GangwayError
+
+ROOT = Path(__file__).parents[2]
+INVOKE = str(Path(sys.executable).with_name("invoke"))
+
+
+def greet(*names: str, loud: bool = False, tail: A[str, Option("lines", "t")] = "") -> None:
+    """Greet people."""
+
+
+def enter(place: str) -> None:
+    """Go in."""
+
+
+TASKS = {"dev.greet": cli.task(greet), "dev.enter": cli.task(enter), "dev.end": cli.task(lambda: None)}
+
+
+def invoke(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [INVOKE, *argv], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [
+        (["dev.greet", "a", "b"], ["dev.greet", "--names=a", "--names=b"]),
+        (["dev.greet", "a", "--loud", "b"], ["dev.greet", "--names=a", "--loud", "--names=b"]),
+        (["dev.greet", "--tail", "5", "a"], ["dev.greet", "--tail", "5", "--names=a"]),
+        (["dev.greet", "--tail=5", "a"], ["dev.greet", "--tail=5", "--names=a"]),
+        (["dev.greet", "-t", "5", "a"], ["dev.greet", "-t", "5", "--names=a"]),
+        (["dev.greet", "a=3"], ["dev.greet", "--names=a=3"]),
+        (["dev.enter", "here"], ["dev.enter", "here"]),
+        (["dev.greet", "a", "dev.enter", "x"], ["dev.greet", "--names=a", "dev.enter", "x"]),
+    ],
+)
+def test_bare_words_become_the_options_of_their_task(typed: list[str], understood: list[str]) -> None:
+    assert cli.spread(typed, TASKS) == understood
+
+
+@pytest.mark.parametrize(
+    ("typed", "guess"),
+    [
+        (["dve.greet"], "did you mean dev.greet"),
+        (["dev.gret"], "did you mean dev.greet"),
+        (["dev.greet", "--laud"], "did you mean --loud"),
+        (["dev.enter", "a", "b"], "invoke --list"),
+    ],
+)
+def test_a_mistyped_word_gets_the_nearest_known_one(typed: list[str], guess: str) -> None:
+    with pytest.raises(GangwayError, match=guess):
+        cli.spread(typed, TASKS)
+
+
+def test_what_stands_after_the_dashes_is_untouched() -> None:
+    argv = ["invoke", "dev.exec", "api", "--", "sh", "-c", "echo 'a  b' \"$X\"", "--", ""]
+    assert cli.remainder(argv) == ["sh", "-c", "echo 'a  b' \"$X\"", "--", ""]
+
+
+def test_an_unknown_task_is_one_message_and_status_2() -> None:
+    done = invoke("dev.upp")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no task named 'dev.upp'")
+    assert "dev.up?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_list_says_each_shared_task_once_and_names_every_environment() -> None:
+    out = invoke("--list").stdout
+    assert out.count("\n  up ") == 1
+    for name in ("dev.up", "test.up", "prod.up", "staging.up", "test.run", "prod.init"):
+        assert name in out
+
+
+def test_help_shows_the_options_of_one_task() -> None:
+    out = invoke("--help", "dev.up").stdout
+    for option in ("--build", "--watch", "--ports", "--stack", "--dry-run", "-e"):
+        assert option in out
+
+
+def test_a_new_environment_file_brings_its_tasks(tmp_path: Path) -> None:
+    for name in ("tasks.py", "gangway", "env"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name)
+        else:
+            shutil.copy(source, tmp_path)
+    text = (ROOT / "env" / "staging.env").read_text()
+    (tmp_path / "env" / "demo.env").write_text(text.replace("staging", "demo"))
+    assert "demo.up" in invoke("--list", cwd=tmp_path).stdout
+
+
+def test_dry_run_prints_the_plain_command_and_runs_nothing() -> None:
+    done = invoke("dev.logs", "api", "--tail", "3", "--dry-run")
+    assert done.returncode == 0
+    assert done.stdout.startswith("docker compose --env-file env/dev.env")
+    assert done.stdout.rstrip().endswith("logs --tail 3 api")
+
+
+def test_a_task_works_from_a_subfolder_and_its_plain_command_says_so() -> None:
+    done = invoke("dev.ps", "--dry-run", cwd=ROOT / "docs")
+    assert done.stdout.startswith("cd .. && docker compose --env-file env/dev.env")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_tab_completes_tasks_and_options(shell: str) -> None:
+    script = invoke("--print-completion-script", shell)
+    assert script.returncode == 0
+    assert "invoke" in script.stdout
+    assert "dev.up" in invoke("--complete", "--", "invoke dev.").stdout.split()
+    assert "--watch" in invoke("--complete", "--", "invoke dev.up -").stdout.split()
+
+
+def test_bash_completes_a_task_name_for_real() -> None:
+    script = f"""
+        PATH={Path(INVOKE).parent}:$PATH
+        source <(invoke --print-completion-script bash)
+        COMP_WORDS=(invoke dev.makem) COMP_CWORD=1 COMP_LINE='invoke dev.makem'
+        $(complete -p invoke | sed -E 's/.*-F ([^ ]+).*/\\1/') invoke dev.makem invoke
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "dev.makemigration", done.stderr
