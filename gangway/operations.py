@@ -168,9 +168,11 @@ def scale(session: Session, wishes: Sequence[str]) -> tuple[Session, list[str]]:
 
 
 def urls(model: Model) -> list[tuple[str, str]]:
-    """Return (service, URL) for every published port."""
+    """Return (service, URL) for every published port of what starts by default."""
     found = []
     for port in model.published():
+        if model.services[port.service].get("profiles"):
+            continue
         host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
         scheme = _SCHEMES.get(port.target, "http")
         found.append((port.service, f"{scheme}://{host}:{port.port}"))
@@ -179,7 +181,7 @@ def urls(model: Model) -> list[tuple[str, str]]:
 
 def show_urls(session: Session) -> None:
     """Print the table of URLs on standard output."""
-    print(output.table(urls(session.render())))
+    print(output.table(urls(session.model)))
 
 
 def show_environment(session: Session) -> None:

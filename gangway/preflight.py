@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gangway import contract, diagnosis, ports, project
+from gangway.engine import Container
 from gangway.errors import GangwayError
 from gangway.session import Session, say
 
@@ -20,14 +21,18 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
     if session.dry_run:
         session.check_services(services)
         return session
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         engine = pool.submit(session.engine.check)
         rendered = pool.submit(lambda: session.model)
+        present = pool.submit(session.engine.containers, session.project)
         engine.result()
         rendered.result()
+        containers = present.result()
     session.check_services(services)
-    session = claim_project(session)
-    return settle_ports(session, services, auto=auto_ports)
+    claimed = claim_project(session)
+    if claimed.project != session.project:
+        containers = []
+    return settle_ports(claimed, services, containers, auto=auto_ports)
 
 
 def claim_project(session: Session) -> Session:
@@ -52,11 +57,16 @@ def claim_project(session: Session) -> Session:
     return session
 
 
-def settle_ports(session: Session, services: Sequence[str], *, auto: bool) -> Session:
-    """Refuse published ports that somebody else has; with `auto`, move to a free block."""
+def settle_ports(
+    session: Session, services: Sequence[str], containers: Sequence[Container], *, auto: bool
+) -> Session:
+    """Refuse published ports that somebody else has; with `auto`, move to a free block.
+
+    `containers` are the project's own, whose ports count as free.
+    """
     own = {
         port
-        for container in session.engine.containers(session.project)
+        for container in containers
         if container.state == "running"
         for port in container.published
     }

@@ -1,0 +1,402 @@
+"""Production: refuses weak secrets, ships hardened containers, scales, and stops without a cut."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from tests.e2e import production
+from tests.e2e.conftest import MakeCheckout
+from tests.e2e.support import (
+    Checkout,
+    add_by_page,
+    docker,
+    eventually,
+    habits,
+    inspect,
+    one_message,
+    web,
+)
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+SECRETS = ("postgres_password", "redis_password", "secret_key")
+#: What an app container is allowed to take for its end (stop_grace_period).
+GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running stack that the tests of this file share."""
+
+    checkout: Checkout
+    url: str
+    secrets: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def bare(make_checkout: MakeCheckout) -> Checkout:
+    """A checkout in which nothing has been done yet."""
+    return make_checkout()
+
+
+@pytest.fixture(scope="module")
+def stack(bare: Checkout) -> Stack:
+    bare.succeed("prod.init")
+    bare.succeed("prod.build")
+    bare.succeed("prod.up", "--ports", "auto")
+    urls = bare.urls("prod")
+    assert set(urls) == {"nginx"}
+    return Stack(bare, urls["nginx"], production.read_secrets(bare, "prod"))
+
+
+@pytest.fixture
+def checkout(stack: Stack) -> Checkout:
+    return stack.checkout
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    """A client of the proxy: pages at /, the api at /api/."""
+    with web(stack.url) as client:
+        yield client
+
+
+class TestSecrets:
+    """First: before there is a stack."""
+
+    def test_without_secrets_it_does_not_start(self, bare: Checkout) -> None:
+        message = one_message(bare.invoke("prod.up"))
+        for secret in SECRETS:
+            assert f"secrets/prod/{secret}" in message
+        assert "invoke prod.init" in message
+        assert not docker("ps", "-aq", "--filter", f"name={bare.prefix}").stdout
+
+    def test_bad_secrets_are_all_named_at_once(self, bare: Checkout) -> None:
+        bare.succeed("prod.init")
+        folder = bare.root / "secrets/prod"
+        before = {name: (folder / name).read_text(encoding="utf-8") for name in SECRETS}
+        (folder / "postgres_password").write_text("gangway\n", encoding="utf-8")
+        (folder / "redis_password").write_text("short\n", encoding="utf-8")
+        (folder / "secret_key").write_text("", encoding="utf-8")
+        (folder / "secret_key").chmod(0o644)
+        try:
+            message = one_message(bare.invoke("prod.up"))
+            weak = one_message(bare.invoke("prod.up", "-e", "SECRET_KEY=only-for-development"))
+        finally:
+            for name, text in before.items():
+                (folder / name).write_text(text, encoding="utf-8")
+            (folder / "secret_key").chmod(0o600)
+        for expected in (
+            r"postgres_password: .* default value that everybody knows",
+            r"redis_password: .* 5 characters",
+            r"secret_key: it is empty",
+            r"secret_key: others can read it \(mode 0644\)",
+        ):
+            assert re.search(expected, message), message
+        assert message.startswith("error: 4 things to mend")
+        assert "SECRET_KEY" in weak and "command line" in weak
+        assert "short" not in message.replace("short", "", 0) or "short\n" not in message
+        assert not docker("ps", "-aq", "--filter", f"name={bare.prefix}").stdout
+
+    def test_init_makes_strong_files_for_one_reader_and_keeps_them(self, bare: Checkout) -> None:
+        first = bare.succeed("prod.init")
+        folder = bare.root / "secrets/prod"
+        values = production.read_secrets(bare, "prod")
+        assert set(values) == set(SECRETS)
+        assert len(set(values.values())) == 3 and min(map(len, values.values())) >= 32
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+        second = bare.succeed("prod.init")
+        assert production.read_secrets(bare, "prod") == values
+        assert second.stdout.count("kept") == 3
+        assert not [value for value in values.values() if value in first.stdout + first.stderr]
+
+
+class TestThroughTheProxy:
+    def test_what_is_written_outlives_restart_and_down(
+        self, checkout: Checkout, client: httpx.Client
+    ) -> None:
+        page = add_by_page(client, "Outlive a restart")
+        assert page.status_code == 200 and "Outlive a restart" in page.text
+        assert "Outlive a restart" in habits(client, "/api/habits")
+        before = checkout.ids("prod")
+        checkout.succeed("prod.restart")
+        after = checkout.ids("prod")
+        assert all(after[key] != before[key] for key in before)
+        eventually(lambda: listed(client, "Outlive a restart"), within=30)
+        # The session's cookie was signed before the restart, and still counts.
+        assert add_by_page(client, "Outlive a down").status_code == 200
+        checkout.succeed("prod.down")
+        checkout.succeed("prod.up")
+        assert {"Outlive a restart", "Outlive a down"} <= habits(client, "/api/habits")
+        assert "Outlive a down" in client.get("/").text
+
+    def test_pages_and_api_know_their_public_address(
+        self, stack: Stack, client: httpx.Client
+    ) -> None:
+        assert client.get("/static/style.css").headers["Content-Type"].startswith("text/css")
+        assert client.get("/api/openapi.json").status_code == 200
+        moved = client.post("/habits", data={"name": "no token"})
+        assert moved.status_code == 400
+        assert "gunicorn" not in client.get("/").headers.get("Server", "")
+
+    def test_aids_for_tests_are_not_shipped(self, client: httpx.Client) -> None:
+        assert client.get("/api/slow").status_code == 404
+
+    def test_a_body_that_is_too_large_is_refused_by_the_proxy(self, client: httpx.Client) -> None:
+        answer = client.post("/api/habits", content=b"x" * (11 * 1024 * 1024))
+        assert answer.status_code == 413
+
+
+def listed(client: httpx.Client, name: str) -> bool:
+    answer = client.get("/api/habits")
+    return answer.status_code == 200 and name in {habit["name"] for habit in answer.json()}
+
+
+class TestShipped:
+    def test_every_container_is_hardened(self, checkout: Checkout) -> None:
+        found = production.by_service(checkout, "prod")
+        assert set(found) == production.SERVICES
+        wrong = [fault for name in found for fault in production.faults(name, found[name])]
+        assert wrong == []
+
+    def test_no_process_is_root_s(self, checkout: Checkout) -> None:
+        for record in checkout.containers("prod"):
+            if record["State"]["Running"]:
+                # Numbers, because a name is the host's for that number.
+                lines = docker("top", record["Id"], "-eo", "uid,args").stdout.splitlines()[1:]
+                assert lines, record["Name"]
+                assert not [line for line in lines if line.split()[0] == "0"], record["Name"]
+
+    def test_nothing_can_be_written_but_where_it_must(self, checkout: Checkout) -> None:
+        for service in ("api", "app", "scheduler", "nginx", "postgres", "redis"):
+            script = "touch /srv/app/x /usr/x /etc/x /opt/x; touch /tmp/x"
+            done = checkout.invoke("prod.exec", service, "--", "sh", "-c", script)
+            assert done.status == 0, f"/tmp is not writable in {service}: {done.text}"
+            refused = [line for line in done.stderr.splitlines() if line.startswith("touch:")]
+            assert len(refused) == 4, done.text
+
+    def test_no_secret_can_be_read_outside_its_file(self, stack: Stack) -> None:
+        assert production.exposures(stack.checkout, "prod", stack.secrets) == []
+
+    def test_each_service_gets_only_its_own_secrets(self, checkout: Checkout) -> None:
+        found = {
+            name: {
+                mount["Destination"].rpartition("/")[2]
+                for mount in record["Mounts"]
+                if mount["Type"] == "bind"
+            }
+            for name, record in production.by_service(checkout, "prod").items()
+        }
+        assert found == {
+            "postgres": {"postgres_password"},
+            "redis": {"redis_password"},
+            "migrate": {"postgres_password"},
+            "api": {"postgres_password", "redis_password"},
+            "app": {"secret_key"},
+            "scheduler": {"postgres_password"},
+            "nginx": set(),
+        }
+
+    def test_the_data_stores_have_no_way_out(self, checkout: Checkout) -> None:
+        project = checkout.project("prod")
+        (network,) = inspect([f"{project}_data"])
+        assert network["Internal"] is True
+        for service in ("postgres", "redis"):
+            (record,) = checkout.containers("prod", service)
+            assert set(record["NetworkSettings"]["Networks"]) == {f"{project}_data"}
+            routes = docker("exec", record["Id"], "cat", "/proc/net/route").stdout.splitlines()[1:]
+            assert routes
+            assert not [line for line in routes if line.split()[1] == "00000000"], routes
+
+    def test_the_data_is_durable(self, checkout: Checkout) -> None:
+        settings = "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings"
+        names = "name in ('fsync', 'full_page_writes', 'synchronous_commit')"
+        found = checkout.sql("prod", f"{settings} where {names}")
+        assert found == "fsync=on full_page_writes=on synchronous_commit=on"
+
+    @pytest.mark.parametrize("service", ["api", "app", "scheduler"])
+    def test_the_image_has_no_compiler_cache_or_tests(
+        self, checkout: Checkout, service: str
+    ) -> None:
+        (record,) = checkout.containers("prod", service)
+        script = (
+            "for tool in gcc cc g++ make pip pip3 uv git curl; do command -v $tool; done;"
+            "ls -d /root/.cache/* /var/lib/apt/lists/*_* /var/cache/apt/*.bin /tmp/* 2>/dev/null;"
+            "find / -xdev \\( -path '*/tests/*' -o -name 'test_*.py' -o -name conftest.py"
+            " -o -name 'requirements*.in' -o -name .git -o -name '*.env' \\)"
+            " -not -path '/usr/lib/*' -not -path '/proc/*' -not -path '/opt/venv/*' 2>/dev/null; true"
+        )
+        done = docker(
+            *("run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "sh"),
+            *(record["Image"], "-c", script),
+        )
+        assert done.status == 0, done.text
+        assert done.stdout.split() == []
+
+
+@dataclass
+class Load:
+    """Readers that send requests through the proxy one after the other, and count the answers."""
+
+    url: str
+    path: str
+    answers: Counter[str] = field(default_factory=Counter)
+    instances: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def running(self, readers: int = 4) -> Iterator[Load]:
+        """Send requests while the block lasts."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(readers) as pool:
+            work = [pool.submit(self._read, stop) for _ in range(readers)]
+            try:
+                eventually(lambda: self.answers.total() > 20, within=20, what="requests")
+                yield self
+                seen = self.answers.total()
+                eventually(lambda: self.answers.total() > seen + 20, within=20, what="requests")
+            finally:
+                stop.set()
+            for each in work:
+                each.result()
+
+    def _read(self, stop: threading.Event) -> None:
+        with web(self.url) as client:
+            while not stop.is_set():
+                try:
+                    answer = client.get(self.path)
+                    # A body that was cut is no JSON, or shorter than was said.
+                    answer.json()
+                    self.instances.add(answer.headers.get("X-Instance", ""))
+                    self.answers[str(answer.status_code)] += 1
+                except (httpx.TransportError, ValueError) as error:
+                    self.answers[repr(error)] += 1
+                time.sleep(0.02)
+
+
+class TestScale:
+    def test_three_apis_share_the_requests_and_stay_three(
+        self, checkout: Checkout, client: httpx.Client
+    ) -> None:
+        checkout.succeed("prod.scale", "api=3")
+        assert len(checkout.containers("prod", "api")) == 3
+        seen: Counter[str] = Counter()
+
+        def three() -> bool:
+            seen[client.get("/api/health").headers["X-Instance"]] += 1
+            return len(seen) == 3
+
+        eventually(three, within=20, what="three instances")
+        shares = Counter(client.get("/api/health").headers["X-Instance"] for _ in range(90))
+        assert set(shares) == set(seen) and min(shares.values()) >= 10, shares
+        before = checkout.ids("prod")
+        checkout.succeed("prod.up")
+        assert checkout.ids("prod") == before
+
+    def test_a_container_that_stops_under_load_costs_no_reader_an_answer(
+        self, stack: Stack, checkout: Checkout
+    ) -> None:
+        """Every GET through the proxy gets a whole 200, while each of three apis stops and starts."""
+        with Load(stack.url, "/api/habits").running() as load:
+            for record in checkout.containers("prod", "api"):
+                stopped = docker("stop", record["Id"])
+                assert stopped.seconds < GRACE, f"{stopped.seconds:.1f} s"
+                (state,) = [each["State"] for each in inspect([record["Id"]])]
+                assert state["ExitCode"] == 0, state
+                docker("start", record["Id"])
+                eventually(lambda: healthy(record["Id"]), within=30)  # noqa: B023
+        assert set(load.answers) == {"200"}, load.answers
+
+    def test_scaling_down_under_load_costs_no_reader_an_answer(
+        self, stack: Stack, checkout: Checkout
+    ) -> None:
+        began = time.time()
+        with Load(stack.url, "/api/habits").running() as load:
+            checkout.succeed("prod.scale", "api=1")
+            eventually(lambda: len(checkout.containers("prod", "api")) == 1, within=20)
+        assert set(load.answers) == {"200"}, load.answers
+        assert exit_codes(checkout, "api", since=began) == {"0": 2}
+
+
+def healthy(container: str) -> bool:
+    (record,) = inspect([container])
+    return bool(record["State"]["Health"]["Status"] == "healthy")
+
+
+def exit_codes(checkout: Checkout, service: str = "", *, since: float) -> Counter[str]:
+    """Return how many containers ended with each status since then, by the engine's events."""
+    label = f"label=com.docker.compose.project={checkout.project('prod')}"
+    filters = ["--filter", label, "--filter", "event=die"]
+    if service:
+        filters += ["--filter", f"label=com.docker.compose.service={service}"]
+    times = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
+    lines = docker("events", *times, *filters, "--format", "{{json .}}").stdout.splitlines()
+    return Counter(json.loads(line)["Actor"]["Attributes"]["exitCode"] for line in lines)
+
+
+class TestStop:
+    """Last: these take the stack down."""
+
+    def test_requests_that_were_accepted_are_answered_before_the_api_ends(
+        self, stack: Stack, checkout: Checkout, client: httpx.Client
+    ) -> None:
+        """Five requests hang in the database while SIGTERM comes: each gets its whole 200."""
+        habit = client.get("/api/habits").json()[0]["id"]
+        lock = "begin; lock table habits in access exclusive mode; select pg_sleep(4); commit"
+        with (
+            checkout.started("prod.psql", "--", "-c", lock),
+            ThreadPoolExecutor(6) as pool,
+        ):
+            eventually(lambda: locks(checkout, "granted") > 0, within=20)
+            asked = [pool.submit(ask, stack.url, habit) for _ in range(5)]
+            eventually(lambda: locks(checkout, "not granted") == 5, within=20)
+            (record,) = checkout.containers("prod", "api")
+            stopping: Future[float] = pool.submit(stop, record["Id"])
+            assert [each.result() for each in asked] == [200] * 5
+            assert stopping.result() < GRACE
+        (after,) = inspect([record["Id"]])
+        assert after["State"]["ExitCode"] == 0
+        checkout.succeed("prod.up")
+        assert client.get(f"/api/habits/{habit}").status_code == 200
+
+    def test_the_whole_stack_stops_inside_its_grace_period(self, checkout: Checkout) -> None:
+        began = time.time()
+        done = checkout.succeed("prod.down")
+        assert done.seconds < 3 * GRACE
+        codes = exit_codes(checkout, since=began)
+        assert "137" not in codes and codes.total() == 6, codes
+        (left,) = checkout.leftovers("prod")
+        assert left == f"volume {checkout.project('prod')}_postgres-data"
+
+
+def ask(url: str, habit: int) -> int:
+    with web(url) as client:
+        answer = client.get(f"/api/habits/{habit}")
+        answer.json()
+        return answer.status_code
+
+
+def stop(container: str) -> float:
+    return docker("stop", container).seconds
+
+
+def locks(checkout: Checkout, state: str) -> int:
+    """Return how many hold, or wait for, a lock on the table of habits."""
+    found = checkout.sql(
+        "prod",
+        "select count(*) from pg_locks where relation = (select oid from pg_class"
+        f" where relname = 'habits') and {state} and pid <> pg_backend_pid()",
+    )
+    return int(found)

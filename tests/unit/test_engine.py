@@ -1,0 +1,101 @@
+"""What is read out of the engine's and Compose's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gangway.diagnosis import compose_failed
+from gangway.engine import MINIMUM_COMPOSE, version
+from gangway.environment import load
+from gangway.model import Model
+from gangway.operations import urls
+from gangway.session import Session
+
+ROOT = Path(__file__).parents[2]
+
+MODEL = Model(
+    {
+        "name": "x",
+        "services": {
+            "db": {"ports": [{"host_ip": "127.0.0.1", "published": "5433", "target": 5432}]},
+            "migrate": {"depends_on": {"db": {"condition": "service_healthy"}}},
+            "api": {
+                "depends_on": {"migrate": {"condition": "service_completed_successfully"}},
+                "ports": [{"published": "8000", "target": 8000}, {"target": 9000}],
+            },
+            "tool": {"profiles": ["tools"], "ports": [{"published": "1", "target": 1}]},
+        },
+        "volumes": {"data": {"name": "x_data"}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("2.26.1-4", (2, 26, 1)), ("v2.24.4", (2, 24, 4)), ("5.6", (5, 6, 0)), ("dev", (0, 0, 0))],
+)
+def test_a_version_is_read_as_numbers(text: str, numbers: tuple[int, int, int]) -> None:
+    assert version(text) == numbers
+
+
+def test_the_least_compose_is_the_one_with_override_and_reset() -> None:
+    assert version("2.24.3") < MINIMUM_COMPOSE <= version("2.24.4")
+
+
+def test_a_service_is_wanted_with_all_it_depends_on() -> None:
+    assert MODEL.wanted(["api"]) == ["db", "migrate", "api"]
+    assert MODEL.wanted(["db"]) == ["db"]
+
+
+def test_what_others_wait_for_to_complete_is_a_one_shot() -> None:
+    assert MODEL.one_shots() == {"migrate"}
+
+
+def test_urls_name_what_the_host_can_reach() -> None:
+    assert urls(MODEL) == [("api", "http://127.0.0.1:8000"), ("db", "postgresql://127.0.0.1:5433")]
+
+
+# As the engine and Compose wrote it.
+@pytest.mark.parametrize(
+    ("said", "message", "mend"),
+    [
+        (
+            "Error response from daemon: driver failed programming external connectivity on endpoint"
+            " x (2f): Bind for 127.0.0.1:8000 failed: port is already allocated",
+            "port 8000 is taken by",
+            "PUBLISHED_API_PORT",
+        ),
+        (
+            "Error response from daemon: driver failed programming external connectivity on endpoint"
+            " x: Error starting userland proxy: listen tcp4 127.0.0.1:5432: bind: address already in"
+            " use",
+            "port 5432 is taken by",
+            "--ports auto",
+        ),
+        (
+            "#3 ERROR: failed to copy: write /var/lib/docker/tmp/x: no space left on device",
+            "the disk is full",
+            "docker system df",
+        ),
+        (
+            "failed to solve: python:3.13-slim-trixie: failed to resolve source metadata for"
+            " registry.example/python:3.13-slim-trixie: failed to do request: Head: dial tcp:"
+            " lookup registry.example: no such host",
+            "an image can't be pulled",
+            "--images offline",
+        ),
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker"
+            " daemon running?",
+            "no container engine answers",
+            "start Docker",
+        ),
+        ("service \"x\" refers to undefined network y: invalid compose project", "refers to", "above"),
+    ],
+)
+def test_a_failed_start_is_told_by_its_cause(said: str, message: str, mend: str) -> None:
+    error = compose_failed(Session(load(ROOT, "dev", shell={"PATH": "/usr/bin:/bin"})), [said], 1)
+    assert message in error.message
+    assert mend in (error.mend or "")
