@@ -1,7 +1,8 @@
 """What must hold, one session each; bare `nox` runs all of them but the benchmark.
 
 Sessions use the environment that Nox itself runs in, `.venv` as `scripts/bootstrap` makes it: one
-lock file, nothing installed again for each session. Options after `--` reach pytest, or the
+lock file, nothing installed again for each session; `lint` alone adds the apps' packages, for their
+types, in an environment of its own. Options after `--` reach pytest, or the
 benchmark: `nox -s unit -- -k contract`.
 
 A session that needs a container engine is skipped where none answers; where CI is set, it fails.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,34 +26,36 @@ PROGRAMS = Path(sys.executable).parent
 # Every file in these that a shell would run is linted, with an extension or without.
 SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
-PRODUCTION_MODEL = Path(".gangway", "lint", "production.yml")
+# Production's rules hold where ENVIRONMENT is one of these.
+PRODUCTION = ("production", "staging")
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"
 nox.options.error_on_missing_interpreters = True
 
 
-@nox.session
+@nox.session(venv_backend="uv|virtualenv", reuse_venv=True)
 def lint(session: nox.Session) -> None:
     """Check style, types, scripts, Dockerfiles, the workflow and every environment's settings."""
-    python = existing(*PYTHON)
     shell = shell_files(session)
-    checks: dict[str, list[str]] = {
+    checks = {
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
-        "mypy": ["mypy", "--strict", *python],
+        **type_checks(session),
         "shellcheck": ["shellcheck", "--external-sources", *shell],
         "shfmt": ["shfmt", "--diff", *shell],
-        "hadolint": ["hadolint", *sorted(map(str, ROOT.glob("docker/**/*Dockerfile")))],
+        "hadolint": ["hadolint", *names("docker/**/*Dockerfile")],
         "actionlint": ["actionlint", "-shellcheck", str(PROGRAMS / "shellcheck")],
-        # `config` checks the variable contract before it prints the model.
+        **{f"{name}.config": config_check(name) for name in environments()},
+        # No finding of any level; .compose-lint.yml says which stay, and why.
         **{
-            f"{name}.config": ["invoke", f"{name}.config", "--", "--quiet"]
-            for name in environments()
+            f"compose-lint {name}": [
+                "compose-lint", "--fail-on", "low", "--strict-config", "--quiet",
+                "--skip-suppressed", str(rendered(session, name)),
+            ]
+            for name in environments(*PRODUCTION)
         },
-        "compose-lint": ["compose-lint", "--fail-on", "low", "--strict-config", "-q"],
-    }
-    checks["compose-lint"].append(str(production_model(session)))
+    }  # fmt: skip
     failed = [name for name, command in checks.items() if not passes(session, command)]
     if failed:
         session.error(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
@@ -67,6 +71,15 @@ def unit(session: nox.Session) -> None:
 def policy(session: nox.Session) -> None:
     """Hold the rendered model of every environment and stack to the rules; needs no engine."""
     pytest(session, "tests/policy")
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Hold the base images that are built here to the official images' interface."""
+    needs_engine(session)
+    if os.environ.get("GANGWAY_IMAGES") != "offline":
+        session.skip("GANGWAY_IMAGES is not offline: no base image is built here")
+    pytest(session, "tests/e2e/test_offline_images.py")
 
 
 @nox.session
@@ -156,10 +169,17 @@ def existing(*paths: str) -> list[str]:
     return [path for path in paths if (ROOT / path).exists()]
 
 
-def environments() -> Iterator[str]:
-    """Yield the name of every environment: a file in env/, but for the personal one."""
+def names(pattern: str) -> list[str]:
+    """Return the files that match, relative to the checkout."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
+
+
+def environments(*kinds: str) -> Iterator[str]:
+    """Yield the name of every environment (a file in env/), or of those with these ENVIRONMENTs."""
     for path in sorted((ROOT / "env").glob("*.env")):
-        if path.name != "local.env":
+        settings = path.read_text(encoding="utf-8").splitlines()
+        wanted = not kinds or any(f"ENVIRONMENT={kind}" in settings for kind in kinds)
+        if path.name != "local.env" and wanted:
             yield path.stem
 
 
@@ -168,9 +188,51 @@ def shell_files(session: nox.Session) -> list[str]:
     return run(session, "shfmt", "--find", *existing(*SHELL), silent=True).split()
 
 
-def production_model(session: nox.Session) -> Path:
-    """Render what production runs, without a daemon; return the file."""
-    (ROOT / PRODUCTION_MODEL).parent.mkdir(parents=True, exist_ok=True)
-    compose = ["docker-compose", "--env-file", "env/prod.env"]
-    run(session, *compose, "config", "--output", str(PRODUCTION_MODEL))
-    return PRODUCTION_MODEL
+def type_checks(session: nox.Session) -> dict[str, list[str]]:
+    """Return what checks the types: ours, the container scripts', and each app's by itself.
+
+    The apps' packages, as they are locked, go to this session's own environment.
+    """
+    locks = names("apps/*requirements*.txt") + names("apps/*/requirements.txt")
+    # As scripts/bootstrap does: what pip is told of a closed network, uv is told too.
+    told = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "SSL_CERT_FILE": "PIP_CERT"}
+    network = {name: os.environ[pip] for name, pip in told.items() if os.environ.get(pip)}
+    session.install(
+        "--quiet",
+        "--require-hashes",
+        *(word for lock in locks for word in ("-r", lock)),
+        env=network | dict(os.environ),
+    )
+    apps_python = f"--python-executable={session.bin}/python"
+    apps = [lock.rpartition("/")[0] for lock in names("apps/*/requirements.txt")]
+    return {
+        "mypy": mypy(".", *existing(*PYTHON)),
+        "mypy scripts": mypy("scripts", "scripts/reload", *names("scripts/*.py")),
+        # What these servers import is what the apps have.
+        "mypy fixtures": mypy(".", apps_python, *names("tests/scripts/fixtures/**/*.py")),
+        # Each has tests of its own, under one name: they can't be checked together.
+        **{f"mypy {app}": mypy(app, apps_python, app) for app in apps},
+    }
+
+
+def mypy(root: str, *arguments: str) -> list[str]:
+    """Return the strict type check of what is imported from `root`."""
+    # Without a cache of their own, modules of the same name would push each other out of it.
+    cache = f"--cache-dir=.mypy_cache/{root.strip('.').replace('/', '-') or 'main'}"
+    return ["env", f"MYPYPATH={root}", "mypy", "--strict", cache, *arguments]
+
+
+def config_check(name: str) -> list[str]:
+    """Return the command that merges an environment's model; the task checks the contract first."""
+    if shutil.which("docker"):
+        return ["invoke", f"{name}.config", "--", "--quiet"]
+    return ["docker-compose", "--env-file", f"env/{name}.env", "config", "--quiet"]
+
+
+def rendered(session: nox.Session, name: str) -> Path:
+    """Render the model of an environment with every profile, without a daemon; return the file."""
+    path = ROOT / ".gangway" / "lint" / f"{name}.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compose = ["docker-compose", "--env-file", f"env/{name}.env", "--profile", "*"]
+    run(session, *compose, "config", "--output", str(path))
+    return path.relative_to(ROOT)

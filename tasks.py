@@ -144,9 +144,7 @@ def migrate(session: Session) -> int:
     return operations.one_off(session, "migrate")
 
 
-def makemigration(
-    session: Session, message: A[str, Option("what the migration does", "m")]
-) -> int:
+def makemigration(session: Session, message: A[str, Option("what the migration does", "m")]) -> int:
     """Write a new migration from what the models have and the database lacks."""
     from gangway import operations
 
@@ -245,7 +243,11 @@ EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
     makemigration, downgrade, history, seed, reset, stats, urls, scale,
 ]  # fmt: skip
-BY_KIND: dict[str, list[Callable[..., Any]]] = {"dev": [], "test": [cli.named("run", test_run)], "prod": [init]}
+BY_KIND: dict[str, list[Callable[..., Any]]] = {
+    "dev": [],
+    "test": [cli.named("run", test_run)],
+    "prod": [init],
+}
 
 ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))
 ns.add_collection(cli.collection("images", [cli.task(offline)], "Base images."))

@@ -69,11 +69,20 @@ class Bench:
         """Starts and stops, in turn with the floor's so that both see the same machine."""
         invoke = self.checkout.invoke
         floor = self._floor()
-        up, down = (lambda: floor("up", "-d", "--wait")), (lambda: floor("down"))
+
+        def up() -> object:
+            return floor("up", "-d", "--wait")
+
+        def down() -> object:
+            return floor("down")
+
         plain_up = self.compose("dev", "up", "-d", "--wait")
         plain_down = self.compose("dev", "down")
         invoke("dev.up", "--ports", "auto")
-        up(), down(), invoke("dev.down")  # the first of each fills caches
+        # The first of each fills caches.
+        up()
+        down()
+        invoke("dev.down")
         figures: dict[str, list[float]] = {}
 
         def note(name: str, work: Callable[[], object]) -> None:
@@ -92,7 +101,9 @@ class Bench:
         got = {name: Samples(tuple(values)) for name, values in figures.items()}
         self.floor_up, self.floor_down = got["floor up"], got["floor down"]
         overhead = got["task up"].median - got["plain up"].median
-        self.add(against("`dev.up`, data present, to all healthy", got["task up"], self.floor_up, 2.5))
+        self.add(
+            against("`dev.up`, data present, to all healthy", got["task up"], self.floor_up, 2.5)
+        )
         self.add(against("`dev.up`, empty data", got["task up, empty"], self.floor_up, 3.0))
         self.add(
             Row(
@@ -105,7 +116,9 @@ class Bench:
         floor("down", "-v")
 
     def _floor(self) -> Callable[..., object]:
-        model = json.loads(self.checkout.run(*self.checkout.plain("dev", "config", "--format", "json")))
+        model = json.loads(
+            self.checkout.run(*self.checkout.plain("dev", "config", "--format", "json"))
+        )
         services = model["services"]
         environment = {
             **os.environ,
@@ -129,7 +142,15 @@ class Bench:
             got, stale = self._edits(file, probe, f"{url}/bench")
             self.add(seconds(f"save to served, {name}, {EDITS} edits", got, 0.7))
             total = EDITS * STALE_CHECKS
-            self.add(Row(f"stale answers after that, {name}", f"{stale} of {total}", "", "none", stale == 0))
+            self.add(
+                Row(
+                    f"stale answers after that, {name}",
+                    f"{stale} of {total}",
+                    "",
+                    "none",
+                    stale == 0,
+                )
+            )
         self.checkout.invoke("dev.down", "--volumes", "--yes")
 
     def _edits(self, file: Path, probe: str, url: str) -> tuple[Samples, int]:
@@ -139,9 +160,12 @@ class Bench:
             mark = f"mark-{number:04d}"
             text = source + probe.format(mark=f"{number:04d}")
 
-            def save(text: str = text, mark: str = mark) -> None:
+            def served(mark: str = mark) -> bool:
+                return mark in bench.get(url)
+
+            def save(text: str = text, served: Callable[[], bool] = served) -> None:
                 file.write_text(text)
-                bench.until(lambda: mark in bench.get(url))
+                bench.until(served)
 
             took = bench.timed(save)
             if number >= 0:  # the first one adds the route
@@ -149,7 +173,7 @@ class Bench:
                 stale += sum(mark not in bench.get(url) for _ in range(STALE_CHECKS))
             # Nobody saves again within the same instant; the libraries are imported ahead by then.
             if number < 0:
-                bench.until(lambda: mark in bench.get(url))
+                bench.until(served)
         file.write_text(source)
         return Samples(tuple(values)), stale
 
@@ -165,7 +189,11 @@ class Bench:
         def edit() -> None:
             source.write_text(f"{original[0]}\n# {next(counter)}\n")
 
-        self.add(seconds("rebuild after a changed line", bench.sample(self.runs, build, before=edit), 0.7))
+        self.add(
+            seconds(
+                "rebuild after a changed line", bench.sample(self.runs, build, before=edit), 0.7
+            )
+        )
         added = (ROOT / "apps" / "app" / "requirements.txt").read_text()
         dependency = re.search(r"^itsdangerous==.*?(?=^\S)", added, re.MULTILINE | re.DOTALL)
         assert dependency, "the app's lock no longer has itsdangerous"
@@ -175,7 +203,11 @@ class Bench:
             # A comment makes the layer new each time; the dependency comes and goes.
             lock.write_text(f"{original[1]}\n# {next(counter)}\n{extra[0]}")
 
-        self.add(seconds("rebuild after a new dependency", bench.sample(self.runs, build, before=depend), 5.0))
+        self.add(
+            seconds(
+                "rebuild after a new dependency", bench.sample(self.runs, build, before=depend), 5.0
+            )
+        )
         source.write_text(original[0])
         lock.write_text(original[1])
 
@@ -193,7 +225,9 @@ class Bench:
         self._image_size()
 
     def _image_size(self) -> None:
-        model = json.loads(self.checkout.run(*self.checkout.plain("prod", "config", "--format", "json")))
+        model = json.loads(
+            self.checkout.run(*self.checkout.plain("prod", "config", "--format", "json"))
+        )
         service = model["services"]["api"]
         names = (service["image"], service["build"]["args"]["PYTHON_IMAGE"])
         image, base = (
@@ -201,28 +235,43 @@ class Bench:
             for name in names
         )
         over = (image - base) / 1e6
-        self.add(Row("production api image over its base", f"{over:.0f} MB", "", "at most 60 MB", over <= 60))
+        self.add(
+            Row(
+                "production api image over its base",
+                f"{over:.0f} MB",
+                "",
+                "at most 60 MB",
+                over <= 60,
+            )
+        )
 
     def tests(self) -> None:
         """`test.run` from all down to results, over what pytest itself says it took."""
-        run = lambda: self.checkout.invoke("test.run", "--ports", "auto")  # noqa: E731
+        said: list[str] = []
+
+        def run() -> None:
+            said.append(self.checkout.invoke("test.run", "--ports", "auto"))
+
         run()
         values, own = [], []
         for _ in range(self.runs):
-            out: list[str] = []
-            took = bench.timed(lambda out=out: out.append(run()))  # type: ignore[misc]
-            found = re.search(r"passed.* in ([\d.]+)s", out[-1])
-            assert found, out[-1][-2000:]
+            took = bench.timed(run)
+            found = re.search(r"passed.* in ([\d.]+)s", said[-1])
+            assert found, said[-1][-2000:]
             values.append(took - float(found[1]))
             own.append(float(found[1]))
         got = Samples(tuple(values))
-        said = f"{got} (pytest's own: {Samples(tuple(own)).median:.2f} s)"
-        self.add(Row("`test.run` over pytest's own time", said, "", "at most 4 s", got.median <= 4))
+        shown = f"{got} (pytest's own: {Samples(tuple(own)).median:.2f} s)"
+        self.add(
+            Row("`test.run` over pytest's own time", shown, "", "at most 4 s", got.median <= 4)
+        )
 
     def clean(self) -> None:
         """Leave nothing of the copy behind."""
         for environment in ("dev", "test", "prod"):
-            argv = self.checkout.plain(environment, "--profile", "*", "down", "--volumes", "--rmi", "local")
+            argv = self.checkout.plain(
+                environment, "--profile", "*", "down", "--volumes", "--rmi", "local"
+            )
             subprocess.run(argv, cwd=self.checkout.path, capture_output=True, check=False)
 
 
@@ -230,22 +279,27 @@ def report(found: Bench) -> str:
     """Return docs/performance.md."""
     engine = found.checkout.run("docker", "version", "--format", "{{.Server.Version}}").strip()
     compose = found.checkout.run("docker", "compose", "version", "--short").strip()
+    cores = f"{os.cpu_count()} cores ({platform.machine()})"
+    machine = f"{cores}, Docker Engine {engine}, Compose {compose}"
+
+    def met(row: Row) -> str:
+        return "yes" if row.met else "**no**"
+
     lines = [
         "# Performance",
         "",
         "<!-- Written by `nox -s bench`; run it again rather than edit. -->",
         "",
-        f"Medians of {found.runs} (saves: {EDITS}) in one run, the range behind them, on "
-        f"{os.cpu_count()} cores ({platform.machine()}), Docker Engine {engine}, Compose {compose}, "
-        f"{datetime.now(UTC):%Y-%m-%d}. The floor is `benchmarks/floor`: PostgreSQL, Redis and a bare "
-        "uvicorn app with 200 ms start intervals, started and stopped in turn with the stack.",
+        f"Medians of {found.runs} (saves: {EDITS}) in one run, the range behind them, on {machine}, "
+        f"{datetime.now(UTC):%Y-%m-%d}. The floor is `benchmarks/floor`: PostgreSQL, Redis and a "
+        "bare uvicorn app with 200 ms start intervals, started and stopped in turn with the stack.",
         "",
         f"The floor's `up -d --wait`: {found.floor_up}. Its `down`: {found.floor_down}.",
         "",
         "| what | measured | of the floor | goal | met |",
         "|---|---|---|---|---|",
         *(
-            f"| {row.what} | {row.measured} | {row.ratio} | {row.goal} | {'yes' if row.met else '**no**'} |"
+            f"| {row.what} | {row.measured} | {row.ratio} | {row.goal} | {met(row)} |"
             for row in found.rows
         ),
     ]
@@ -256,7 +310,9 @@ def main() -> int:
     """Run the benchmark; the exit status says whether all goals were met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=["start_and_stop", "reload", "images", "tests"])
+    parser.add_argument(
+        "--only", nargs="*", default=["start_and_stop", "reload", "images", "tests"]
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gangway-bench-") as folder:
         found = Bench(Checkout.copied(Path(folder)), options.runs)

@@ -97,9 +97,11 @@ def sample(count: int, work: Callable[[], object], *, before: Callable[[], objec
 
 def get(url: str) -> str:
     """Return a page's text; an empty one while nothing answers properly."""
-    with contextlib.suppress(OSError, urllib.error.URLError):
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return str(answer.read().decode())
+    with (
+        contextlib.suppress(OSError, urllib.error.URLError),
+        urllib.request.urlopen(url, timeout=5) as answer,
+    ):
+        return str(answer.read().decode())
     return ""
 
 

@@ -1,7 +1,7 @@
 """From plain functions to Invoke tasks: one collection for each environment, errors as messages.
 
-A function `def up(session, *services, build=False)` becomes `invoke dev.up api app --build`, and the
-same for every other environment. Invoke itself knows no arguments of any number, so `*services` is
+A function `def up(session, *services, build=False)` becomes `invoke dev.up api app --build`, and
+the same for every other environment. Invoke itself knows no arguments of any number, so `*services` is
 an option that `spread` fills from the bare words on the command line.
 """
 
@@ -47,7 +47,7 @@ class OptionTask(Task[Any]):
         super().__init__(body, name=function.__name__.rstrip("_"))
         self.__doc__ = function.__doc__
 
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002
         """Return one argument for each option; Invoke's own rules for short flags don't apply."""
         return [argument(name, parameter, kind) for name, parameter, kind in self.parameters()]
 
@@ -102,7 +102,7 @@ def argument(name: str, parameter: inspect.Parameter, annotation: Any) -> Argume
 def task(function: Callable[..., Any]) -> OptionTask:
     """Make a task of a function that needs no environment."""
 
-    def body(context: Context, **options: Any) -> None:
+    def body(_context: Context, **options: Any) -> None:
         finish(lambda: call(function, options))
 
     return OptionTask(function, body)
@@ -112,7 +112,7 @@ def environment_task(function: Callable[..., Any], root: Path, name: str) -> Opt
     """Make the task of one environment from a function whose first parameter is the session."""
 
     def body(
-        context: Context, *, stack: str, images: str, env: list[str], dry_run: bool, **options: Any
+        _context: Context, *, stack: str, images: str, env: list[str], dry_run: bool, **options: Any
     ) -> None:
         def work() -> Any:
             from gangway import session
@@ -253,10 +253,13 @@ def unknown_task(word: str, known: Sequence[str]) -> GangwayError:
         guess = nearest(environment, collections)
         mend = f"did you mean {guess}.{rest}? " if guess else ""
         return GangwayError(
-            f"no environment named {environment!r}", mend=f"{mend}(there are: {', '.join(collections)})"
+            f"no environment named {environment!r}",
+            mend=f"{mend}(there are: {', '.join(collections)})",
         )
     guess = nearest(word, known)
-    mend = f"did you mean {guess}? (invoke --list shows all)" if guess else "invoke --list shows all"
+    mend = (
+        f"did you mean {guess}? (invoke --list shows all)" if guess else "invoke --list shows all"
+    )
     return GangwayError(f"no task named {word!r}", mend=mend)
 
 

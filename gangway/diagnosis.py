@@ -43,10 +43,11 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     name = session.name
     if session.engine.lost(last):
         return session.engine.unreachable(text)
-    if "no space left on device" in text:
+    if "no space left on device" in text.lower():
         return GangwayError(
             "the disk is full: no space left on device",
-            mend="free some: docker system df shows what the engine holds, docker builder prune clears the build cache",
+            mend="free some: docker system df shows what the engine holds, "
+            "docker builder prune clears the build cache",
         )
     port = re.search(
         r"(?:Bind for|listen tcp\d?) \S*?:(\d+).*(?:already allocated|already in use)", text

@@ -21,7 +21,8 @@ _PROJECT = "com.docker.compose.project"
 _WORKING_DIR = "com.docker.compose.project.working_dir"
 _SERVICE = "com.docker.compose.service"
 _NOT_THERE = re.compile(
-    r"cannot connect to the docker daemon|error during connect|connection refused|EOF", re.I
+    r"cannot connect to the docker daemon|error during connect|connection refused|EOF",
+    re.IGNORECASE,
 )
 INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
 

@@ -1,8 +1,8 @@
-"""Env files as every Compose reads them: python-dotenv reads the lines, this module the references.
+"""Env files as every Compose reads them: python-dotenv reads the lines, this module references.
 
 python-dotenv's dialect differs from Compose's in places, and Compose's versions from each other.
-Where they do, a line is refused with its number: a value that is shown is the value that Compose
-computes.
+What they read differently is refused with its line: a value that is shown is the value that
+Compose computes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,46 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from dotenv.parser import parse_stream
 
 from gangway.errors import Finding, FindingsError, GangwayError
 
-_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+_NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 NAME = re.compile(_NAME)
 _HEAD = re.compile(rf"[ \t]*(?:export[ \t]+)?{_NAME}[ \t]*=")
-# `$$`, `$NAME`, `${NAME}`, `${NAME:-word}` with its kin, and a `${` that is none of these. A word
-# may hold references, but those no further braces. Any other `$` is just that.
+# `$$`, `$NAME`, `${NAME}`, `${NAME:-word}` and its kin, and a `${` that begins none of these. A
+# word may hold plain references. Any other `$` is just that.
 _REFERENCE = re.compile(
-    rf"\$(?:\$|(?P<bare>{_NAME})"
-    rf"|\{{(?P<braced>{_NAME})(?:(?P<operator>:?[-+?])(?P<word>(?:[^{{}}\n]|\$\{{[^{{}}\n]*\}})*))?\}}"
-    r"|(?P<broken>\{))"
+    rf"\$(?:\$|(?P<bare>{_NAME})|\{{(?P<braced>{_NAME})"
+    rf"(?:(?P<operator>:?[-+?])(?P<word>(?:[^${{}}\n]|\$\{{{_NAME}\}}|\${_NAME})*))?\}}"
+    r"|(?P<broken>\{[^}]*(?P<closed>\}?)))"
 )
-_ESCAPE = re.compile(r"\\(\\\$|.?)")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "$$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# What python-dotenv and Compose read differently after the `=`, why, and what to write instead.
+_REFUSED: Final = (
+    (
+        re.compile(r"[ \t]+#"),
+        "Compose takes this comment for the value",
+        "put the comment on a line of its own, or the value in quotes",
+    ),
+    (
+        re.compile(r"""[ \t]*[^'" \t].*\t#"""),
+        "a tab before # makes no comment",
+        "put a space before the #",
+    ),
+    (
+        re.compile(r"[ \t]*'(?:[^'\\]|\\[^'\\])*(\\['\\])"),
+        "{} cannot stand in single quotes",
+        'use double quotes: "it\'s", "\\\\"',
+    ),
+    (
+        re.compile(r'[ \t]*"(?:[^"\\]|\\[nrt"$]|\\\\(?!\$))*(\\(?:\\\$|[^nrt"$\\]))'),
+        "{} is no escape in double quotes",
+        "write \\\\ for a backslash (not before $), or use single quotes",
+    ),
+)
+_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "$": "$$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 
 Lookup = Callable[[str], str | None]
@@ -63,7 +86,7 @@ class Assignment:
     @property
     def is_literal(self) -> bool:
         """Whether the value refers to no other variable."""
-        return not any(map(_name, _REFERENCE.finditer(self.template)))
+        return not any(m["bare"] or m["braced"] for m in _REFERENCE.finditer(self.template))
 
     def value(self, lookup: Lookup) -> str:
         """Return the value; `lookup` gives a variable's value, None where it is not set.
@@ -71,34 +94,29 @@ class Assignment:
         Raises UnsetError for a reference to a variable that is not set: Compose would put
         nothing in its place, which in a password is a silent mistake.
         """
-        return self._expand(self.template, lookup)
 
-    def _expand(self, template: str, lookup: Lookup) -> str:
-        return _REFERENCE.sub(lambda match: self._resolve(match, lookup), template)
+        def resolve(match: re.Match[str]) -> str:
+            name = match["bare"] or match["braced"]
+            if not name:
+                return "$"
+            value, operator = lookup(name), match["operator"] or ""
+            given = value if value or not operator.startswith(":") else None
+            if operator.endswith("+"):
+                return "" if given is None else _REFERENCE.sub(resolve, match["word"])
+            if given is not None:
+                return given
+            word = _REFERENCE.sub(resolve, match["word"] or "")
+            if operator.endswith("-"):
+                return word
+            what = f"needs {name}: {word}" if operator else f"refers to {name}, which is not set"
+            blank = (
+                "" if operator else f", ${{{name}:-}} if blank is meant, or $$ for a dollar sign"
+            )
+            raise UnsetError(
+                name, f"{self.name} {what}", where=self.where, mend=f"set {name}{blank}"
+            )
 
-    def _resolve(self, match: re.Match[str], lookup: Lookup) -> str:
-        name = _name(match)
-        if name is None:
-            return "$"
-        value = lookup(name)
-        operator = match["operator"] or ""
-        if value == "" and operator.startswith(":"):
-            value = None
-        if operator.endswith("+"):
-            return "" if value is None else self._expand(match["word"], lookup)
-        if value is not None:
-            return value
-        if operator.endswith("-"):
-            return self._expand(match["word"], lookup)
-        if operator:
-            message = f"{self.name} needs {name}: {self._expand(match['word'], lookup)}"
-            raise UnsetError(name, message, where=self.where, mend=f"set {name}")
-        raise UnsetError(
-            name,
-            f"{self.name} refers to {name}, which is not set",
-            where=self.where,
-            mend=f"write $$ for a dollar sign, or ${{{name}:-}} if blank is meant",
-        )
+        return _REFERENCE.sub(resolve, self.template)
 
 
 def parse(data: bytes, file: str) -> list[Assignment]:
@@ -109,13 +127,9 @@ def parse(data: bytes, file: str) -> list[Assignment]:
     """
     found: dict[str, Assignment] = {}
     findings: list[Finding] = []
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
-            assignment = _parse_line(raw.removesuffix(b"\r"), file, number)
-            if assignment and found.setdefault(assignment.name, assignment) is not assignment:
-                first = found[assignment.name].line
-                twice = f"{assignment.name} is set twice, first in line {first}"
-                raise _RefusedError(twice, "keep one of them")
+            _parse_line(line.removesuffix(b"\r"), file, number, found)
         except _RefusedError as refused:
             what, mend = refused.args
             findings.append(Finding(what, f"{file}:{number}", mend))
@@ -128,8 +142,9 @@ def quote(value: str) -> str:
     """Return `value` in a form that an env file holds it in, read back the same by Compose."""
     if _PLAIN.fullmatch(value):
         return value
-    if value.isprintable() and "'" not in value and "\\" not in value:
-        return f"'{value}'"
+    single = f"'{value}'"
+    if value.isprintable() and "'" not in value and not re.search(r"\\[\\']", single):
+        return single
     return f'"{"".join(_ESCAPES.get(character, character) for character in value)}"'
 
 
@@ -137,79 +152,51 @@ class _RefusedError(Exception):
     """A line that is not read: what is wrong, and the mend."""
 
 
-def _name(match: re.Match[str]) -> str | None:
-    return match["bare"] or match["braced"]
-
-
-def _parse_line(data: bytes, file: str, number: int) -> Assignment | None:
+def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment]) -> None:
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _RefusedError("this line is not UTF-8 text", "save the file as UTF-8") from None
-    for character in line:
-        if character != "\t" and not character.isprintable():
+    for character in line.replace("\t", ""):
+        if not character.isprintable():
             what = f"an invisible character (U+{ord(character):04X}) stands in this line"
             raise _RefusedError(what, "type the line anew")
     if not line.strip() or line.lstrip().startswith("#"):
-        return None
+        return
     name, equals, rest = line.partition("=")
     if not equals:
         raise _RefusedError(f"no '=' in {_clip(line)}", "write NAME=value, or # before a comment")
     if not _HEAD.match(line):
-        raise _RefusedError(
-            f"{_clip(name.strip())} is not a variable name",
-            "a name has letters, digits and _ and does not start with a digit",
-        )
-    # A line at a time: python-dotenv's and Compose's ideas of a value of several lines differ.
+        what = f"{_clip(name.strip())} is not a variable name"
+        mend = "a name has letters, digits and _ and does not start with a digit"
+        raise _RefusedError(what, mend)
+    template = _template(line, rest)
+    name = name.split()[-1]
+    first = found.setdefault(name, Assignment(name, template, rest.strip(), file, number))
+    if first.line != number:
+        what = f"{name} is set twice, first in line {first.line}"
+        raise _RefusedError(what, "keep one of them")
+
+
+def _template(line: str, rest: str) -> str:
+    for pattern, what, mend in _REFUSED:
+        if match := pattern.match(rest):
+            raise _RefusedError(what.format(*match.groups()), mend)
+    # A line at a time: a value of several lines is not the same to all.
     (binding,) = parse_stream(io.StringIO(line))
-    if binding.error or binding.key is None or binding.value is None:
-        raise _RefusedError(
-            "the quote is not closed in this line, or something follows the closing quote",
-            "put the whole value, which is one line (\\n in it), in quotes",
-        )
-    template = _template(binding.value, rest)
+    if binding.value is None:
+        what = "the quote is not closed in this line, or something follows the closing quote"
+        raise _RefusedError(what, "put the whole value, which is one line (\\n in it), in quotes")
+    if rest.lstrip().startswith("'"):
+        return binding.value.replace("$", "$$")
+    quoted = rest.lstrip().startswith('"')
+    template = binding.value.replace("\\$", "$$") if quoted else binding.value
     for match in _REFERENCE.finditer(template):
-        _check_reference(match)
-    return Assignment(binding.key, template, rest.strip(" \t"), file, number)
-
-
-def _template(value: str, rest: str) -> str:
-    # `value` is what python-dotenv made of the `rest` after the equals sign.
-    raw = rest.strip(" \t")
-    if raw.startswith("'"):
-        if not raw.startswith(f"'{value}'"):
-            raise _RefusedError(
-                "\\' and \\\\ cannot stand in single quotes", 'use double quotes: "it\'s"'
-            )
-        return value.replace("$", "$$")
-    if raw.startswith('"'):
-        for escape in _ESCAPE.findall(raw[: raw.rindex('"')]):
-            if escape not in {*'nrt"\\$'}:
-                raise _RefusedError(
-                    f"\\{escape} is no escape in double quotes",
-                    "write \\\\ for a backslash (but not before $), or use single quotes",
-                )
-        return value.replace("\\$", "$$")
-    if raw.startswith("#") and raw != rest:
-        raise _RefusedError(
-            "Compose takes this comment for the value",
-            "put the comment on a line of its own, or the value in quotes",
-        )
-    if "\t#" in raw:
-        raise _RefusedError("a tab before # makes no comment", "put a space before the #")
-    return value
-
-
-def _check_reference(match: re.Match[str]) -> None:
-    if match["broken"]:
-        rest = match.string[match.start() :]
-        fault = "is not a reference" if "}" in rest else "is not closed"
-        raise _RefusedError(
-            f"{_clip(rest.partition('}')[0])} {fault}",
-            "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign",
-        )
-    for inner in _REFERENCE.finditer(match["word"] or ""):
-        _check_reference(inner)
+        if match["broken"]:
+            fault = "is not a reference" if match["closed"] else "is not closed"
+            mend = "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign"
+            raise _RefusedError(f"{_clip(match[0])} {fault}", mend)
+    return template
 
 
 def _clip(text: str) -> str:

@@ -21,7 +21,7 @@ def held(root: Path, environment: str, task: str) -> Iterator[None]:
     directory = root / ".gangway"
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / f"{environment}.lock"
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -102,7 +102,10 @@ def restart(session: Session, services: Sequence[str]) -> int:
 
 
 def config(session: Session, flags: Sequence[str]) -> int:
-    """Print the merged model as Compose sees it."""
+    """Print the merged model as Compose sees it, once the variables keep to the contract."""
+    from gangway import contract
+
+    contract.require(session.environment, contract.load(session.root), secrets=False)
     return session.run("config", *flags, needs_engine=False)
 
 
@@ -126,7 +129,8 @@ def redis(session: Session, arguments: Sequence[str]) -> int:
     login = (
         "password=${REDIS_PASSWORD:-}\n"
         '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
-        'REDISCLI_AUTH=$password exec redis-cli "$@"'
+        '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
+        'exec redis-cli "$@"'
     )
     return session.run("exec", *no_terminal(), "redis", "sh", "-c", login, "redis-cli", *arguments)
 
@@ -158,6 +162,13 @@ def scale(session: Session, wishes: Sequence[str]) -> tuple[Session, list[str]]:
                 f"{wish!r} is not SERVICE=NUMBER", mend=f"invoke {session.name}.scale api=3"
             )
         session.check_services([service])
+        port = next((p for p in session.model.published() if p.service == service), None)
+        if port and int(number) > 1:
+            raise GangwayError(
+                f"{service} publishes port {port.port}, which only one container can have",
+                where=f"{session.name}.scale",
+                mend="scale it where it publishes none, as in production",
+            )
         options += ["--scale", wish]
         variable = f"{service.upper().replace('-', '_')}_REPLICAS"
         if session.environment.variable(variable) or variable in ("API_REPLICAS", "APP_REPLICAS"):
@@ -194,4 +205,5 @@ def show_environment(session: Session) -> None:
 
 
 def no_terminal() -> list[str]:
+    """Return Compose's flag for a command whose input or output is no terminal."""
     return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]

@@ -72,7 +72,11 @@ def settle_ports(
     }
     wanted = set(session.model.wanted(services))
     published = [port for port in session.model.published() if port.service in wanted]
-    taken = [port for port in published if port.port not in own and not ports.is_free(port.port, port.host)]
+    taken = [
+        port
+        for port in published
+        if port.port not in own and not ports.is_free(port.port, port.host)
+    ]
     if not taken:
         return session
     if not auto:

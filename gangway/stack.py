@@ -78,8 +78,6 @@ def offline_images(root: Path, *, force: bool) -> None:
     from gangway import images
 
     bundle = os.environ.get("BUILD_CA_BUNDLE") or os.environ.get("PIP_CERT")
-    images.build_offline(
-        root, ca_bundle=Path(bundle) if bundle else None, force=force, say=say
-    )
+    images.build_offline(root, ca_bundle=Path(bundle) if bundle else None, force=force, say=say)
     print("use them with --images offline, or GANGWAY_IMAGES=offline in env/local.env or the shell")
     sys.stdout.flush()

@@ -48,7 +48,9 @@ def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
         if not wish.services:
             wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
         if wish.build:
-            builds.build(session, [name for name in wanted if "build" in session.model.services[name]])
+            builds.build(
+                session, [name for name in wanted if "build" in session.model.services[name]]
+            )
         else:
             builds.refresh(session, wanted)
         argv = session.command("up", "--detach", *wish.options, *wish.services)
@@ -190,7 +192,7 @@ class _Start:
         self._view.update()
 
     def _check_deadline(self, compose: subprocess.Popen[str] | None) -> None:
-        if time.monotonic() < self._deadline or self._building and compose:
+        if time.monotonic() < self._deadline or (self._building and compose):
             return
         if compose:
             compose.send_signal(signal.SIGINT)
@@ -210,7 +212,8 @@ class _Start:
             names = ", ".join(failed)
             raise GangwayError(
                 f"{names} did not start",
-                mend=f"the lines above are its last words; more: invoke {self._session.name}.logs {failed[0]}",
+                mend="the lines above are its last words; more: "
+                f"invoke {self._session.name}.logs {failed[0]}",
             )
         raise diagnosis.compose_failed(self._session, list(self._said), status)
 

@@ -62,8 +62,8 @@ def exposures(checkout: Checkout, environment: str, secrets: dict[str, str]) -> 
         places[f"the log of {name}"] = logs.stdout + logs.stderr
         if running:
             places[f"docker top {name}"] = docker("top", record["Id"], "auxwwe").stdout
-            environ = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"
-            places[f"processes of {name}"] = docker("exec", record["Id"], "sh", "-c", environ).stdout
+            show = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"
+            places[f"processes of {name}"] = docker("exec", record["Id"], "sh", "-c", show).stdout
     assert all(text for place, text in places.items() if not place.startswith("the log")), places
     return [
         f"{secret} in {place}"

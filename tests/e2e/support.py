@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 
-from gangway import project
+from gangway.environment import load
 
 ROOT = Path(__file__).parents[2]
 SOCKET = Path("/var/run/docker.sock")
@@ -209,13 +209,13 @@ class Checkout:
             self.write(path, before)
 
     def project(self, environment: str) -> str:
-        """Return the Compose project's name that this checkout claimed for an environment."""
-        return project.recorded(self.root, environment)["COMPOSE_PROJECT_NAME"]
+        """Return the Compose project's name that an environment has in this checkout."""
+        return load(self.root, environment, shell={}).get("COMPOSE_PROJECT_NAME")
 
     def urls(self, environment: str) -> dict[str, str]:
         """Return the URL of each service that the environment publishes, by `invoke X.urls`."""
         lines = self.succeed(f"{environment}.urls").stdout.splitlines()
-        return {name: url for name, url in (line.split() for line in lines)}
+        return dict(line.split(maxsplit=1) for line in lines)
 
     def containers(self, environment: str, service: str = "") -> list[dict[str, Any]]:
         """Return what the engine knows of the environment's containers, one-shot ones too."""
@@ -306,7 +306,9 @@ class Running:
         return self.process.wait(within)
 
 
-def copy(target: Path, *, name: str, user: User, variables: Mapping[str, str] | None = None) -> Checkout:
+def copy(
+    target: Path, *, name: str, user: User, variables: Mapping[str, str] | None = None
+) -> Checkout:
     """Copy the files of this checkout that git knows or would add; `name` tells its projects."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -364,9 +366,7 @@ def inspect(ids: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def eventually(
-    holds: Callable[[], object], *, within: float = DEADLINE, what: str = ""
-) -> None:
+def eventually(holds: Callable[[], object], *, within: float = DEADLINE, what: str = "") -> None:
     """Look until `holds` returns something true; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not holds():

@@ -51,7 +51,7 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(make_checkout: MakeCheckout) -> Iterator[Stack]:
+def stack(make_checkout: MakeCheckout) -> Stack:
     checkout = make_checkout("a check out")
     with socket.socket() as squatter, ExitStack() as stop:
         # Somebody has the api's port, here or elsewhere on this machine.
@@ -62,7 +62,7 @@ def stack(make_checkout: MakeCheckout) -> Iterator[Stack]:
         except OSError:
             stop.close()
         up = checkout.succeed("dev.up", "--ports", "auto")
-    yield Stack(checkout, up, checkout.urls("dev"))
+    return Stack(checkout, up, checkout.urls("dev"))
 
 
 @pytest.fixture
@@ -234,9 +234,7 @@ class TestMigrations:
                 assert columns(checkout, "why") == "0"
                 checkout.succeed("dev.migrate")
                 assert columns(checkout, "why") == "1"
-                assert re.search(
-                    r"\(head\) \(current\)", checkout.succeed("dev.history").stdout
-                )
+                assert re.search(r"\(head\) \(current\)", checkout.succeed("dev.history").stdout)
                 checkout.succeed("dev.downgrade")
                 assert columns(checkout, "why") == "0"
             finally:
@@ -244,7 +242,7 @@ class TestMigrations:
 
     def test_seeding_twice_changes_nothing(self, checkout: Checkout) -> None:
         checkout.succeed("dev.seed")
-        dump = "select h.name, c.day from habits h left join checkins c on h.id = c.habit_id order by 1, 2"
+        dump = "select name, day from habits left join checkins on id = habit_id order by 1, 2"
         before = checkout.sql("dev", dump)
         checkout.succeed("dev.seed")
         assert checkout.sql("dev", dump) == before != ""
@@ -292,7 +290,7 @@ class TestTasks:
     def test_logs_are_of_the_service_that_was_asked_for(self, checkout: Checkout) -> None:
         lines = checkout.succeed("dev.logs", "app", "--tail", "2").stdout.splitlines()
         assert 0 < len(lines) <= 2
-        assert all(line.startswith("app-1") for line in lines)
+        assert all(line.startswith("app-1") for line in lines), lines
 
     def test_ps_and_stats_name_every_container(self, checkout: Checkout) -> None:
         shown = checkout.succeed("dev.ps").stdout
@@ -307,9 +305,7 @@ class TestTasks:
         assert changed == {"app"}
 
     def test_env_masks_secrets_and_names_each_origin(self, checkout: Checkout) -> None:
-        rows = {
-            line.split()[0]: line for line in checkout.succeed("dev.env").stdout.splitlines()
-        }
+        rows = {line.split()[0]: line for line in checkout.succeed("dev.env").stdout.splitlines()}
         assert "only-for-development" not in "".join(rows.values())
         assert "********" in rows["SECRET_KEY"] and "********" in rows["POSTGRES_PASSWORD"]
         assert re.search(r"env/dev\.env:\d+$", rows["POSTGRES_DB"])

@@ -107,7 +107,6 @@ class TestSecrets:
             assert re.search(expected, message), message
         assert message.startswith("error: 4 things to mend")
         assert "SECRET_KEY" in weak and "command line" in weak
-        assert "short" not in message.replace("short", "", 0) or "short\n" not in message
         assert not docker("ps", "-aq", "--filter", f"name={bare.prefix}").stdout
 
     def test_init_makes_strong_files_for_one_reader_and_keeps_them(self, bare: Checkout) -> None:
@@ -237,7 +236,8 @@ class TestShipped:
             "ls -d /root/.cache/* /var/lib/apt/lists/*_* /var/cache/apt/*.bin /tmp/* 2>/dev/null;"
             "find / -xdev \\( -path '*/tests/*' -o -name 'test_*.py' -o -name conftest.py"
             " -o -name 'requirements*.in' -o -name .git -o -name '*.env' \\)"
-            " -not -path '/usr/lib/*' -not -path '/proc/*' -not -path '/opt/venv/*' 2>/dev/null; true"
+            " -not -path '/usr/lib/*' -not -path '/proc/*' -not -path '/opt/venv/*' 2>/dev/null;"
+            " true"
         )
         done = docker(
             *("run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "sh"),
@@ -308,7 +308,7 @@ class TestScale:
     def test_a_container_that_stops_under_load_costs_no_reader_an_answer(
         self, stack: Stack, checkout: Checkout
     ) -> None:
-        """Every GET through the proxy gets a whole 200, while each of three apis stops and starts."""
+        """Every GET gets a whole 200 from the proxy, while each of three apis stops and starts."""
         with Load(stack.url, "/api/habits").running() as load:
             for record in checkout.containers("prod", "api"):
                 stopped = docker("stop", record["Id"])

@@ -56,7 +56,8 @@ def test_its_containers_are_production_s_under_another_name(checkout: Checkout) 
     assert set(found) == production.SERVICES
     assert [fault for name in found for fault in production.faults(name, found[name])] == []
     assert checkout.project("staging") == f"{checkout.prefix}-staging"
-    assert all(record["Name"].startswith(f"/{checkout.prefix}-staging-") for record in found.values())
+    start = f"/{checkout.prefix}-staging-"
+    assert all(record["Name"].startswith(start) for record in found.values())
 
 
 def test_the_apps_know_that_they_are_staging(checkout: Checkout) -> None:

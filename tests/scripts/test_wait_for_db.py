@@ -156,7 +156,13 @@ def test_too_many_connections_are_waited_out(
         database.name,
     )
     env |= {"POSTGRES_USER": "narrow", "DB_WAIT_SECONDS": LONG, "PGPASSWORD": server.password}
-    hold = [server.psql(), "-h127.0.0.1", f"-p{server.port}", "-Unarrow", database.name]
+    hold: list[str | Path] = [
+        server.psql(),
+        "-h127.0.0.1",
+        f"-p{server.port}",
+        "-Unarrow",
+        database.name,
+    ]
     with subprocess.Popen(hold, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin
         assert holder.stdout

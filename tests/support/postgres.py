@@ -45,7 +45,7 @@ class Postgres:
         }
 
     def start(self, *extra: str, wait: bool = True) -> None:
-        """Start it with ``extra`` settings (``name=value``); return once it answers, if ``wait``."""
+        """Start it with ``extra`` settings (``name=value``); return once it answers if ``wait``."""
         settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
         options = " ".join(f"-c {setting}" for setting in (f"port={self.port}", *settings, *extra))
         self._ctl("start", "-w" if wait else "-W", "-l", str(self.directory / "log"), "-o", options)
@@ -110,7 +110,7 @@ def _as_user(command: Sequence[str | Path]) -> None:
 
 @contextmanager
 def postgres(*, start: bool = True) -> Iterator[Postgres]:
-    """Yield a new cluster and remove it afterwards; ``start=False`` leaves its start to the test."""
+    """Yield a new cluster, and remove it afterwards; ``start=False``: the test starts it."""
     # Not below pytest's own directory: another user must be able to get there.
     directory = Path(tempfile.mkdtemp(prefix="gangway-postgres-", dir="/tmp"))
     server = Postgres(directory, free_port())

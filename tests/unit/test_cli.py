@@ -26,12 +26,22 @@ def enter(place: str) -> None:
     """Go in."""
 
 
-TASKS = {"dev.greet": cli.task(greet), "dev.enter": cli.task(enter), "dev.end": cli.task(lambda: None)}
+TASKS = {
+    "dev.greet": cli.task(greet),
+    "dev.enter": cli.task(enter),
+    "dev.end": cli.task(lambda: None),
+}
 
 
 def invoke(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [INVOKE, *argv], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+        [INVOKE, *argv],
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
     )
 
 
@@ -48,7 +58,9 @@ def invoke(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (["dev.greet", "a", "dev.enter", "x"], ["dev.greet", "--names=a", "dev.enter", "x"]),
     ],
 )
-def test_bare_words_become_the_options_of_their_task(typed: list[str], understood: list[str]) -> None:
+def test_bare_words_become_the_options_of_their_task(
+    typed: list[str], understood: list[str]
+) -> None:
     assert cli.spread(typed, TASKS) == understood
 
 
@@ -133,5 +145,7 @@ def test_bash_completes_a_task_name_for_real() -> None:
         $(complete -p invoke | sed -E 's/.*-F ([^ ]+).*/\\1/') invoke dev.makem invoke
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "dev.makemigration", done.stderr

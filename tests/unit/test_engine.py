@@ -62,15 +62,15 @@ def test_urls_name_what_the_host_can_reach() -> None:
     ("said", "message", "mend"),
     [
         (
-            "Error response from daemon: driver failed programming external connectivity on endpoint"
-            " x (2f): Bind for 127.0.0.1:8000 failed: port is already allocated",
+            "Error response from daemon: driver failed programming external connectivity on"
+            " endpoint x (2f): Bind for 127.0.0.1:8000 failed: port is already allocated",
             "port 8000 is taken by",
             "PUBLISHED_API_PORT",
         ),
         (
-            "Error response from daemon: driver failed programming external connectivity on endpoint"
-            " x: Error starting userland proxy: listen tcp4 127.0.0.1:5432: bind: address already in"
-            " use",
+            "Error response from daemon: driver failed programming external connectivity on"
+            " endpoint x: Error starting userland proxy: listen tcp4 127.0.0.1:5432: bind:"
+            " address already in use",
             "port 5432 is taken by",
             "--ports auto",
         ),
@@ -92,10 +92,16 @@ def test_urls_name_what_the_host_can_reach() -> None:
             "no container engine answers",
             "start Docker",
         ),
-        ("service \"x\" refers to undefined network y: invalid compose project", "refers to", "above"),
+        (
+            'service "x" refers to undefined network y: invalid compose project',
+            "refers to",
+            "above",
+        ),
     ],
 )
 def test_a_failed_start_is_told_by_its_cause(said: str, message: str, mend: str) -> None:
-    error = compose_failed(Session(load(ROOT, "dev", shell={"PATH": "/usr/bin:/bin"})), [said], 1)
+    shell = {"PATH": "/usr/bin:/bin"}
+    environment = load(ROOT, "dev", shell=shell)  # noqa: S604 (variables)
+    error = compose_failed(Session(environment), [said], 1)
     assert message in error.message
     assert mend in (error.mend or "")

@@ -10,7 +10,9 @@ from gangway.timeline import Event, Timeline, View, parse
 
 
 def timeline() -> Timeline:
-    return Timeline(["db", "migrate", "api"], probed=["db", "api"], one_shots=["migrate"], began=100.0)
+    return Timeline(
+        ["db", "migrate", "api"], probed=["db", "api"], one_shots=["migrate"], began=100.0
+    )
 
 
 def happen(line: Timeline, *events: tuple[str, str, float]) -> None:
@@ -44,7 +46,9 @@ def test_a_service_is_ready_when_healthy_and_a_one_shot_when_it_ended_well() -> 
     happen(line, ("db", "create", 100.1), ("db", "start", 100.2), ("db", "healthy", 101.0))
     assert line.ready("db")
     assert line.pending() == ["migrate", "api"]
-    happen(line, ("migrate", "create", 101.0), ("migrate", "start", 101.0), ("migrate", "die", 101.5))
+    happen(
+        line, ("migrate", "create", 101.0), ("migrate", "start", 101.0), ("migrate", "die", 101.5)
+    )
     assert line.ready("migrate")
     assert line.row("db") == "created 0.1 s · started 0.2 s · healthy 1.0 s"
 

@@ -120,7 +120,7 @@ async def _ask(question: Awaitable[object]) -> str:
     try:
         async with asyncio.timeout(READY_SECONDS):
             await question
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is not ready)
         log.warning("not ready: %r", error)
         return type(error).__name__
     return "ok"

@@ -12,7 +12,7 @@ import asyncpg
 from api.settings import Settings, load
 
 HABITS = {
-    "Drink a glass of water": range(0, 12),
+    "Drink a glass of water": range(12),
     "Read ten pages": range(1, 6),
     "Go for a walk": (0, 1, 3, 4, 5, 6),
     "Write to a friend": (),

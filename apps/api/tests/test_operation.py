@@ -15,7 +15,7 @@ from api.seed import HABITS, seed
 from api.settings import Settings, load
 
 Serve = Callable[[Settings], AbstractAsyncContextManager[AsyncClient]]
-NOWHERE = {"postgres_host": "127.0.0.1", "postgres_port": 1}
+NOWHERE: dict[str, Any] = {"postgres_host": "127.0.0.1", "postgres_port": 1}
 
 
 @pytest.mark.anyio
@@ -89,7 +89,8 @@ async def test_the_slow_endpoint_is_for_tests_only(
 
 def test_seeding_twice_changes_nothing(settings: Settings, database: Any, run: Any) -> None:
     def content() -> list[object]:
-        return database.rows("SELECT * FROM habits h LEFT JOIN checkins ON habit_id = h.id")
+        query = "SELECT * FROM habits h LEFT JOIN checkins ON habit_id = h.id"
+        return list(database.rows(query))
 
     assert run(seed(settings)) == len(HABITS)
     before = content()

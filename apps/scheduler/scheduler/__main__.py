@@ -23,7 +23,7 @@ async def daily(scheduler: AsyncIOScheduler, settings: Settings) -> None:
     try:
         changed = await summarise(settings, day)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        log.error("no summary of %s, next try in %s: %r", day, RETRY, error)
+        log.error("no summary of %s, next try in %s: %r", day, RETRY, error)  # noqa: TRY400
         scheduler.add_job(
             daily,
             "date",

@@ -1,6 +1,5 @@
 """What the scheduler does, free of when."""
 
-import os
 import time
 from datetime import date
 from pathlib import Path
@@ -49,4 +48,4 @@ def beat(file: Path) -> None:
     """Write the time in epoch seconds to ``file``, whole at every moment."""
     new = file.with_name(f"{file.name}.new")
     new.write_text(f"{int(time.time())}\n")
-    os.replace(new, file)
+    new.replace(file)
