@@ -23,6 +23,8 @@ from nox.command import CommandFailed
 
 ROOT = Path(__file__).parent
 PROGRAMS = Path(sys.executable).parent
+# Nox looks for programs here, whether .venv is activated or not.
+os.environ["PATH"] = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
 # Every file in these that a shell would run is linted, with an extension or without.
 SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
@@ -106,6 +108,12 @@ def staging_smoke(session: nox.Session) -> None:
     end_to_end(session)
 
 
+@nox.session
+def mistakes(session: nox.Session) -> None:
+    """Make every mistake that a user can: one clear message each, and the next start works."""
+    end_to_end(session)
+
+
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure against a floor stack in the same run, and write docs/performance.md."""
@@ -115,10 +123,9 @@ def bench(session: nox.Session) -> None:
 
 def run(session: nox.Session, *command: str, silent: bool = False) -> str:
     """Run a program, of `.venv` where it has one of that name; return what it printed if silent."""
-    path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
     if not (PROGRAMS / "pytest").exists():
         session.error(f"{PROGRAMS} lacks the project's tools: run this as scripts/bootstrap nox")
-    output = session.run(*command, external=True, silent=silent, env={"PATH": path})
+    output = session.run(*command, external=True, silent=silent, env={"PATH": os.environ["PATH"]})
     return output if isinstance(output, str) else ""
 
 
@@ -203,23 +210,23 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         *(word for lock in locks for word in ("-r", lock)),
         env=network | dict(os.environ),
     )
-    apps_python = f"--python-executable={session.bin}/python"
     apps = [lock.rpartition("/")[0] for lock in names("apps/*/requirements.txt")]
+    theirs = [f"--python-executable={session.bin}/python", "--cache-dir=.mypy_cache/apps"]
+    between = names("apps/*.py") + names("apps/tests/*.py")
     return {
-        "mypy": mypy(".", *existing(*PYTHON)),
-        "mypy scripts": mypy("scripts", "scripts/reload", *names("scripts/*.py")),
+        "mypy": mypy(["."], *existing(*PYTHON)),
+        "mypy scripts": mypy(["scripts"], "scripts/reload", *names("scripts/*.py")),
+        # Each app has tests of its own, under one name: they can't be checked together.
+        **{f"mypy {app}": mypy([app], *theirs, app) for app in apps},
+        "mypy apps": mypy(apps, *theirs, *between),
         # What these servers import is what the apps have.
-        "mypy fixtures": mypy(".", apps_python, *names("tests/scripts/fixtures/**/*.py")),
-        # Each has tests of its own, under one name: they can't be checked together.
-        **{f"mypy {app}": mypy(app, apps_python, app) for app in apps},
+        "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 
 
-def mypy(root: str, *arguments: str) -> list[str]:
-    """Return the strict type check of what is imported from `root`."""
-    # Without a cache of their own, modules of the same name would push each other out of it.
-    cache = f"--cache-dir=.mypy_cache/{root.strip('.').replace('/', '-') or 'main'}"
-    return ["env", f"MYPYPATH={root}", "mypy", "--strict", cache, *arguments]
+def mypy(roots: list[str], *arguments: str) -> list[str]:
+    """Return the strict type check of what is imported from these folders."""
+    return ["env", f"MYPYPATH={':'.join(roots)}", "mypy", "--strict", *arguments]
 
 
 def config_check(name: str) -> list[str]:

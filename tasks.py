@@ -77,7 +77,7 @@ def exec_(session: Session, service: Service) -> int:
     return operations.exec_(session, service, cli.remainder(sys.argv))
 
 
-def shell(session: Session, service: Service = "api") -> int:
+def shell(session: Session, *service: A[str, Option("service; api where none is named")]) -> int:
     """Open a shell in a running container (api unless named)."""
     from gangway import operations
 

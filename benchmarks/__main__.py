@@ -290,9 +290,12 @@ def report(found: Bench) -> str:
         "",
         "<!-- Written by `nox -s bench`; run it again rather than edit. -->",
         "",
-        f"Medians of {found.runs} (saves: {EDITS}) in one run, the range behind them, on {machine}, "
-        f"{datetime.now(UTC):%Y-%m-%d}. The floor is `benchmarks/floor`: PostgreSQL, Redis and a "
-        "bare uvicorn app with 200 ms start intervals, started and stopped in turn with the stack.",
+        (
+            f"Medians of {found.runs} (saves: {EDITS}) in one run, the range behind them, on "
+            f"{machine}, {datetime.now(UTC):%Y-%m-%d}. The floor is `benchmarks/floor`: "
+            "PostgreSQL, Redis and a bare uvicorn app with 200 ms start intervals, started and "
+            "stopped in turn with the stack."
+        ),
         "",
         f"The floor's `up -d --wait`: {found.floor_up}. Its `down`: {found.floor_down}.",
         "",

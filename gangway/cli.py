@@ -1,8 +1,8 @@
 """From plain functions to Invoke tasks: one collection for each environment, errors as messages.
 
 A function `def up(session, *services, build=False)` becomes `invoke dev.up api app --build`, and
-the same for every other environment. Invoke itself knows no arguments of any number, so `*services` is
-an option that `spread` fills from the bare words on the command line.
+the same for every other environment. Invoke itself knows no arguments of any number, so `*services`
+is an option that `spread` fills from the bare words on the command line.
 """
 
 from __future__ import annotations

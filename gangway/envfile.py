@@ -19,12 +19,12 @@ from gangway.errors import Finding, FindingsError, GangwayError
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 NAME = re.compile(_NAME)
-_HEAD = re.compile(rf"[ \t]*(?:export[ \t]+)?{_NAME}[ \t]*=")
+_HEAD = re.compile(rf"[ \t]*(?:export[ \t]+)?(?!export[ \t]){_NAME}[ \t]*=")
 # `$$`, `$NAME`, `${NAME}`, `${NAME:-word}` and its kin, and a `${` that begins none of these. A
 # word may hold plain references. Any other `$` is just that.
 _REFERENCE = re.compile(
     rf"\$(?:\$|(?P<bare>{_NAME})|\{{(?P<braced>{_NAME})"
-    rf"(?:(?P<operator>:?[-+?])(?P<word>(?:[^${{}}\n]|\$\{{{_NAME}\}}|\${_NAME})*))?\}}"
+    rf"(?:(?P<operator>:?[-+?])(?P<word>(?:[^${{}}\n]|\$(?:\$|{_NAME}|\{{{_NAME}\}}))*))?\}}"
     r"|(?P<broken>\{[^}]*(?P<closed>\}?)))"
 )
 # What python-dotenv and Compose read differently after the `=`, why, and what to write instead.
@@ -50,7 +50,7 @@ _REFUSED: Final = (
         "write \\\\ for a backslash (not before $), or use single quotes",
     ),
 )
-_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "$": "$$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 
 Lookup = Callable[[str], str | None]

@@ -81,8 +81,11 @@ def exec_(session: Session, service: str, command: Sequence[str]) -> int:
     return session.run("exec", *no_terminal(), service, *command)
 
 
-def shell(session: Session, service: str) -> int:
-    """Open bash, or sh where there is none, in a service's running container."""
+def shell(session: Session, services: Sequence[str]) -> int:
+    """Open bash, or sh where there is none, in the running container of one service, or of api."""
+    if len(services) > 1:
+        raise GangwayError("one shell at a time", mend=f"invoke {session.name}.shell {services[0]}")
+    service = services[0] if services else "api"
     session.check_services([service])
     start = "command -v bash >/dev/null && exec bash || exec sh"
     return session.run("exec", *no_terminal(), service, "sh", "-c", start)

@@ -42,13 +42,14 @@ def claim_project(session: Session) -> Session:
     """
     claim = session.root / ".gangway" / f"{session.name}.project"
     plain = session.project
-    if claim.exists() and claim.read_text().strip() == plain:
+    suffix = project.short_hash(session.root)
+    if plain.endswith(f"-{suffix}") or (claim.exists() and claim.read_text().strip() == plain):
         return session
     directories = session.engine.project_directories(plain)
     others = directories - {str(session.root.resolve())}
     # Volumes alone are the data of a checkout that is down, and that one isn't this.
     if others or (not directories and session.engine.volumes(plain)):
-        name = f"{plain}-{project.short_hash(session.root)}"
+        name = f"{plain}-{suffix}"
         owner = ", ".join(sorted(others)) or "data of another checkout"
         say(f"{plain} belongs to {owner}: this checkout's project is {name}")
         session = session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})

@@ -101,7 +101,7 @@ def test_urls_name_what_the_host_can_reach() -> None:
 )
 def test_a_failed_start_is_told_by_its_cause(said: str, message: str, mend: str) -> None:
     shell = {"PATH": "/usr/bin:/bin"}
-    environment = load(ROOT, "dev", shell=shell)  # noqa: S604 (variables)
+    environment = load(ROOT, "dev", shell=shell)
     error = compose_failed(Session(environment), [said], 1)
     assert message in error.message
     assert mend in (error.mend or "")

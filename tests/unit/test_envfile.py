@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -95,31 +96,50 @@ def test_whole_files_are_read_as_compose_reads_them(
     assert {name: variable.value for name, variable in env.variables.items()} == render(env)
 
 
-def test_whatever_is_accepted_is_read_as_compose_reads_it(
-    checkout: Checkout, render: Render, shell: dict[str, str]
-) -> None:
-    pieces = ["a", " ", " #", "#", "'", '"', "\\", "\\n", '\\"', "\\$", "$", "$$", "$SHELLED", "x"]
-    pieces += ["${SHELLED}", "${NOWHERE:-", "${EMPTY+", "${SHELLED:+", "}", "{", "?", ":-", "é"]
-    rng = random.Random(20260101)  # noqa: S311
-    accepted: list[str] = []
-    while len(accepted) < 150:
-        quote = rng.choice(["", '"', "'"])
-        text = quote + "".join(rng.choices(pieces, k=rng.randint(1, 6))) + quote
+# Put together at random, these make what the reader's rules are about.
+PIECES = [
+    *"aé1#'\"=:?+;`{} \t\\$",
+    *(" #", "\t#", "\\\\", "\\n", "\\t", "\\q", '\\"', "\\'", "\\$", "$$", "$SHELLED", "${"),
+    *("${SHELLED}", "${NOWHERE:-", "${NOWHERE-", "${EMPTY+", "${EMPTY:+", "${SHELLED:+"),
+    *("${SHELLED:?", "export "),
+]
+HEADS = [*["{}="] * 9, "export {}=", "export\t{} =", " {}=", "\t{}=", "{}\t=", "{}= ", "{} =\t"]
+TAILS = ["", "", "", " ", "#c", " #", ' # it\'s "a" $SHELLED']
+
+
+def random_lines(count: int) -> Iterator[str]:
+    """Yield lines for V0, V1, ... that the reader accepts: about every second that is tried."""
+    rng = random.Random(count)  # noqa: S311
+    number = 0
+    while number < count:
+        quote = rng.choice(["", "", '"', "'"])
+        text = quote + "".join(rng.choices(PIECES, k=rng.randint(1, 7))) + quote
+        line = rng.choice(HEADS).format(f"V{number}") + text + rng.choice(TAILS)
         try:
-            (assignment,) = envfile.parse(f"A={text}".encode(), "x")
+            (assignment,) = envfile.parse(line.encode(), "x")
             assignment.value(shelled({}).get)
         except GangwayError:
             continue
-        accepted.append(text)
-    lines = [f"V{number}={text}\n" for number, text in enumerate(accepted)]
-    root = checkout({"env/dev.env": HEAD + "".join(lines)})
-    env = load(root, "dev", shell=shelled(shell))
-    assert {name: variable.value for name, variable in env.variables.items()} == render(env)
+        number += 1
+        yield f"{line}\n"
+
+
+def test_whatever_is_accepted_is_read_as_compose_reads_it(
+    checkout: Checkout, render: Render, shell: dict[str, str]
+) -> None:
+    # FUZZ=50000 tries more values, and others.
+    lines = list(random_lines(int(os.environ.get("FUZZ", "3000"))))
+    for start in range(0, len(lines), 5000):
+        root = checkout({"env/dev.env": HEAD + "".join(lines[start : start + 5000])})
+        env = load(root, "dev", shell=shelled(shell))
+        assert {name: variable.value for name, variable in env.variables.items()} == render(env)
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
+        ("'A'=x", "is not a variable name"),
+        ("export =x", "is not a variable name"),
         ("just words", "no '='"),
         ("NAME", "no '='"),
         ("NAME: value", "no '='"),
@@ -132,15 +152,18 @@ def test_whatever_is_accepted_is_read_as_compose_reads_it(
         ('A="open\\"', "not closed"),
         ("A='it\\'s'", "single quotes"),
         ('A="x" y', "follows the closing quote"),
+        ("A='back\\\\slash'", "\\\\ cannot stand in single quotes"),
         ("A='x'y", "follows the closing quote"),
         ('A="""x"""', "follows the closing quote"),
         ('A="\\q"', "\\q is no escape"),
-        ('A="\\\\$HOME"', "before $"),
+        ('A="\\\\$HOME"', "\\\\$ is no escape"),
         ("A= # comment", "takes this comment for the value"),
         ("A=x\t# comment", "a tab before #"),
         ("A=${HOME", "not closed"),
         ("A=${NOWHERE:-a # b}", "not closed"),
         ('A="${NOWHERE:-a\\nb}"', "is not a reference"),
+        ("A=${NOWHERE:-${EMPTY:-a}}", "is not a reference"),
+        ("A=${NOWHERE:-{}}", "is not a reference"),
         ("A=${}", "is not a reference"),
         ("A=${1}", "is not a reference"),
         ("A=${A B}", "is not a reference"),
@@ -202,6 +225,8 @@ QUOTED = [
     "end\\",
     "it's\\",
     "\\'",
+    "\\\\host\\$share",
+    "it's \\$HOME \\\\$$",
     "tab\tline\nreturn\r",
     "C:\\new\\table's",
     "é",

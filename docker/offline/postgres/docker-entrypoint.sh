@@ -205,6 +205,8 @@ main() {
 			read_settings
 			refuse_older_data
 			initialise "$@"
+			# The server has no use for it, and whoever sees its environment has none either.
+			unset POSTGRES_PASSWORD
 		fi
 	fi
 	exec "$@"

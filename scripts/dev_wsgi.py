@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serve a WSGI application under the reloader: ``devserver.py MODULE:NAME FD [GRACE]``.
+"""Serve a WSGI application under the reloader: ``dev_wsgi.py MODULE:NAME FD [GRACE]``.
 
 For development only. Gunicorn's threads wait for idle connections before they end, 2 to 5 s on
 every save with a browser open; this ends as soon as the requests in flight are answered (after
@@ -133,7 +133,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print(f"devserver: {target} on port {server.server_port}", file=sys.stderr, flush=True)
+    print(f"dev_wsgi: {target} on port {server.server_port}", file=sys.stderr, flush=True)
     server.serve_forever(poll_interval=0.05)
     server.in_flight.wait(float(grace[0]) if grace else 2.0)
 
