@@ -215,11 +215,11 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
     between = names("apps/*.py") + names("apps/tests/*.py")
     return {
         "mypy": mypy(["."], *existing(*PYTHON)),
-        "mypy scripts": mypy(["scripts"], "scripts/reload", *names("scripts/*.py")),
         # Each app has tests of its own, under one name: they can't be checked together.
         **{f"mypy {app}": mypy([app], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
-        # What these servers import is what the apps have.
+        # What these import is what the apps have.
+        "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 

@@ -68,7 +68,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     with-index install-dependencies /locks/*
 
 FROM base AS test
-ENV PYTHONDONTWRITEBYTECODE=1
+# The sources are mounted read-only.
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    COVERAGE_FILE=/tmp/coverage
 COPY --from=test-dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 COPY apps/ /srv/apps/

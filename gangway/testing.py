@@ -39,7 +39,8 @@ def run(session: Session, wish: Wish) -> int:
         return session.run(*pytest)
     builds.refresh(session, list(session.model.services))
     with taken_down(session, keep=wish.keep):
-        session = up.up(session, up.Wish(needed, wait=False), task="run")
+        # Another checkout may be testing at the same time: nobody needs to know these ports.
+        session = up.up(session, up.Wish(needed, auto_ports=True, wait=False), task="run")
         return session.run("--progress", "quiet", *pytest)
 
 

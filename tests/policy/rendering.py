@@ -9,17 +9,14 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from gangway import environment
 from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
+from tests.unit.conftest import ROOT, compose_programs
 
-ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "docker-compose.yml"
 
 # What a source of images must be told.
@@ -69,19 +66,6 @@ def cases() -> list[Case]:
 BASE_ALONE: Final = Case("prod", files=BASE)
 
 
-def composes() -> dict[str, list[str]]:
-    """Return every Compose here: the engine's plugin, and the one that came with the tests."""
-    found: dict[str, list[str]] = {}
-    if docker := shutil.which("docker"):
-        plugin = [docker, "compose"]
-        if subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0:
-            found["plugin"] = plugin
-    beside = Path(sys.executable).with_name("docker-compose")
-    if standalone := shutil.which(beside) or shutil.which("docker-compose"):
-        found["standalone"] = [standalone]
-    return found
-
-
 def render(case: Case) -> dict[str, Any]:
     """Return the merged model of all profiles, by the first Compose that is found."""
     return render_files(case, tuple(case.env_files))
@@ -90,7 +74,7 @@ def render(case: Case) -> dict[str, Any]:
 @functools.cache
 def render_files(case: Case, env_files: tuple[str, ...], compose: str = "") -> dict[str, Any]:
     """Return the merged model from these env files, by the plugin or the standalone Compose."""
-    found = composes()
+    found = compose_programs()
     assert found, "no Compose here: install the development requirements"
     program = found[compose] if compose else next(iter(found.values()))
     shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -14,8 +14,9 @@ import yaml
 from gangway import contract, environment
 from gangway.environment import Kind
 from gangway.model import Model
-from tests.policy.rendering import BASE_ALONE, ROOT, Case, cases, composes, render, render_files
+from tests.policy.rendering import BASE_ALONE, Case, cases, render, render_files
 from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
+from tests.unit.conftest import ROOT, compose_programs
 
 CONTRACT = contract.load(ROOT)
 STACKS = environment.stacks(ROOT)
@@ -111,7 +112,7 @@ def test_every_image_can_come_from_another_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_both_composes_render_the_same(name: str) -> None:
-    if len(found := composes()) < 2:
+    if len(found := compose_programs()) < 2:
         pytest.skip(f"only one Compose here: {', '.join(found)}")
     case = Case(name)
     one, other = (render_files(case, tuple(case.env_files), compose) for compose in found)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gangway import contract
-from tests.policy.rendering import BASE_ALONE, ROOT, Case, cases, render
+from tests.policy.rendering import BASE_ALONE, Case, cases, render
 from tests.policy.rules import RULES, Rule, Subject
+from tests.unit.conftest import ROOT
 
 CONTRACT = contract.load(ROOT)
 CASES = [*cases(), BASE_ALONE]
