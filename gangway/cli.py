@@ -8,13 +8,14 @@ is an option that `spread` fills from the bare words on the command line.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
-from invoke import Argument, Collection, Context, Exit, Program, Task
+from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
 from gangway.errors import GangwayError, nearest, unknown
 
@@ -147,8 +148,7 @@ def finish(work: Callable[[], Any]) -> None:
     try:
         status = work()
     except GangwayError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        raise Exit(code=error.status) from None
+        refuse(error)
     except KeyboardInterrupt:
         raise Exit(code=INTERRUPTED) from None
     if isinstance(status, int) and status != 0:
@@ -307,5 +307,25 @@ def install(program: Program, namespace: Collection) -> None:
     try:
         core.unparsed[:] = spread(core.unparsed, typed, core[0].flags)
     except GangwayError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        raise Exit(code=error.status) from None
+        refuse(error)
+    parse = program.parse_tasks
+
+    def parse_tasks() -> None:
+        """Parse the rest as Invoke does, and refuse as we do: it exits 1, or with a traceback."""
+        try:
+            parse()
+        except ParseError as error:
+            name = error.context.name if error.context else ""
+            said = re.sub(r"Flag <Argument: ([\w-]+).*?>", r"--\1", str(error))
+            refuse(GangwayError(said, mend=f"invoke --help {name}".rstrip()))
+        except ValueError as error:
+            value = str(error).rpartition(": ")[2]
+            refuse(GangwayError(f"{value} is not a number", mend="invoke --help TASK"))
+
+    program.parse_tasks = parse_tasks  # type: ignore[method-assign]
+
+
+def refuse(error: GangwayError) -> NoReturn:
+    """Show a user's error and end Invoke with its status."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise Exit(code=error.status) from None

@@ -120,12 +120,15 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
             continue
         found = _effective(env, spec)
         if not found.value and env.kind in spec.required:
-            where = found.origin if found.file else f"env/{env.name}.env"
+            where = f"env/{env.name}.env" if found.layer == "default" else found.origin
             blank = "empty" if found.layer != "default" else "not set"
             yield Finding(f"{spec.name} is {blank}", where, f"set it: {spec.meaning}")
         elif fault := spec.fault(found.value):
             shown = "its value" if spec.secret else repr(found.value)
-            yield Finding(f"{spec.name}: {shown} {fault}", found.origin, spec.meaning)
+            what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
+            yield Finding(
+                f"{spec.name}: {shown} {fault}", found.origin, f"give another value ({what})"
+            )
         elif spec.exists:
             yield from _missing_paths(env, spec, found)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gangway import output
+from gangway import claim, output
 from gangway.errors import GangwayError
 from gangway.model import Model
 from gangway.session import Session, confirm, say
@@ -26,33 +26,33 @@ class LogWish:
     tail: str = ""
 
 
-def down(session: Session, *, volumes: bool, yes: bool, now: bool = False) -> int:
-    """Stop and remove the containers and networks; with `volumes` the data too, if confirmed.
-
-    `now` kills instead of stopping: for what has nothing to lose.
-    """
+def down(session: Session, *, volumes: bool, yes: bool) -> int:
+    """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
     with session.changing("down"):
-        flags = ["--remove-orphans"]
-        if volumes:
+        if not session.dry_run:
+            session.engine.ping()
+            session = claim.own(session)
             names = session.model.volumes()
-            if names and not session.dry_run:
+            if volumes and names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
-            flags.append("--volumes")
-        if now:
-            flags += ["--timeout", "0"]
-        argv = session.command(*_ALL, "down", *flags)
-        if session.dry_run:
-            print(session.environment.plain(argv))
-            return 0
-        session.engine.ping()
-        session.show(argv)
-        began = time.monotonic()
-        # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
-        quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
-        status = session.runner.run(session.command(*_ALL, *quiet, "down", *flags))
-        if status == 0:
-            say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
-        return status
+        return take_down(session, *(["--volumes"] if volumes else []))
+
+
+def take_down(session: Session, *flags: str) -> int:
+    """Remove the containers and networks; the caller holds the lock and has asked what to ask."""
+    tail = ("down", "--remove-orphans", *flags)
+    argv = session.command(*_ALL, *tail)
+    if session.dry_run:
+        print(session.environment.plain(argv))
+        return 0
+    session.show(argv)
+    began = time.monotonic()
+    # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
+    quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
+    status = session.runner.run(session.command(*_ALL, *quiet, *tail))
+    if status == 0:
+        say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
+    return status
 
 
 def ps(session: Session) -> int:
@@ -145,18 +145,14 @@ def one_off(session: Session, *command: str) -> int:
 
 def reset(session: Session, *, yes: bool) -> int:
     """Delete the stack's data, so that the next start begins with an empty database."""
-    names = ", ".join(session.model.volumes()) or "the database"
-    if not session.dry_run:
-        confirm(f"this deletes all data of {session.name}: {names}", yes=yes)
-    return down(session, volumes=True, yes=True)
+    return down(session, volumes=True, yes=yes)
 
 
-def scale(session: Session, wishes: Sequence[str]) -> tuple[Session, list[str]]:
-    """Return the session and the `up` options for wishes such as `api=3`.
+def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
+    """Return the variables (API_REPLICAS) for wishes such as `api=3`; refuse impossible ones."""
+    from gangway import contract
 
-    The number is kept in the checkout's layer (API_REPLICAS), so that the next `up` has it too.
-    """
-    options: list[str] = []
+    known = contract.load(session.root).variables
     kept: dict[str, str] = {}
     for wish in wishes:
         service, equals, number = wish.partition("=")
@@ -172,13 +168,17 @@ def scale(session: Session, wishes: Sequence[str]) -> tuple[Session, list[str]]:
                 where=f"{session.name}.scale",
                 mend="scale it where it publishes none, as in production",
             )
-        options += ["--scale", wish]
         variable = f"{service.upper().replace('-', '_')}_REPLICAS"
-        if session.environment.variable(variable) or variable in ("API_REPLICAS", "APP_REPLICAS"):
-            kept[variable] = number
-    if not options:
+        if variable not in known:
+            can = [name.removesuffix("_REPLICAS").lower() for name in known if "_REPLICAS" in name]
+            raise GangwayError(
+                f"{service} can't be scaled: there is no variable {variable}",
+                mend=f"these can: {', '.join(can)}; docs/stacks.md shows how to add one",
+            )
+        kept[variable] = number
+    if not kept:
         raise GangwayError("nothing to scale", mend=f"invoke {session.name}.scale api=3")
-    return session.with_checkout_layer(kept), options
+    return kept
 
 
 def urls(model: Model) -> list[tuple[str, str]]:

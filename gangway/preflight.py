@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gangway import contract, diagnosis, ports, project
+from gangway import claim, contract, diagnosis, ports
 from gangway.engine import Container
 from gangway.errors import GangwayError
 from gangway.session import Session, say
@@ -29,33 +29,12 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
         rendered.result()
         containers = present.result()
     session.check_services(services)
-    claimed = claim_project(session)
-    if claimed.project != session.project:
+    owned = claim.own(session)
+    if owned.project != session.project:
         containers = []
-    return settle_ports(claimed, services, containers, auto=auto_ports)
-
-
-def claim_project(session: Session) -> Session:
-    """Give the project another name where another checkout already has the plain one.
-
-    Once this checkout has claimed a name it keeps it, so that its data stays its own.
-    """
-    claim = session.root / ".gangway" / f"{session.name}.project"
-    plain = session.project
-    suffix = project.short_hash(session.root)
-    if plain.endswith(f"-{suffix}") or (claim.exists() and claim.read_text().strip() == plain):
-        return session
-    directories = session.engine.project_directories(plain)
-    others = directories - {str(session.root.resolve())}
-    # Volumes alone are the data of a checkout that is down, and that one isn't this.
-    if others or (not directories and session.engine.volumes(plain)):
-        name = f"{plain}-{suffix}"
-        owner = ", ".join(sorted(others)) or "data of another checkout"
-        say(f"{plain} belongs to {owner}: this checkout's project is {name}")
-        session = session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})
-    claim.parent.mkdir(mode=0o700, exist_ok=True)
-    claim.write_text(session.project + "\n")
-    return session
+    settled = settle_ports(owned, services, containers, auto=auto_ports)
+    claim.keep(settled)
+    return settled
 
 
 def settle_ports(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from gangway import lock, project
+from gangway import claim, lock, project
 from gangway.engine import Engine
 from gangway.environment import Environment, load
 from gangway.errors import GangwayError, unknown
@@ -94,14 +94,20 @@ class Session:
 
         Raises GangwayError where the call `needs_engine` and none answers.
         """
-        argv = self.command(*args)
         if self.dry_run:
-            print(self.environment.plain(argv))
+            print(self.environment.plain(self.command(*args)))
             return 0
+        session = self
         if needs_engine:
             self.engine.ping()
-        self.show(argv)
-        return self.runner.run(argv)
+            session = claim.own(self)
+        argv = session.command(*args)
+        session.show(argv)
+        return session.runner.run(argv)
+
+    def tell(self, text: str) -> None:
+        """Write a line for people."""
+        say(text)
 
     def capture(self, *args: str) -> Completed:
         """Run a `docker compose` call, keeping what it writes."""

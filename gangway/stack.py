@@ -48,10 +48,15 @@ def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
 
 
 def scale(session: Session, wishes: Sequence[str]) -> int | None:
-    """Run the wished numbers of containers, leaving those that run as they are."""
-    session, options = operations.scale(session, wishes)
+    """Run the wished numbers of containers, leaving those that run as they are.
+
+    The numbers are kept in the checkout's layer (API_REPLICAS), so that the next `up` has them.
+    """
+    kept = operations.scale(session, wishes)
     services = tuple(wish.partition("=")[0] for wish in wishes)
-    starting.up(session, starting.Wish(services, options=("--no-recreate", *options)), task="scale")
+    options = ["--no-recreate", *(word for wish in wishes for word in ("--scale", wish))]
+    starting.up(session, starting.Wish(services, options=tuple(options)), task="scale")
+    session.with_checkout_layer({} if session.dry_run else kept)
     return None
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gangway import builds, operations, up
+from gangway import builds, operations, preflight, up
 from gangway.session import Session, say
 
 RUNNER = "test-runner"
@@ -33,15 +33,18 @@ def run(session: Session, wish: Wish) -> int:
     services = session.model.services
     runner = services.get(RUNNER) or {}
     needed = tuple(name for name in runner.get("depends_on") or () if name in services)
+    start = up.Wish(needed, wait=False)
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
     if session.dry_run:
-        up.up(session, up.Wish(needed, wait=False))
+        up.start(session, start)
         return session.run(*pytest)
-    builds.refresh(session, list(session.model.services))
-    with taken_down(session, keep=wish.keep):
+    with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
-        session = up.up(session, up.Wish(needed, auto_ports=True, wait=False), task="run")
-        return session.run("--progress", "quiet", *pytest)
+        session = preflight.prepare(session, needed, auto_ports=True)
+        builds.refresh(session, list(services))
+        with taken_down(session, keep=wish.keep):
+            up.start(session, start)
+            return session.run("--progress", "quiet", *pytest)
 
 
 @contextlib.contextmanager
@@ -50,9 +53,10 @@ def taken_down(session: Session, *, keep: bool) -> Iterator[None]:
 
     Nothing in this stack outlives it, so it is killed rather than stopped.
     """
+    at_once = ("--volumes", "--timeout", "0")
     if session.engine.containers(session.project):
         say("removing what an earlier run left")
-        operations.down(session, volumes=True, yes=True, now=True)
+        operations.take_down(session, *at_once)
     try:
         yield
     finally:
@@ -61,7 +65,7 @@ def taken_down(session: Session, *, keep: bool) -> Iterator[None]:
         else:
             # A second Ctrl-C while it goes down must not leave half of it.
             with uninterrupted():
-                operations.down(session, volumes=True, yes=True, now=True)
+                operations.take_down(session, *at_once)
 
 
 @contextlib.contextmanager

@@ -44,24 +44,27 @@ def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
     """
     with session.changing(task):
         session = preflight.prepare(session, wish.services, auto_ports=wish.auto_ports)
-        wanted = session.model.wanted(wish.services)
-        if not wish.services:
-            wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
-        if wish.build:
-            builds.build(
-                session, [name for name in wanted if "build" in session.model.services[name]]
-            )
-        else:
-            builds.refresh(session, wanted)
-        argv = session.command("up", "--detach", *wish.options, *wish.services)
-        if session.dry_run:
-            print(session.environment.plain(argv))
-            return session
-        session.show(argv)
-        _Start(session, wanted, wish).run(
-            session.command("--progress", "plain", "up", "--detach", *wish.options, *wish.services)
-        )
+        start(session, wish)
     return session
+
+
+def start(session: Session, wish: Wish) -> None:
+    """Do what `up` does once everything is checked; the caller holds the environment's lock."""
+    services = session.model.services
+    wanted = session.model.wanted(wish.services)
+    if not wish.services:
+        wanted = [name for name in wanted if not services[name].get("profiles")]
+    if wish.build:
+        builds.build(session, [name for name in wanted if "build" in services[name]])
+    else:
+        builds.refresh(session, wanted)
+    tail = ("up", "--detach", *wish.options, *wish.services)
+    argv = session.command(*tail)
+    if session.dry_run:
+        print(session.environment.plain(argv))
+        return
+    session.show(argv)
+    _Start(session, wanted, wish).run(session.command("--progress", "plain", *tail))
 
 
 class _Start:

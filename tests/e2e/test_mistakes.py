@@ -217,9 +217,10 @@ class TestNames:
             ("dev.up -e nonsense", r"-e 'nonsense' is not NAME=value"),
             ("dev.up -e PUBLISHED_API_PORT=99999", r"PUBLISHED_API_PORT.*out of range"),
             ("dev.up --ports 8100", r"--ports is '8100'"),
-            ("dev.up --timeout soon", r"(?i)timeout.*soon|soon.*timeout"),
+            ("dev.up --timeout soon", r"'soon' is not a number"),
             ("dev.exec api", r"no command to run"),
-            ("dev.exec", r"service"),
+            ("dev.exec", r"'dev\.exec' did not receive .*'service'\n.*invoke --help dev\.exec"),
+            ("dev.logs --tail", r"--tail.*needed value"),
             ("dev.scale api=many", r"'api=many' is not SERVICE=NUMBER"),
         ],
     )  # fmt: skip
