@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from gangway.model import Model
 from gangway.session import Session, confirm, say
 
 _ALL = ("--profile", "*")
+_CLEAR_LINE = "\x1b[2K"
 _SCHEMES = {5432: "postgresql", 6379: "redis"}
 
 
@@ -32,8 +35,8 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
         if not session.dry_run:
             session.engine.ping()
             session = claim.own(session)
-            names = session.model.volumes()
-            if volumes and names:
+            names = session.model.volumes() if volumes else []
+            if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
         return take_down(session, *(["--volumes"] if volumes else []))
 
@@ -68,7 +71,25 @@ def logs(session: Session, wish: LogWish) -> int:
         flags += ["--since", wish.since]
     if wish.tail:
         flags += ["--tail", wish.tail]
-    return session.run(*_ALL, "logs", *flags, *wish.services)
+    words = (*_ALL, "logs", *flags, *wish.services)
+    if session.dry_run or sys.stdout.isatty():
+        return session.run(*words)
+    session.show(session.command(*words))
+    return _without_codes(session, session.command(*words))
+
+
+def _without_codes(session: Session, argv: Sequence[str]) -> int:
+    """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""
+    with session.runner.start(argv, stdout=subprocess.PIPE) as program:
+        try:
+            for line in program.stdout or ():
+                print(line.removeprefix(_CLEAR_LINE), end="", flush=True)
+        except BrokenPipeError:
+            # Whoever read has seen enough (`| head`); Python itself must not write there again.
+            program.terminate()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+    return program.returncode
 
 
 def exec_(session: Session, service: str, command: Sequence[str]) -> int:

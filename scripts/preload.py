@@ -154,7 +154,8 @@ def read_sources_only(sources: Sources) -> None:
     """Import what is in ``sources`` from the source text itself, whoever left bytecode there."""
 
     def hook(path: str) -> FileFinder:
-        if not sources.holds(os.path.abspath(path)):
+        directory = os.path.abspath(path)
+        if not sources.holds(directory) or not os.path.isdir(directory):
             raise ImportError(path)
         return FileFinder(
             path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceOnly, SOURCE_SUFFIXES)

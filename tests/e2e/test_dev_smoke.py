@@ -290,7 +290,7 @@ class TestTasks:
     def test_logs_are_of_the_service_that_was_asked_for(self, checkout: Checkout) -> None:
         lines = checkout.succeed("dev.logs", "app", "--tail", "2").stdout.splitlines()
         assert 0 < len(lines) <= 2
-        assert all(line.startswith("app-1") for line in lines), lines
+        assert all(line.startswith("app-1  | ") for line in lines), lines
 
     def test_ps_and_stats_name_every_container(self, checkout: Checkout) -> None:
         shown = checkout.succeed("dev.ps").stdout
@@ -430,7 +430,7 @@ class TestData:
         self, checkout: Checkout, api: httpx.Client
     ) -> None:
         api.post("/habits", json={"name": "Forget me"}).raise_for_status()
-        assert one_message(checkout.invoke("dev.reset")).startswith("error: this deletes all data")
+        assert one_message(checkout.invoke("dev.reset")).startswith("error: this deletes the data")
         assert "Forget me" in habits(api)
         checkout.succeed("dev.reset", "--yes")
         found = habits(api)
