@@ -91,11 +91,11 @@ def run(session: Session, service: Service) -> int:
     return operations.run(session, service, cli.remainder(sys.argv))
 
 
-def restart(session: Session, *services: Services) -> int:
-    """Restart all services, or those named."""
-    from gangway import operations
+def restart(session: Session, *services: Services) -> None:
+    """Restart all services, or those named; returns when they are healthy again."""
+    from gangway import stack
 
-    return operations.restart(session, services)
+    stack.restart(session, services)
 
 
 def build(

@@ -118,13 +118,6 @@ def run(session: Session, service: str, command: Sequence[str]) -> int:
     return session.run("run", "--rm", *no_terminal(), service, *command)
 
 
-def restart(session: Session, services: Sequence[str]) -> int:
-    """Restart the named services, or all."""
-    session.check_services(services)
-    with session.changing("restart"):
-        return session.run("restart", *services)
-
-
 def config(session: Session, flags: Sequence[str]) -> int:
     """Print the merged model as Compose sees it, once the variables keep to the contract."""
     from gangway import contract

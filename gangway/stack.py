@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangway import builds, operations
+from gangway import builds, claim, operations
 from gangway import up as starting
 from gangway.errors import GangwayError
 from gangway.session import Session, say
@@ -38,6 +38,16 @@ def up(
     say()
     operations.show_urls(session)
     return session.run("watch", "--no-up", *services) if watch else None
+
+
+def restart(session: Session, services: Sequence[str]) -> None:
+    """Restart the named services, or all, and return when they are healthy again."""
+    session.check_services(services)
+    with session.changing("restart"):
+        if not session.dry_run:
+            session.engine.ping()
+            session = claim.own(session)
+        starting.watched(session, starting.Wish(tuple(services)), "restart", *services)
 
 
 def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:

@@ -51,20 +51,31 @@ def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
 def start(session: Session, wish: Wish) -> None:
     """Do what `up` does once everything is checked; the caller holds the environment's lock."""
     services = session.model.services
-    wanted = session.model.wanted(wish.services)
-    if not wish.services:
-        wanted = [name for name in wanted if not services[name].get("profiles")]
+    wanted = _wanted(session, wish)
     if wish.build:
         builds.build(session, [name for name in wanted if "build" in services[name]])
     else:
         builds.refresh(session, wanted)
-    tail = ("up", "--detach", *wish.options, *wish.services)
+    watched(session, wish, "up", "--detach", *wish.options, *wish.services)
+
+
+def watched(session: Session, wish: Wish, *tail: str) -> None:
+    """Run a `docker compose` call that starts containers, and watch until they are ready."""
     argv = session.command(*tail)
     if session.dry_run:
         print(session.environment.plain(argv))
         return
     session.show(argv)
-    _Start(session, wanted, wish).run(session.command("--progress", "plain", *tail))
+    start = _Start(session, _wanted(session, wish), wish)
+    start.run(session.command("--progress", "plain", *tail))
+
+
+def _wanted(session: Session, wish: Wish) -> list[str]:
+    """Return what the wish brings in: the services with their dependencies, or all by default."""
+    wanted = session.model.wanted(wish.services)
+    if wish.services:
+        return wanted
+    return [name for name in wanted if not session.model.services[name].get("profiles")]
 
 
 class _Start:
