@@ -57,7 +57,9 @@ class Checkout:
             if (ROOT / name).is_file():
                 (to / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, to / name)
-        return cls(to)
+        # Python keeps its bytecode unless told otherwise, and a user's machine doesn't tell it.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return cls(to, environment)
 
     def run(self, *argv: str, cwd: Path | None = None) -> str:
         """Run a command in the checkout; return all it wrote, raise Failed where it fails."""

@@ -270,7 +270,8 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
     """Take the lock, say so on ``ready``, and let go when ``end`` closes; return a status."""
     session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
     _acquire(session, _seconds("DB_LOCK_SECONDS", 300))
-    os.write(ready, b"1")
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ready, b"1")
     os.read(end, 1)
     try:
         session.value(f"SELECT pg_advisory_unlock({LOCK})")
@@ -283,8 +284,8 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
 class Lock:
     """The database's lock, held by a process of its own.
 
-    The process that connects never forks again, and the caller gets ready in the meantime. Should
-    the caller be killed, the lock stays until the command that it forked has ended, too.
+    So the process that forks has no connection that a fork might break. Should the caller be
+    killed, the lock stays until the command that it forked has ended, too.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -294,8 +295,9 @@ class Lock:
         if self._pid == 0:
             os.close(self._ready)
             os.close(self._end)
-            # A Ctrl-C reaches the whole group: the lock stays until the command has ended.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # These reach the whole group: the lock stays until the command has ended.
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _leave(_guarded(lambda: _hold(settings, ready, end)))
         os.close(ready)
@@ -340,7 +342,8 @@ class Runner:
             raise SystemExit(128 + number)
         # A terminal has sent its Ctrl-C to the child as well.
         if number != signal.SIGINT or not sys.stdin.isatty():
-            os.kill(self._child, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, number)
 
     def fork(self) -> int | None:
         """Return the status that the fork ended with; None in the fork itself."""
@@ -362,23 +365,16 @@ class Runner:
         return (code if code >= 0 else 128 - code) or (self._stopped_by and 128 + self._stopped_by)
 
 
-def _prepare(commands: Sequence[Sequence[str]]) -> None:
-    """Import what the commands are made of, once for all of them, while the lock is on its way."""
-    for program in {command[0] for command in commands}:
-        with contextlib.suppress(Exception):
-            importlib.import_module(program)
-
-
 def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     """Run ``commands`` under the lock; return the first status that is not 0, else 0.
 
     In the fork that is to become a command this does not return: the command runs.
     """
+    # Imported here, it is there for every fork that asks.
     _driver()
+    runner = Runner()
     held = Lock(settings)
     try:
-        runner = Runner()
-        _prepare(commands)
         if status := held.acquire():
             return status
     except SystemExit:

@@ -14,8 +14,10 @@ from tests.support.postgres import free_port
 
 
 @contextmanager
-def answering(reply: bytes, *, hold: bool = False) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve ``reply`` on a port; ``hold`` keeps the connection open after it."""
+def answering(
+    reply: bytes, *, hold: bool = False, early: bool = False
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Serve ``reply``; ``hold`` the connection after it, or send it ``early``: before the end."""
     requests: list[bytes] = []
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -23,7 +25,10 @@ def answering(reply: bytes, *, hold: bool = False) -> Iterator[tuple[int, list[b
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                requests.append(connection.recv(4096))
+                request = connection.recv(1)
+                while not early and request and not request.endswith(b"\r\n\r\n"):
+                    request += connection.recv(4096)
+                requests.append(request)
                 connection.sendall(reply)
                 if hold:
                     over.wait(20)
@@ -53,6 +58,13 @@ def test_an_answer_is_enough_though_the_connection_stays_open(script: Script) ->
         started = time.monotonic()
         assert script("healthcheck", "http", str(port), "/").status == 0
         assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_server_may_answer_before_it_has_read_everything(script: Script, attempt: int) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n", early=True) as (port, _):
+        done = script("healthcheck", "http", str(port), "/")
+    assert (done.status, done.err) == (0, ""), attempt
 
 
 @pytest.mark.parametrize("status", ["500", "404", "302", "204", "2000"])
