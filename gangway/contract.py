@@ -158,7 +158,7 @@ def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
             yield Finding(
                 f"{spec.name} is {port}, which {other.name} ({first.origin}) has already",
                 found.origin,
-                "give one of them another port, or let `--ports auto` find free ones",
+                "give one of them another port (`--ports auto` would move both)",
             )
         else:
             users[port] = (spec, found)

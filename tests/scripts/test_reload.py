@@ -232,14 +232,29 @@ def test_a_library_that_starts_threads_ends_importing_ahead(
         eventually(serves(port, save(app / "service.py", 1)), "the edit")
 
 
-def test_the_apps_own_code_is_never_imported_ahead(env: Environment, app: Path) -> None:
-    (app / "own.py").write_text("import os\nprint('own imported in', os.getppid(), flush=True)\n")
+def test_the_apps_own_code_is_never_imported_ahead_not_even_by_a_library(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "plugins.py").write_text("import own\n")
+    (app / "own.py").write_text("import os\nprint('own imported by', os.getpid(), flush=True)\n")
     code = (app / "service.py").read_text()
-    (app / "service.py").write_text(f"import own  # noqa: F401\n{code}")
-    with serving(env, app, RELOAD="1", PYTHONPATH=str(app)) as (server, _):
+    (app / "service.py").write_text(f"import plugins  # noqa: F401\n{code}")
+    path = f"{app}{os.pathsep}{tmp_path / 'library'}"
+    with serving(env, app, RELOAD="1", PYTHONPATH=path) as (server, _):
         wait_for_libraries(server)
-        assert server.log.count("own imported in") == 1
-        assert f"own imported in {server.process.pid}" in server.log
+        assert server.log.count("own imported by") == 1
+        assert f"own imported by {server.process.pid}\n" not in server.log
+
+
+def test_one_process_serves_whatever_number_production_has(env: Environment, app: Path) -> None:
+    with serving(env, app, RELOAD="1", WEB_CONCURRENCY="3") as (server, _):
+        (program,) = children(server.process.pid)
+        assert children(program) == []
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_worker_starts_again_on_a_save_and_after_it_died(
