@@ -28,15 +28,15 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM uv AS dependencies
 ARG APP
-# Whichever the app has: requirements.txt, uv.lock or poetry.lock.
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+# Whichever the app has: requirements.txt or uv.lock.
+COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/uv.loc[k] /tmp/app/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
 FROM uv AS development-dependencies
 ARG APP
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/uv.loc[k] /tmp/app/
 COPY docker/requirements-development.txt /tmp/development/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \

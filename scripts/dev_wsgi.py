@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Serve a WSGI application under the reloader: ``dev_wsgi.py MODULE:NAME FD [GRACE]``.
+"""Serve a WSGI application under the reloader: ``dev_wsgi.py MODULE:NAME FD``.
 
 For development only. Gunicorn's threads wait for idle connections before they end, 2 to 5 s on
-every save with a browser open; this ends as soon as the requests in flight are answered (after
-GRACE seconds at the latest). The standard library's server, hence any WSGI application.
+every save with a browser open; this ends as soon as the requests in flight are answered. The
+standard library's server, hence any WSGI application.
 """
 
 from __future__ import annotations
@@ -121,21 +121,19 @@ def load(target: str) -> Any:
 
 def main() -> None:
     """Serve until SIGTERM, then answer what is in flight."""
-    target, fd, *grace = sys.argv[1:]
+    target, fd = sys.argv[1:]
     sys.path[0] = os.getcwd()
-    stopping = threading.Event()
     server = Server(socket.socket(fileno=int(fd)), load(target))
 
     def stop(*_: object) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            threading.Thread(target=server.shutdown, daemon=True).start()
+        # It waits for the loop that this interrupts.
+        threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     print(f"dev_wsgi: {target} on port {server.server_port}", file=sys.stderr, flush=True)
     server.serve_forever(poll_interval=0.05)
-    server.in_flight.wait(float(grace[0]) if grace else 2.0)
+    server.in_flight.wait(float(os.environ.get("GRACEFUL_SECONDS") or 8))
 
 
 if __name__ == "__main__":

@@ -279,6 +279,21 @@ def test_a_worker_starts_again_on_a_save_and_after_it_died(
         assert "stopped v002" in worker.log
 
 
+def test_the_signal_comes_once(env: Environment, tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('asked to end', flush=True))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = ["reload", "--", "python", "counting.py"]
+    with running(command, env=env | {"GRACEFUL_SECONDS": "1"}, cwd=tmp_path) as worker:
+        worker.says("up")
+        worker.signal()
+        worker.ends()
+        assert worker.log.count("asked to end") == 1
+
+
 def test_a_program_that_ignores_the_signal_is_killed_on_a_save(
     env: Environment, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_within_the_grace_perio
 ) -> None:
     answers: list[tuple[int, str]] = []
     with serving(env, app, RELOAD=reload) as (server, port):
-        request = threading.Thread(target=lambda: answers.append(fetch(port, "/slow?seconds=1.5")))
+        request = threading.Thread(target=lambda: answers.append(fetch(port, "/slow?seconds=2.5")))
         request.start()
         server.says("slow begun")
         started = time.monotonic()
