@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gangway import claim, output
+from gangway import output
 from gangway.errors import GangwayError
 from gangway.model import Model
 from gangway.session import Session, confirm, say
@@ -33,8 +33,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
     """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
     with session.changing("down"):
         if not session.dry_run:
-            session.engine.ping()
-            session = claim.own(session)
+            session = session.answering()
             names = session.model.volumes() if volumes else []
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
@@ -74,6 +73,7 @@ def logs(session: Session, wish: LogWish) -> int:
     words = (*_ALL, "logs", *flags, *wish.services)
     if session.dry_run or sys.stdout.isatty():
         return session.run(*words)
+    session = session.answering()
     session.show(session.command(*words))
     return _without_codes(session, session.command(*words))
 

@@ -97,13 +97,15 @@ class Session:
         if self.dry_run:
             print(self.environment.plain(self.command(*args)))
             return 0
-        session = self
-        if needs_engine:
-            self.engine.ping()
-            session = claim.own(self)
+        session = self.answering() if needs_engine else self
         argv = session.command(*args)
         session.show(argv)
         return session.runner.run(argv)
+
+    def answering(self) -> Session:
+        """Return the session under its own project's name; raises GangwayError for no engine."""
+        self.engine.ping()
+        return claim.own(self)
 
     def tell(self, text: str) -> None:
         """Write a line for people."""

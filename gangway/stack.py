@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangway import builds, claim, operations
+from gangway import builds, operations
 from gangway import up as starting
 from gangway.errors import GangwayError
 from gangway.session import Session, say
@@ -45,8 +45,7 @@ def restart(session: Session, services: Sequence[str]) -> None:
     session.check_services(services)
     with session.changing("restart"):
         if not session.dry_run:
-            session.engine.ping()
-            session = claim.own(session)
+            session = session.answering()
         starting.watched(session, starting.Wish(tuple(services)), "restart", *services)
 
 
