@@ -1,6 +1,5 @@
 # One Dockerfile for every Python service; APP names its folder under apps/.
-#   base -> uv -> dependencies -> production
-#             \-> development-dependencies -> development
+#   base -> uv -> dependencies -> production, development
 #             \-> test-dependencies -> test (all apps side by side)
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
@@ -34,18 +33,10 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
-FROM uv AS development-dependencies
-ARG APP
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/uv.loc[k] /tmp/app/
-COPY docker/requirements-development.txt /tmp/development/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/uv \
-    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /tmp/app /tmp/development
-
 FROM base AS development
 # The mounted source is never written to, and a .pyc can't outlive an edit in the same second.
 ENV PYTHONDONTWRITEBYTECODE=1
-COPY --from=development-dependencies /opt/venv /opt/venv
+COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
 COPY apps/${APP}/ /srv/app/
@@ -71,7 +62,7 @@ FROM base AS test
 # The sources are mounted read-only.
 ENV PYTHONDONTWRITEBYTECODE=1 \
     COVERAGE_FILE=/tmp/coverage
-COPY --from=test-dependencies /opt/venv /opt/venv
+COPY --link --from=test-dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 COPY apps/ /srv/apps/
 WORKDIR /srv/apps
@@ -79,10 +70,8 @@ USER 10001:10001
 CMD ["python", "-m", "pytest"]
 
 FROM base AS production
-COPY --from=dependencies /opt/venv /opt/venv
+COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
 COPY apps/${APP}/ /srv/app/
-# The root file system is read-only when it runs: what is compiled now is compiled once.
-RUN rm -rf tests && python -m compileall -q .
 USER 10001:10001

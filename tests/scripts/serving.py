@@ -17,9 +17,9 @@ def fetch(port: int, path: str = "/", seconds: float = 20) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode().strip('"')
-    except OSError:
+        with connection.getresponse() as answer:
+            return answer.status, answer.read().decode().strip('"')
+    except (OSError, http.client.HTTPException):
         return 0, ""
     finally:
         connection.close()

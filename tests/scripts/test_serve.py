@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,15 @@ def test_a_request_that_never_ends_does_not_outlast_the_grace_period(
 
 
 def test_idle_connections_do_not_hold_up_the_end(env: Environment, app: Path, reload: str) -> None:
-    with serving(env, app, RELOAD=reload) as (server, port):
-        kept = http.client.HTTPConnection("127.0.0.1", port)
+    with (
+        serving(env, app, RELOAD=reload) as (server, port),
+        closing(http.client.HTTPConnection("127.0.0.1", port)) as kept,
+    ):
         kept.request("GET", "/")
-        assert kept.getresponse().read()
+        with kept.getresponse() as answer:
+            assert answer.read()
         server.signal()
         server.ends(4)
-        kept.close()
 
 
 def test_arguments_go_to_the_server(env: Environment, app: Path) -> None:
