@@ -250,7 +250,7 @@ class Bench:
         said: list[str] = []
 
         def run() -> None:
-            said.append(self.checkout.invoke("test.run", "--ports", "auto"))
+            said.append(self.checkout.invoke("test.run"))
 
         run()
         values, own = [], []
