@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gangway import diagnosis
+from gangway import diagnosis, project
 from gangway.model import Model
 from gangway.session import Session, say
 
@@ -25,11 +25,8 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     flags = ["--no-cache"] if no_cache else []
     every = [name for name, service in session.model.services.items() if "build" in service]
     tail = ["build", *flags, *(services or every)]
-    argv = session.command(*tail)
-    if session.dry_run:
-        print(session.environment.plain(argv))
+    if not session.announce(session.command(*tail)):
         return
-    session.show(argv)
     began = time.time()
     program = session.runner.start(
         session.command("--progress", "plain", *tail),
@@ -48,7 +45,6 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     say(f"built in {time.time() - began:.1f} s")
     if not services:
         mark = stamp(session.root, session.name)
-        mark.parent.mkdir(mode=0o700, exist_ok=True)
         mark.touch(mode=0o600)
         os.utime(mark, (began, began))
 
@@ -76,7 +72,7 @@ def refresh(session: Session, services: Sequence[str]) -> None:
 
 def stamp(root: Path, environment: str) -> Path:
     """Return the file whose time says when the environment's images were last built."""
-    return root / ".gangway" / f"{environment}.built"
+    return project.state(root, f"{environment}.built")
 
 
 def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from gangway import project
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gangway.session import Session
 
 
@@ -21,7 +23,7 @@ def own(session: Session) -> Session:
     decided = session.environment.variable("COMPOSE_PROJECT_NAME")
     if plain.endswith(f"-{suffix}") or (decided and decided.layer in ("command line", "shell")):
         return session
-    claim = session.root / project.DIRECTORY / f"{session.name}.project"
+    claim = _file(session)
     if claim.exists() and claim.read_text().strip() == plain:
         return session
     others = other_owners(session)
@@ -34,9 +36,11 @@ def own(session: Session) -> Session:
 
 def keep(session: Session) -> None:
     """Write down that this checkout has the project's name; called when a stack is started."""
-    claim = session.root / project.DIRECTORY / f"{session.name}.project"
-    claim.parent.mkdir(mode=0o700, exist_ok=True)
-    claim.write_text(session.project + "\n")
+    _file(session).write_text(session.project + "\n")
+
+
+def _file(session: Session) -> Path:
+    return project.state(session.root, f"{session.name}.project")
 
 
 def other_owners(session: Session) -> str:

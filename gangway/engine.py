@@ -38,8 +38,6 @@ class Container:
     health: str
     """starting, healthy, unhealthy, or empty where there is no health check"""
     exit_code: int
-    restarts: int
-    working_dir: str
     published: frozenset[int]
 
 
@@ -173,8 +171,6 @@ class Engine:
             state=state["Status"],
             health=(state.get("Health") or {}).get("Status", ""),
             exit_code=state["ExitCode"],
-            restarts=raw["RestartCount"],
-            working_dir=labels.get(_WORKING_DIR, ""),
             published=frozenset(
                 int(binding["HostPort"])
                 for binding_list in bindings

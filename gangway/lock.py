@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gangway import project
 from gangway.errors import GangwayError
 
 
@@ -18,9 +19,7 @@ def held(root: Path, environment: str, task: str) -> Iterator[None]:
     The lock goes with the process, however that ends. Raises GangwayError when another command
     holds it, naming that command and its process.
     """
-    directory = root / ".gangway"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    path = directory / f"{environment}.lock"
+    path = project.state(root, f"{environment}.lock")
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

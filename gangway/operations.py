@@ -32,9 +32,9 @@ class LogWish:
 def down(session: Session, *, volumes: bool, yes: bool) -> int:
     """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
     with session.changing("down"):
-        if not session.dry_run:
-            session = session.answering()
-            names = session.model.volumes() if volumes else []
+        session = session.answering()
+        if volumes and not session.dry_run:
+            names = session.model.volumes()
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
         return take_down(session, *(["--volumes"] if volumes else []))
@@ -43,11 +43,8 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
 def take_down(session: Session, *flags: str) -> int:
     """Remove the containers and networks; the caller holds the lock and has asked what to ask."""
     tail = ("down", "--remove-orphans", *flags)
-    argv = session.command(*_ALL, *tail)
-    if session.dry_run:
-        print(session.environment.plain(argv))
+    if not session.announce(session.command(*_ALL, *tail)):
         return 0
-    session.show(argv)
     began = time.monotonic()
     # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
     quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
@@ -71,11 +68,11 @@ def logs(session: Session, wish: LogWish) -> int:
     if wish.tail:
         flags += ["--tail", wish.tail]
     words = (*_ALL, "logs", *flags, *wish.services)
-    if session.dry_run or sys.stdout.isatty():
+    if sys.stdout.isatty():
         return session.run(*words)
     session = session.answering()
-    session.show(session.command(*words))
-    return _without_codes(session, session.command(*words))
+    argv = session.command(*words)
+    return _without_codes(session, argv) if session.announce(argv) else 0
 
 
 def _without_codes(session: Session, argv: Sequence[str]) -> int:
@@ -155,11 +152,6 @@ def redis(session: Session, arguments: Sequence[str]) -> int:
 def one_off(session: Session, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
     return session.run("run", "--rm", *no_terminal(), "migrate", *command)
-
-
-def reset(session: Session, *, yes: bool) -> int:
-    """Delete the stack's data, so that the next start begins with an empty database."""
-    return down(session, volumes=True, yes=yes)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:

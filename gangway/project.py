@@ -89,6 +89,13 @@ def recorded(root: Path, name: str) -> dict[str, str]:
     return Checkout(root).read(name)
 
 
+def state(root: Path, file: str) -> Path:
+    """Return the path of a file in the checkout's own folder, which is made where it is missing."""
+    directory = root / DIRECTORY
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory / file
+
+
 def record(root: Path, name: str, changes: Mapping[str, str]) -> None:
     """Set `changes` in the layer file of the environment `name` and keep the rest of it.
 

@@ -16,7 +16,7 @@ from gangway.engine import Engine
 from gangway.environment import Environment, load
 from gangway.errors import GangwayError, unknown
 from gangway.model import Model
-from gangway.process import Completed, Runner
+from gangway.process import Runner
 
 
 def say(text: str = "") -> None:
@@ -33,7 +33,6 @@ class Session:
 
     environment: Environment
     dry_run: bool = False
-    quiet: bool = False
 
     @property
     def name(self) -> str:
@@ -84,36 +83,40 @@ class Session:
             )
         return Model(json.loads(done.stdout))
 
-    def show(self, argv: Sequence[str]) -> None:
-        """Print the plain command, as it can be pasted."""
-        if not self.quiet:
-            say(f"$ {self.environment.plain(argv)}")
+    def announce(self, argv: Sequence[str]) -> bool:
+        """Print the plain command, as it can be pasted; return whether to run it.
+
+        A dry run prints nothing else, and so on standard output.
+        """
+        plain = self.environment.plain(argv)
+        if self.dry_run:
+            print(plain)
+        else:
+            say(f"$ {plain}")
+        return not self.dry_run
 
     def run(self, *args: str, needs_engine: bool = True) -> int:
         """Print and run a `docker compose` call on this terminal; return its exit status.
 
         Raises GangwayError where the call `needs_engine` and none answers.
         """
-        if self.dry_run:
-            print(self.environment.plain(self.command(*args)))
-            return 0
         session = self.answering() if needs_engine else self
         argv = session.command(*args)
-        session.show(argv)
-        return session.runner.run(argv)
+        return session.runner.run(argv) if session.announce(argv) else 0
 
     def answering(self) -> Session:
-        """Return the session under its own project's name; raises GangwayError for no engine."""
+        """Return the session under its own project's name; raises GangwayError for no engine.
+
+        A dry run asks no engine.
+        """
+        if self.dry_run:
+            return self
         self.engine.ping()
         return claim.own(self)
 
     def tell(self, text: str) -> None:
         """Write a line for people."""
         say(text)
-
-    def capture(self, *args: str) -> Completed:
-        """Run a `docker compose` call, keeping what it writes."""
-        return self.runner.capture(self.command(*args))
 
     def changing(self, task: str) -> AbstractContextManager[None]:
         """Hold the environment's lock for the task (`up`, `down`, …)."""

@@ -44,9 +44,7 @@ def restart(session: Session, services: Sequence[str]) -> None:
     """Restart the named services, or all, and return when they are healthy again."""
     session.check_services(services)
     with session.changing("restart"):
-        if not session.dry_run:
-            session = session.answering()
-        starting.watched(session, starting.Wish(tuple(services)), "restart", *services)
+        starting.watched(session.answering(), starting.Wish(tuple(services)), "restart", *services)
 
 
 def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
@@ -71,7 +69,7 @@ def scale(session: Session, wishes: Sequence[str]) -> int | None:
 
 def reset(session: Session, *, yes: bool) -> int | None:
     """Delete the data after asking, and start again from an empty database."""
-    status = operations.reset(session, yes=yes)
+    status = operations.down(session, volumes=True, yes=yes)
     if status:
         return status
     starting.up(session, starting.Wish())

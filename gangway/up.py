@@ -61,11 +61,8 @@ def start(session: Session, wish: Wish) -> None:
 
 def watched(session: Session, wish: Wish, *tail: str) -> None:
     """Run a `docker compose` call that starts containers, and watch until they are ready."""
-    argv = session.command(*tail)
-    if session.dry_run:
-        print(session.environment.plain(argv))
+    if not session.announce(session.command(*tail)):
         return
-    session.show(argv)
     start = _Start(session, _wanted(session, wish), wish)
     start.run(session.command("--progress", "plain", *tail))
 

@@ -21,7 +21,7 @@ def happen(line: Timeline, *events: tuple[str, str, float]) -> None:
 
 
 def container(service: str, state: str, health: str = "", exit_code: int = 0) -> Container:
-    return Container(f"{service}-1", service, state, health, exit_code, 0, "/x", frozenset())
+    return Container(f"{service}-1", service, state, health, exit_code, frozenset())
 
 
 def raw(action: str, service: str = "api", **attributes: str) -> str:
