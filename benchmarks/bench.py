@@ -75,6 +75,22 @@ class Checkout:
         """Run a task."""
         return self.run(str(Path(sys.executable).with_name("invoke")), *argv)
 
+    def invoke_until(self, line: re.Pattern[str], *argv: str) -> tuple[float, re.Match[str], float]:
+        """Run a task; return seconds to the first line that matches, the match, and all seconds."""
+        program = str(Path(sys.executable).with_name("invoke"))
+        began, seen, said = time.monotonic(), None, []
+        with subprocess.Popen(
+            [program, *argv], cwd=self.path, env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as running:  # fmt: skip
+            for text in running.stdout or ():
+                said.append(text)
+                if seen is None and (found := line.search(text)):
+                    seen = (time.monotonic() - began, found)
+        if running.returncode != 0 or seen is None:
+            raise Failed(f"{' '.join(argv)}: status {running.returncode}\n{''.join(said)[-3000:]}")
+        return *seen, time.monotonic() - began
+
     def plain(self, environment: str, *args: str) -> list[str]:
         """Return the plain `docker compose` call that the tasks print for an environment."""
         out = self.invoke(f"{environment}.config", "--dry-run")

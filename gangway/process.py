@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gangway.errors import GangwayError
+
+
+@contextlib.contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C that comes in the block only at its end."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)

@@ -30,21 +30,34 @@ def run(session: Session, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    services = session.model.services
-    runner = services.get(RUNNER) or {}
-    needed = tuple(name for name in runner.get("depends_on") or () if name in services)
-    start = up.Wish(needed, wait=False)
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
     if session.dry_run:
-        up.start(session, start)
+        session.announce(session.command("up", "--detach", *needed(session)))
         return session.run(*pytest)
     with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
-        session = preflight.prepare(session, needed, auto_ports=True)
-        builds.refresh(session, list(services))
-        with taken_down(session, keep=wish.keep):
-            up.start(session, start)
-            return session.run("--progress", "quiet", *pytest)
+        session = preflight.prepare(session, (RUNNER,), auto_ports=True)
+        builds.refresh(session, list(session.model.services))
+        services = needed(session)
+        first = [name for name, condition in services.items() if condition != "service_started"]
+        with (
+            taken_down(session, keep=wish.keep),
+            up.beside(session, up.Wish(tuple(services)), first),
+        ):
+            argv = session.command("--progress", "quiet", *pytest)
+            session.announce(argv)
+            return session.runner.run(argv)
+
+
+def needed(session: Session) -> dict[str, str]:
+    """Return the services that the tests need, each with Compose's condition for it.
+
+    What only has to be started goes on starting while the first tests run: those that need it
+    wait for it themselves.
+    """
+    services = session.model.services
+    wanted = services[RUNNER].get("depends_on") or {}
+    return {name: entry["condition"] for name, entry in wanted.items() if name in services}
 
 
 @contextlib.contextmanager

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
+from threading import Thread
 from typing import IO
 
 from gangway import builds, diagnosis, output, preflight
 from gangway.errors import GangwayError
+from gangway.process import interrupts_later
 from gangway.session import Session, say
 from gangway.timeline import Event, Timeline, View, parse
 
@@ -32,8 +34,6 @@ class Wish:
     timeout: float = 180.0
     options: tuple[str, ...] = ()
     """More options for `docker compose up`, e.g. `--scale api=3`."""
-    wait: bool = True
-    """Whether to wait for the health of what nothing else waits for."""
 
 
 def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
@@ -64,7 +64,24 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
     if not session.announce(session.command(*tail)):
         return
     start = _Start(session, _wanted(session, wish), wish)
-    start.run(session.command("--progress", "plain", *tail))
+    with start.under_way(session.command("--progress", "plain", *tail)) as compose:
+        start.follow(compose)
+        start.await_ready()
+
+
+@contextlib.contextmanager
+def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[None]:
+    """Start the services; run the block once those named `first` are ready, beside the others.
+
+    The block's end waits until all have started. Raises GangwayError when one doesn't.
+    """
+    tail = ("up", "--detach", *wish.services)
+    session.announce(session.command(*tail))
+    start = _Start(session, _wanted(session, wish), wish)
+    with start.under_way(session.command("--progress", "plain", *tail)) as compose:
+        start.follow(compose, first)
+        yield
+        start.follow(compose)
 
 
 def _wanted(session: Session, wish: Wish) -> list[str]:
@@ -83,7 +100,6 @@ class _Start:
         self._engine = session.engine
         self._deadline = time.monotonic() + wish.timeout
         self._timeout = wish.timeout
-        self._wait = wish.wait
         services = session.model.services
         one_shots = session.model.one_shots()
         self._timeline = Timeline(
@@ -97,45 +113,45 @@ class _Start:
         self._said: deque[str] = deque(maxlen=400)
         self._building = False
 
-    def run(self, argv: Sequence[str]) -> None:
+    @contextlib.contextmanager
+    def under_way(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+        """Run Compose beside the block, and let neither it nor the events outlive that."""
         runner = self._session.runner
         label = f"label=com.docker.compose.project={self._session.project}"
         # "since" lets no event slip between the start of this and the start of Compose.
-        events = runner.start(
-            ["docker", "events", "--since", f"{time.time():.6f}", "--filter", "type=container",
-             "--filter", label, "--format", "{{json .}}"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-            own_group=True,
-        )  # fmt: skip
-        compose = runner.start(
-            argv,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            own_group=True,
-        )
-        readers = [
-            threading.Thread(target=self._read_events, args=(events.stdout,), daemon=True),
-            threading.Thread(target=self._read_compose, args=(compose.stdout,), daemon=True),
-        ]
-        for reader in readers:
-            reader.start()
+        programs = []
         try:
-            self._watch(compose)
-            readers[1].join()
-            if compose.returncode != 0:
-                self._settle()
-                self._fail(compose.returncode)
-            if self._wait:
-                self._await_ready()
+            # Neither may be on its way unknown to us when Ctrl-C comes.
+            with interrupts_later():
+                events = runner.start(
+                    ["docker", "events", "--since", f"{time.time():.6f}",
+                     "--filter", "type=container", "--filter", label, "--format", "{{json .}}"],
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                    own_group=True,
+                )  # fmt: skip
+                programs.append(events)
+                compose = runner.start(
+                    argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL, own_group=True,
+                )  # fmt: skip
+                programs.append(compose)
+                self._compose_reader = self._in_thread(self._read_compose, compose.stdout)
+                self._in_thread(self._read_events, events.stdout)
+            yield compose
         except KeyboardInterrupt:
             self._interrupted(compose)
             raise
         finally:
-            for program in (compose, events):
+            for program in reversed(programs):
                 if program.poll() is None:
                     program.terminate()
                 program.wait()
+
+    @staticmethod
+    def _in_thread(read: Callable[[IO[str] | None], None], stream: IO[str] | None) -> Thread:
+        thread = Thread(target=read, args=(stream,), daemon=True)
+        thread.start()
+        return thread
 
     def _read_events(self, stream: IO[str] | None) -> None:
         for line in stream or ():
@@ -153,15 +169,24 @@ class _Start:
                 self._building = True
                 builds.show_step(text)
 
-    def _watch(self, compose: subprocess.Popen[str]) -> None:
-        """Follow events until Compose ends or a service fails."""
+    def follow(self, compose: subprocess.Popen[str], first: Collection[str] = ()) -> None:
+        """Follow events until Compose ends, or those named `first` are ready.
+
+        Raises GangwayError when a service fails, or Compose does.
+        """
         while compose.poll() is None:
+            if first and not set(first).intersection(self._timeline.pending()):
+                return
             self._drain(_TICK)
             if self._timeline.failed():
                 # Compose ends by itself when a dependency fails; other services it goes on with.
                 self._give_up_on(compose)
-                return
+                break
             self._check_deadline(compose)
+        self._compose_reader.join()
+        if compose.returncode != 0:
+            self._settle()
+            self._fail(compose.returncode)
 
     def _give_up_on(self, compose: subprocess.Popen[str]) -> None:
         try:
@@ -173,7 +198,7 @@ class _Start:
         if self._timeline.failed():
             self._fail(compose.returncode)
 
-    def _await_ready(self) -> None:
+    def await_ready(self) -> None:
         """After Compose has started everything, wait for the last health checks."""
         self._settle()
         snapshot = time.monotonic()

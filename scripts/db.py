@@ -31,7 +31,7 @@ LOCK = int.from_bytes(b"gangway")
 # One attempt's limit, in seconds: a host that swallows packets must not eat up the deadline.
 ATTEMPT = 5.0
 # Seconds between attempts: at first, and at most.
-PAUSE, LONGEST_PAUSE = 0.05, 0.5
+PAUSE, LONGEST_PAUSE = 0.05, 0.2
 
 # Server start-up, shutdown, crash recovery, too many connections: all of them pass.
 PASSING = {"57P03", "57P01", "57P02", "53300"}

@@ -9,6 +9,7 @@ standard library's server, hence any WSGI application.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import select
@@ -123,7 +124,10 @@ def main() -> None:
     """Serve until SIGTERM, then answer what is in flight."""
     target, fd = sys.argv[1:]
     sys.path[0] = os.getcwd()
+    # What an import makes stays: looking for garbage in it takes a seventh of the time.
+    gc.disable()
     server = Server(socket.socket(fileno=int(fd)), load(target))
+    gc.enable()
 
     def stop(*_: object) -> None:
         # It waits for the loop that this interrupts.

@@ -139,8 +139,8 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     "what_needs_the_database_waits_for_its_migration": [
         ("test", "app.depends_on.migrate.condition", "service_started",
          "app does not wait for migrate"),
-        ("test", "migrate.depends_on.postgres.condition", "service_started",
-         "migrate does not wait for postgres"),
+        ("test", "migrate.command", ["alembic", "upgrade", "head"],
+         "migrate does not start after postgres to wait"),
         ("test", "migrate.depends_on", GONE, "api has POSTGRES_HOST and does not wait"),
     ],
     "what_uses_redis_waits_for_it": [

@@ -54,7 +54,7 @@ async def applied(settings: Settings) -> set[str]:
 
 
 def main() -> None:
-    """Return if the database is up to date, else become ``alembic upgrade head``."""
+    """Return if the database is up to date, else do what ``alembic upgrade head`` does."""
     try:
         up_to_date = asyncio.run(applied(load())) == heads()
     except (asyncpg.PostgresError, OSError, ValueError):
@@ -63,8 +63,10 @@ def main() -> None:
     if up_to_date:
         print("api.migrate: the database is up to date", file=sys.stderr)
         return
+    from alembic.config import main as alembic
+
     os.chdir(VERSIONS.parents[1])
-    os.execv(sys.executable, [sys.executable, "-m", "alembic", "upgrade", "head"])
+    alembic(["upgrade", "head"], prog="alembic")
 
 
 if __name__ == "__main__":
