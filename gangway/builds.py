@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gangway import diagnosis, project
 from gangway.model import Model
+from gangway.native import tools
 from gangway.session import Session, say
 
 _STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
@@ -25,9 +26,15 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     flags = ["--no-cache"] if no_cache else []
     every = [name for name, service in session.model.services.items() if "build" in service]
     tail = ["build", *flags, *(services or every)]
+    if session.native:
+        tail = ["build"]
     if not session.announce(session.command(*tail)):
         return
     began = time.time()
+    if session.native:
+        session.call(*tail)
+        say(f"installed in {time.time() - began:.1f} s")
+        return
     program = session.runner.start(
         session.command("--progress", "plain", *tail),
         stdin=subprocess.DEVNULL,
@@ -61,6 +68,11 @@ def refresh(session: Session, services: Sequence[str]) -> None:
     In production nothing is built unasked but what is missing.
     """
     if session.environment.kind == "prod":
+        return
+    if session.native:
+        if not tools.current(session.root):
+            say("the apps' locked libraries aren't installed for native services, or have changed")
+            build(session)
         return
     changed = stale(session.root, session.name, session.model, services)
     if changed is None:

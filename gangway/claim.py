@@ -20,6 +20,9 @@ def own(session: Session) -> Session:
     """
     plain = session.project
     suffix = project.short_hash(session.root)
+    if session.native:
+        # Its state is in this checkout's own folder.
+        return session
     decided = session.environment.variable("COMPOSE_PROJECT_NAME")
     if plain.endswith(f"-{suffix}") or (decided and decided.layer in ("command line", "shell")):
         return session

@@ -33,6 +33,7 @@ class Option:
 
 Stack = Annotated[str, Option("stack preset from env/stacks/", "s")]
 Images = Annotated[str, Option("image source from env/images/: registry, mirror or offline")]
+Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")]
 Values = Annotated[list[str], Option("NAME=value, before every other source; may be repeated", "e")]
 DryRun = Annotated[bool, Option("print the plain commands, run nothing", "n")]
 Yes = Annotated[bool, Option("don't ask before something is deleted", "y")]
@@ -61,7 +62,8 @@ class OptionTask(Task[Any]):
                 found.append((name, parameter, hints[name]))
         if "session" in hints:
             common: Mapping[str, Any] = {
-                "stack": Stack, "images": Images, "env": Values, "dry_run": DryRun,
+                "stack": Stack, "images": Images, "engine": Engine, "env": Values,
+                "dry_run": DryRun,
             }  # fmt: skip
             for name, annotation in common.items():
                 default: Any = [] if name == "env" else False if name == "dry_run" else None
@@ -113,7 +115,14 @@ def environment_task(function: Callable[..., Any], root: Path, name: str) -> Opt
     """Make the task of one environment from a function whose first parameter is the session."""
 
     def body(
-        _context: Context, *, stack: str, images: str, env: list[str], dry_run: bool, **options: Any
+        _context: Context,
+        *,
+        stack: str,
+        images: str,
+        engine: str,
+        env: list[str],
+        dry_run: bool,
+        **options: Any,
     ) -> None:
         def work() -> Any:
             from gangway import session
@@ -124,6 +133,7 @@ def environment_task(function: Callable[..., Any], root: Path, name: str) -> Opt
                 name,
                 stack=stack,
                 images=images,
+                engine=engine,
                 overrides=parse_overrides(env),
                 dry_run=dry_run,
             )

@@ -1,9 +1,10 @@
 """An environment: which env files make it, and the value and origin of every variable.
 
-Layers, highest first: command line, shell, `env/local.env` (development only), what this checkout
-must differ by (`.gangway/<name>.env`), stack, images, the environment's own file. All but the first
-two are files that Compose gets with `--env-file`, lowest first, so that a command which is printed
-here and pasted in a shell does exactly what a task does.
+Layers, highest first: command line, shell, the engine's (`env/engines/native.env`, where services
+run as local processes), `env/local.env` (development only), what this checkout must differ by
+(`.gangway/<name>.env`), stack, images, the environment's own file. All but the first two are files
+that Compose gets with `--env-file`, lowest first, so that a command which is printed here and
+pasted in a shell does exactly what a task does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 
 Kind = Literal["dev", "test", "prod"]
 Layer = Literal[
-    "command line", "shell", "local", "checkout", "stack", "images", "environment", "default"
+    "command line",
+    "shell",
+    "engine",
+    "local",
+    "checkout",
+    "stack",
+    "images",
+    "environment",
+    "default",
 ]
 
 # What ENVIRONMENT may be in an env file, and the rules that hold there: staging is production.
@@ -35,6 +44,9 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 DEFAULT_STACK: Final = "core"
 DEFAULT_IMAGES: Final = "registry"
+DEFAULT_ENGINE: Final = "auto"
+NATIVE: Final = "native"
+ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ class Environment:
     kind: Kind
     stack: str
     images: str
+    engine: str
+    """What GANGWAY_ENGINE chose: auto (which means docker here), docker, podman or native."""
     files: tuple[str, ...]
     variables: Mapping[str, Variable]
     places: Mapping[str, str]
@@ -86,10 +100,14 @@ class Environment:
         found = self.variable(name)
         return default if found is None else found.value
 
+    @property
+    def env_files(self) -> list[str]:
+        """The words that hand the environment's files to Compose, lowest layer first."""
+        return [word for file in self.files for word in ("--env-file", file)]
+
     def compose_command(self, *args: str) -> list[str]:
         """Return the `docker compose` call with this environment; it must run in `root`."""
-        flags = [word for file in self.files for word in ("--env-file", file)]
-        return ["docker", "compose", *flags, *args]
+        return ["docker", "compose", *self.env_files, *args]
 
     def process_environment(self) -> dict[str, str]:
         """Return the environment variables for that call: the shell's and the command line's."""
@@ -116,15 +134,16 @@ def load(
     *,
     stack: str | None = None,
     images: str | None = None,
+    engine: str | None = None,
     overrides: Mapping[str, str] | None = None,
     shell: Mapping[str, str] | None = None,
 ) -> Environment:
     """Return the environment `name` of the checkout at `root`.
 
-    `stack` and `images` are what the command line asks for; without them the variables
-    GANGWAY_STACK and GANGWAY_IMAGES decide, in any layer. `overrides` are the command line's
-    `-e NAME=value`; `shell` is the process environment unless given. Raises GangwayError for an
-    unknown name, or a file that is missing, unreadable or malformed.
+    `stack`, `images` and `engine` are what the command line asks for; without them the variables
+    GANGWAY_STACK, GANGWAY_IMAGES and GANGWAY_ENGINE decide, in any layer. `overrides` are the
+    command line's `-e NAME=value`; `shell` is the process environment unless given. Raises
+    GangwayError for an unknown name, or a file that is missing, unreadable or malformed.
     """
     known = environments(root)
     if name not in known:
@@ -148,8 +167,21 @@ def load(
         _check_known("image source", images_name, sources, reader, "GANGWAY_IMAGES", files, images)
         files.insert(1, (f"env/images/{images_name}.env", "images"))
 
+    engine_name = engine or reader.value("GANGWAY_ENGINE", files) or DEFAULT_ENGINE
+    if engine_name not in ENGINES:
+        raise unknown("engine", engine_name, ENGINES, where=None if engine else "GANGWAY_ENGINE")
+    if engine_name == NATIVE:
+        if kind == "prod":
+            raise GangwayError(
+                f"{name} doesn't run natively: production's limits, users and networks are what a "
+                "container engine enforces",
+                mend="leave --engine native and GANGWAY_ENGINE=native away; dev and test run so",
+            )
+        files.append((f"env/engines/{NATIVE}.env", "engine"))
+
     # A choice made by an option must be what the variable says too, whatever a lower layer says.
     asked = (
+        ("GANGWAY_ENGINE", engine, DEFAULT_ENGINE),
         ("GANGWAY_STACK", stack, DEFAULT_STACK),
         ("GANGWAY_IMAGES", images, DEFAULT_IMAGES),
     )
@@ -164,6 +196,7 @@ def load(
         kind=kind,
         stack=stack_name,
         images=images_name,
+        engine=engine_name,
         files=tuple(path for path, _ in files),
         variables=reader.resolve(files),
         places={
@@ -174,7 +207,11 @@ def load(
         beneath={
             name: variable.value
             for name, variable in reader.merge(
-                [(path, layer) for path, layer in files if layer not in ("checkout", "local")]
+                [
+                    (path, layer)
+                    for path, layer in files
+                    if layer not in ("checkout", "local", "engine")
+                ]
             ).items()
         },
         overrides=chosen,

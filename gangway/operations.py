@@ -48,7 +48,7 @@ def take_down(session: Session, *flags: str) -> int:
     began = time.monotonic()
     # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
     quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
-    status = session.runner.run(session.command(*_ALL, *quiet, *tail))
+    status = session.call(*_ALL, *quiet, *tail)
     if status == 0:
         say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
     return status
@@ -68,7 +68,7 @@ def logs(session: Session, wish: LogWish) -> int:
     if wish.tail:
         flags += ["--tail", wish.tail]
     words = (*_ALL, "logs", *flags, *wish.services)
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() or session.native:
         return session.run(*words)
     session = session.answering()
     argv = session.command(*words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gangway import claim, contract, diagnosis, ports
+from gangway import choice, claim, contract, diagnosis, ports
 from gangway.engine import Container
 from gangway.errors import GangwayError
 from gangway.session import Session, say
@@ -29,6 +29,7 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
         rendered.result()
         containers = present.result()
     session.check_services(services)
+    choice.refuse_two(session)
     owned = claim.own(session)
     if owned.project != session.project:
         containers = []

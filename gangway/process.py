@@ -16,6 +16,9 @@ from gangway.errors import GangwayError
 @contextlib.contextmanager
 def interrupts_later() -> Iterator[None]:
     """Raise the KeyboardInterrupt of a Ctrl-C that comes in the block only at its end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:

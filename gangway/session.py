@@ -10,13 +10,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gangway import claim, lock, project
+from gangway import choice, claim, lock, project
 from gangway.engine import Engine
-from gangway.environment import Environment, load
+from gangway.environment import DEFAULT_ENGINE, NATIVE, Environment, load
 from gangway.errors import GangwayError, unknown
 from gangway.model import Model
 from gangway.process import Runner
+
+if TYPE_CHECKING:
+    from gangway.native.engine import NativeEngine
 
 
 def say(text: str = "") -> None:
@@ -49,10 +53,22 @@ class Session:
         """Runs programs in the checkout with this environment's variables."""
         return Runner(self.root, self.environment.process_environment())
 
+    @property
+    def native(self) -> bool:
+        """Whether the services run as local processes."""
+        return self.environment.engine == NATIVE
+
     @cached_property
-    def engine(self) -> Engine:
-        """The container engine."""
-        return Engine(self.runner)
+    def engine(self) -> Engine | NativeEngine:
+        """What runs the services."""
+        return self.processes if self.native else Engine(self.runner)
+
+    @cached_property
+    def processes(self) -> NativeEngine:
+        """The services as local processes, whatever runs them now."""
+        from gangway.native.engine import NativeEngine
+
+        return NativeEngine(self.root, self.project, self.environment.process_environment())
 
     @cached_property
     def model(self) -> Model:
@@ -65,15 +81,33 @@ class Session:
         return self.environment.get("COMPOSE_PROJECT_NAME")
 
     def command(self, *args: str) -> list[str]:
-        """Return the `docker compose` call for this environment."""
-        return self.environment.compose_command(*args)
+        """Return the `docker compose` call for this environment, or its native counterpart."""
+        if not self.native:
+            return self.environment.compose_command(*args)
+        return ["python", "-m", "gangway.native", *self.environment.env_files, *args]
+
+    def compose(self, *args: str) -> list[str]:
+        """Return a call of Compose itself, which merges the files in any case."""
+        if not self.native:
+            return self.environment.compose_command(*args)
+        from gangway.native import tools
+
+        return [*tools.compose(), *self.environment.env_files, *args]
+
+    def call(self, *args: str) -> int:
+        """Run `docker compose ARGS…`, or its native counterpart; return its exit status."""
+        if not self.native:
+            return self.runner.run(self.command(*args))
+        from gangway.native import commands
+
+        return commands.run(self, args)
 
     def render(self, *flags: str) -> Model:
         """Return the model as Compose merges it; `flags` go before `config`.
 
         Raises GangwayError with Compose's own message where it can't.
         """
-        done = self.runner.capture(self.command(*flags, "config", "--format", "json"))
+        done = self.runner.capture(self.compose(*flags, "config", "--format", "json"))
         if done.status != 0:
             said = done.stderr.strip().splitlines()
             raise GangwayError(
@@ -101,8 +135,7 @@ class Session:
         Raises GangwayError where the call `needs_engine` and none answers.
         """
         session = self.answering() if needs_engine else self
-        argv = session.command(*args)
-        return session.runner.run(argv) if session.announce(argv) else 0
+        return session.call(*args) if session.announce(session.command(*args)) else 0
 
     def answering(self) -> Session:
         """Return the session under its own project's name; raises GangwayError for no engine.
@@ -143,6 +176,7 @@ def open_environment(
     *,
     stack: str | None = None,
     images: str | None = None,
+    engine: str | None = None,
     overrides: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> Session:
@@ -150,8 +184,14 @@ def open_environment(
 
     Raises GangwayError as `gangway.environment.load` does.
     """
-    loaded = load(root, name, stack=stack, images=images, overrides=overrides)
-    return Session(loaded, dry_run=dry_run).with_checkout_layer(project.facts(loaded))
+
+    def loaded(engine: str | None) -> Environment:
+        return load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
+
+    session = Session(loaded(engine), dry_run=dry_run)
+    if session.environment.engine == DEFAULT_ENGINE and choice.falls_to_native(session):
+        session = Session(loaded(NATIVE), dry_run=dry_run)
+    return session.with_checkout_layer(project.facts(session.environment))
 
 
 def reload(environment: Environment) -> Environment:
@@ -161,6 +201,7 @@ def reload(environment: Environment) -> Environment:
         environment.name,
         stack=environment.stack,
         images=environment.images,
+        engine=environment.engine,
         overrides=environment.overrides,
         shell=environment.shell,
     )

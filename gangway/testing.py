@@ -44,9 +44,8 @@ def run(session: Session, wish: Wish) -> int:
             taken_down(session, keep=wish.keep),
             up.beside(session, up.Wish(tuple(services)), first),
         ):
-            argv = session.command("--progress", "quiet", *pytest)
-            session.announce(argv)
-            return session.runner.run(argv)
+            session.announce(session.command("--progress", "quiet", *pytest))
+            return session.call("--progress", "quiet", *pytest)
 
 
 def needed(session: Session) -> dict[str, str]:

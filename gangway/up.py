@@ -63,6 +63,12 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
     """Run a `docker compose` call that starts containers, and watch until they are ready."""
     if not session.announce(session.command(*tail)):
         return
+    if session.native:
+        from gangway.native import starting
+
+        renew = tail[0] == "restart"
+        starting.up(session, _wanted(session, wish), timeout=wish.timeout, renew=renew)
+        return
     start = _Start(session, _wanted(session, wish), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
         start.follow(compose)
@@ -77,6 +83,12 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Non
     """
     tail = ("up", "--detach", *wish.services)
     session.announce(session.command(*tail))
+    if session.native:
+        from gangway.native import starting
+
+        starting.up(session, _wanted(session, wish), timeout=wish.timeout, first=first)
+        yield
+        return
     start = _Start(session, _wanted(session, wish), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
         start.follow(compose, first)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import NoReturn
 
 
@@ -40,7 +41,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         postgres_db=env.get("POSTGRES_DB", "gangway_dev"),
         postgres_user=env.get("POSTGRES_USER", "gangway"),
         postgres_password=_secret(env, "POSTGRES_PASSWORD"),
-        heartbeat_file=Path(env.get("HEARTBEAT_FILE") or "/tmp/heartbeat"),  # noqa: S108
+        heartbeat_file=Path(env.get("HEARTBEAT_FILE") or f"{gettempdir()}/heartbeat"),
     )
 
 

@@ -7,8 +7,9 @@
 # that is done nothing listens on TCP. Runs as `postgres` when started as root, else as any uid.
 set -Eeuo pipefail
 
-readonly INIT_DIR=/docker-entrypoint-initdb.d
-readonly SOCKET_DIR=/var/run/postgresql
+readonly INIT_DIR=${POSTGRES_INIT_DIR:-/docker-entrypoint-initdb.d}
+# Empty: no socket, which init files would need.
+readonly SOCKET_DIR=${POSTGRES_SOCKET_DIR-/var/run/postgresql}
 readonly RUN_AS=postgres
 
 note() { printf 'postgres-entrypoint: %s\n' "$*" >&2; }
@@ -48,7 +49,7 @@ prepare_folders() {
 	fi
 	mkdir -p "$PGDATA" || die "uid $EUID cannot write to ${PGDATA%/*}; mount a volume or a tmpfs (mode=1777) at /var/lib/postgresql"
 	chmod 700 "$PGDATA" 2>/dev/null || true
-	mkdir -p "$SOCKET_DIR" || true
+	[[ -z $SOCKET_DIR ]] || mkdir -p "$SOCKET_DIR" || true
 	if ((EUID == 0)); then
 		find "$PGDATA" \! -user "$RUN_AS" -exec chown "$RUN_AS" {} +
 		find "$SOCKET_DIR" \! -user "$RUN_AS" -exec chown "$RUN_AS" {} +

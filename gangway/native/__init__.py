@@ -1,0 +1,6 @@
+"""The engine for machines without one: a stack's services as supervised local processes.
+
+It runs the same merged model as a container engine, with `docker-compose.native.yml` as one more
+overlay. `monitor` is the process beside each service, `service` what the others know of it,
+`engine` what the tasks ask for.
+"""

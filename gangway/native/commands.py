@@ -1,0 +1,263 @@
+"""`docker compose`'s commands, as far as the tasks use them, on native services."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from gangway import output
+from gangway.errors import GangwayError
+from gangway.native import starting, tools
+from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
+from gangway.native.service import Supervised, as_user, command, seconds, stop
+from gangway.session import Session
+
+Verb = Callable[[Session, NativeEngine, argparse.Namespace], int]
+
+# Compose's own flags before the command that mean nothing here, and how many words they take.
+_IGNORED: Final = {"--profile": 1, "--progress": 1}
+_FOLLOW_EVERY: Final = 0.1
+
+
+def run(session: Session, words: Sequence[str]) -> int:
+    """Do what `docker compose WORDS…` would do; return its exit status.
+
+    Raises GangwayError for a command or a flag that native services don't know.
+    """
+    rest = list(words)
+    while rest and rest[0] in _IGNORED:
+        del rest[: 1 + _IGNORED[rest[0]]]
+    options = _parser().parse_args(rest)
+    verb: Verb = options.verb
+    return verb(session, session.processes, options)
+
+
+def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Start the named services, or all, and return when they are ready."""
+    wanted = session.model.wanted(options.services)
+    if not options.services:
+        wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
+    starting.up(session, wanted, timeout=180.0)
+    return 0
+
+
+def down(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
+    present = {service.name: service for service in engine.present()}
+    if options.timeout == 0:
+        stop(list(present.values()), at_once=True)
+    else:
+        for level in _levels(session.model.services, present):
+            stop([present[name] for name in level])
+    shutil.rmtree(engine.state / "services", ignore_errors=True)
+    if options.volumes:
+        engine.remove_volumes()
+    return 0
+
+
+def _levels(
+    model: Mapping[str, Mapping[str, Any]], present: Mapping[str, Supervised]
+) -> Iterator[list[str]]:
+    """Yield names in an order in which nothing is stopped before those that depend on it."""
+    left = set(present)
+    while left:
+        needed = {
+            needed for name in left for needed in (model.get(name, {}).get("depends_on") or {})
+        }
+        level = sorted(left - needed) or sorted(left)
+        yield level
+        left -= set(level)
+
+
+def ps(_session: Session, engine: NativeEngine, _options: argparse.Namespace) -> int:
+    """List the services with state, process and ports."""
+    rows = []
+    for service in engine.present():
+        seen, state = container(service), service.read("state.json")
+        status = f"{seen.state} ({seen.health})" if seen.health else seen.state
+        if seen.state == "exited":
+            status += f" with status {seen.exit_code}"
+        ports = ", ".join(str(port) for port in sorted(seen.published))
+        pid = str(state.get("pid") or "") if seen.state == "running" else ""
+        restarts = str(state.get("restarts") or "")
+        rows.append((service.name, status, pid, ports, restarts))
+    print(output.table(rows, ("SERVICE", "STATUS", "PID", "PORTS", "RESTARTS")))
+    return 0
+
+
+def logs(_session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Show log lines of the named services, or of all, in the order of their times."""
+    names = options.services or [service.name for service in engine.present()]
+    width = max((len(name) for name in names), default=0)
+    since = _since(options.since)
+    seen: dict[str, str] = dict.fromkeys(names, since)
+    count = None if options.tail in ("", "all") else int(options.tail)
+    while True:
+        rows = []
+        for name in names:
+            new = [line for line in log_lines(engine.supervised(name)) if line > seen[name]]
+            if new:
+                seen[name] = new[-1]
+            rows += [(line, name) for line in (new if count is None else new[len(new) - count :])]
+        for line, name in sorted(rows):
+            print(f"{name:<{width}}  | {line.partition(' ')[2]}", flush=options.follow)
+        if not options.follow:
+            return 0
+        count = None
+        time.sleep(_FOLLOW_EVERY)
+
+
+def _since(text: str) -> str:
+    """Return the time that lines must be later than, as the log writes it; empty for all."""
+    if not text:
+        return ""
+    age = seconds(text, -1.0)
+    if age >= 0:
+        moment = datetime.now(UTC) - timedelta(seconds=age)
+    else:
+        try:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            raise GangwayError(
+                f"--since {text!r} is neither a time nor an age",
+                mend="--since 10m, or --since 2026-01-31T12:00:00",
+            ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
+
+
+def exec_(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Run a command as a running service would: with its variables, in its folder."""
+    seen = container(engine.supervised(options.service))
+    if seen.state != "running":
+        raise GangwayError(
+            f"{options.service} isn't running",
+            mend=f"invoke {session.name}.up {options.service}",
+        )
+    return _in_place(session, engine, options.service, options.words)
+
+
+def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Run a service's entrypoint with other words, once what it depends on is ready."""
+    name = options.service
+    service = services(session.model)[name]
+    if not options.no_deps:
+        needed = [each for each in session.model.wanted([name]) if each != name]
+        starting.up(session, needed, timeout=180.0)
+    words = command(engine.place, name, service, options.words or None)
+    return _in_place(session, engine, name, words)
+
+
+def _in_place(session: Session, engine: NativeEngine, name: str, words: Sequence[str]) -> int:
+    service = services(session.model)[name]
+    place = engine.place
+    temporary = place.folder(name) / "tmp"
+    temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return run_quietly(
+        [*as_user(service), *place.program(words)],
+        place.directory(service),
+        place.environment(name, service),
+    )
+
+
+def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Start the named services, or all, again."""
+    wanted = options.services or [
+        name
+        for name, service in session.model.services.items()
+        if not service.get("profiles") and name not in session.model.one_shots()
+    ]
+    starting.up(session, wanted, timeout=180.0, renew=True)
+    return 0
+
+
+def build(session: Session, _engine: NativeEngine, _options: argparse.Namespace) -> int:
+    """Install the apps' locked libraries: what an image has besides the sources."""
+    tools.install(session.root, session.environment.process_environment())
+    return 0
+
+
+def config(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Print the merged model, by the real Compose."""
+    return session.runner.run(session.compose("config", *options.words))
+
+
+def refuse(_session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+    """Say that a command needs containers."""
+    raise GangwayError(
+        f"{options.name} needs a container engine: these services are plain processes",
+        mend=options.instead,
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses as the tasks do."""
+
+    def error(self, message: str) -> Any:
+        """Raise what a task shows."""
+        raise GangwayError(f"native services don't know that: {message}", mend="docs/native.md")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="gangway.native", add_help=False)
+    verbs = parser.add_subparsers(required=True, parser_class=_Parser)
+
+    def verb(name: str, function: Verb, *flags: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, add_help=False)
+        added.set_defaults(verb=function, name=name)
+        for flag in flags:
+            added.add_argument(flag, action="store_true")
+        return added
+
+    verb("up", up, "--detach").add_argument("services", nargs="*")
+    stopping = verb("down", down, "--remove-orphans", "--volumes")
+    stopping.add_argument("--timeout", type=float)
+    verb("ps", ps, "--all")
+    showing = verb("logs", logs, "--follow")
+    showing.add_argument("--since", default="")
+    showing.add_argument("--tail", default="")
+    showing.add_argument("services", nargs="*")
+    verb("restart", restart).add_argument("services", nargs="*")
+    for name, function in (("exec", exec_), ("run", one_off)):
+        inside = verb(name, function, "--rm", "--no-deps", "--no-TTY")
+        inside.add_argument("service")
+        inside.add_argument("words", nargs=argparse.REMAINDER)
+    verb("build", build)
+    verb("config", config).add_argument("words", nargs=argparse.REMAINDER)
+    for name, instead in (
+        ("stats", "ps and top show them, by the process numbers of `ps`"),
+        ("watch", "sources are watched anyway; run `up` again after a change of dependencies"),
+    ):
+        other = verb(name, refuse)
+        other.set_defaults(instead=instead)
+        other.add_argument("words", nargs=argparse.REMAINDER)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `python -m gangway.native --env-file env/dev.env … COMMAND` as a task prints it."""
+    from pathlib import Path
+
+    from gangway.session import open_environment
+
+    parser = argparse.ArgumentParser(prog="python -m gangway.native")
+    parser.add_argument("--env-file", action="append", required=True, metavar="FILE")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args(argv)
+    layers = {Path(file).parent.name: Path(file).stem for file in options.env_file}
+    try:
+        session = open_environment(
+            Path.cwd(),
+            Path(options.env_file[0]).stem,
+            engine="native",
+            stack=layers.get("stacks"),
+            images=layers.get("images"),
+        )
+        return run(session, options.command)
+    except GangwayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status

