@@ -86,6 +86,12 @@ def images(session: nox.Session) -> None:
 
 
 @nox.session
+def native(session: nox.Session) -> None:
+    """Run development and test as local processes, kill them, and use them; needs no engine."""
+    pytest(session, "tests/e2e/test_native.py")
+
+
+@nox.session
 def dev_smoke(session: nox.Session) -> None:
     """Bring the development stack up, use it, edit a file, see the edit served, take it down."""
     end_to_end(session)

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import bench
 from benchmarks.bench import ROOT, Checkout, Samples
 
+PARTS = ["start_and_stop", "reload", "images", "tests", "native"]
 EDITS = 50
 STALE_CHECKS = 5
 
@@ -265,6 +266,62 @@ class Bench:
         )  # fmt: skip
         self.add(Row("`test.run`, results to all down again", str(taken_down), "", "", met=True))
 
+    def native(self) -> None:
+        """Starts and stops without containers, where there is no container engine at all."""
+        folder = self.checkout.path / ".gangway" / "bench-path"
+        checkout = replace(
+            self.checkout,
+            environment={
+                **self.checkout.environment,
+                "GANGWAY_ENGINE": "native",
+                "PATH": bench.path_without("docker", folder, self.checkout.environment["PATH"]),
+            },
+        )
+        invoke = checkout.invoke
+        invoke("dev.up", "--ports", "auto")
+        invoke("dev.down", "--volumes", "--yes")
+        merge = [str(Path(sys.executable).with_name("docker-compose"))]
+        merge += [w for f in ("env/dev.env", "env/engines/native.env") for w in ("--env-file", f)]
+        merge += ["--profile", "*", "config", "--format", "json"]
+        figures: dict[str, list[float]] = {}
+
+        def note(name: str, work: Callable[[], object]) -> None:
+            figures.setdefault(name, []).append(bench.timed(work))
+
+        result = re.compile(r"passed.* in ([\d.]+)s")
+        for _ in range(max(self.runs, 7)):
+            note("cold", lambda: invoke("dev.up"))
+            note("no-op", lambda: invoke("dev.up"))
+            note("ps", lambda: invoke("dev.ps"))
+            note("down", lambda: invoke("dev.down"))
+            note("warm", lambda: invoke("dev.up"))
+            invoke("dev.down", "--volumes", "--yes")
+            note("bare", lambda: checkout.run(*merge))
+            note("config", lambda: invoke("dev.config", "--", "--format", "json"))
+            until, found, _ = checkout.invoke_until(result, "test.run")
+            figures.setdefault("tests", []).append(until)
+            figures.setdefault("pytest", []).append(float(found[1]))
+        got = {name: Samples(tuple(values)) for name, values in figures.items()}
+        for name, what, limit in (
+            ("cold", "`dev.up`, servers installed, empty data", 3.0),
+            ("warm", "`dev.up`, data present", 1.5),
+            ("no-op", "`dev.up`, all up already", 0.7),
+            ("ps", "`dev.ps`", 0.3),
+            ("down", "`dev.down`", 0.8),
+        ):
+            self.add(seconds(f"native: {what}", got[name], limit))
+        shown = f"{got['tests']} (pytest's own: {got['pytest'].median:.2f} s)"
+        goal = got["tests"].median <= 5
+        self.add(Row("native: `test.run` from nothing to results", shown, "", "at most 5 s", goal))
+        over = got["config"].median - got["bare"].median
+        self.add(
+            Row(
+                "native: `dev.config` over the bare Compose binary",
+                f"{over:+.2f} s (bare: {got['bare'].median:.2f} s)",
+                "", "at most 0.25 s", over <= 0.25,
+            )
+        )  # fmt: skip
+
     def clean(self) -> None:
         """Leave nothing of the copy behind."""
         for environment in ("dev", "test", "prod"):
@@ -312,9 +369,7 @@ def main() -> int:
     """Run the benchmark; the exit status says whether all goals were met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument(
-        "--only", nargs="*", default=["start_and_stop", "reload", "images", "tests"]
-    )
+    parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gangway-bench-") as folder:
         found = Bench(Checkout.copied(Path(folder)), options.runs)
@@ -324,7 +379,7 @@ def main() -> int:
                 getattr(found, name)()
         finally:
             found.clean()
-        if len(options.only) == 4:
+        if options.only == PARTS:
             (ROOT / "docs" / "performance.md").write_text(report(found))
     return 0 if all(row.met for row in found.rows) else 1
 

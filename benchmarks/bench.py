@@ -97,6 +97,17 @@ class Checkout:
         return [*out.split(" config")[0].split(), *args]
 
 
+def path_without(program: str, folder: Path, path: str) -> str:
+    """Return a PATH like `path` where one program isn't found; `folder` holds links to the rest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for directory in filter(None, path.split(os.pathsep)):
+        for file in sorted(Path(directory).glob("*")):
+            link = folder / file.name
+            if file.name != program and not link.is_symlink():
+                link.symlink_to(file)
+    return str(folder)
+
+
 def timed(work: Callable[[], object]) -> float:
     """Return how long `work` took, in seconds."""
     began = time.monotonic()

@@ -17,6 +17,9 @@ MINIMUM_ENGINE = (25, 0, 0)
 MINIMUM_COMPOSE = (2, 24, 4)
 """The first Compose with both !override and !reset."""
 
+MINIMUM_API = (1, 44, 0)
+"""The engine's API that has it, which Podman offers under a version of its own."""
+
 _PROJECT = "com.docker.compose.project"
 _WORKING_DIR = "com.docker.compose.project.working_dir"
 _SERVICE = "com.docker.compose.service"
@@ -60,6 +63,8 @@ class Engine:
     """A Docker Engine behind the `docker` command."""
 
     runner: Runner
+    podman: bool = False
+    """Whether it is Podman that answers on Docker's API."""
 
     def check(self) -> None:
         """Refuse an engine that doesn't answer, or an engine or Compose that is too old.
@@ -70,11 +75,23 @@ class Engine:
             compose = pool.submit(self.check_compose)
             server = self.ping()
             compose.result()
-        if version(server) < MINIMUM_ENGINE:
+        if self.podman:
+            self._check_api(server)
+        elif version(server) < MINIMUM_ENGINE:
             raise GangwayError(
                 f"Docker Engine {server} is too old: "
                 f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
                 mend="upgrade Docker: https://docs.docker.com/engine/install/",
+            )
+
+    def _check_api(self, server: str) -> None:
+        argv = ["docker", "version", "--format", "{{.Server.APIVersion}}"]
+        api = self.runner.capture(argv, timeout=30).stdout.strip()
+        if version(api) < MINIMUM_API:
+            raise GangwayError(
+                f"Podman {server} offers version {api} of Docker's API, and Compose wants "
+                f"{shown(MINIMUM_API[:2])} for health checks with a start_interval",
+                mend="use Docker, or no containers at all: --engine native (dev and test)",
             )
 
     def ping(self) -> str:
@@ -106,6 +123,9 @@ class Engine:
         said = lines[-1] if lines else "docker gave no reason"
         if "permission denied" in stderr.lower():
             mend = "join the docker group (sudo usermod -aG docker $USER, then log in again)"
+        elif self.podman:
+            mend = "start Podman's socket: systemctl --user start podman.socket, or: "
+            mend += "podman system service --time 0"
         else:
             mend = INSTALL
         return GangwayError(f"no container engine answers: {said}", mend=mend)

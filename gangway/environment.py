@@ -179,6 +179,10 @@ def load(
             )
         files.append((f"env/engines/{NATIVE}.env", "engine"))
 
+    if engine_name == "podman" and not reader.value("DOCKER_HOST", files):
+        runtime = outer.get("XDG_RUNTIME_DIR") if os.geteuid() else None
+        chosen["DOCKER_HOST"] = f"unix://{runtime or '/run'}/podman/podman.sock"
+
     # A choice made by an option must be what the variable says too, whatever a lower layer says.
     asked = (
         ("GANGWAY_ENGINE", engine, DEFAULT_ENGINE),

@@ -61,7 +61,9 @@ class Session:
     @cached_property
     def engine(self) -> Engine | NativeEngine:
         """What runs the services."""
-        return self.processes if self.native else Engine(self.runner)
+        if self.native:
+            return self.processes
+        return Engine(self.runner, podman=self.environment.engine == "podman")
 
     @cached_property
     def processes(self) -> NativeEngine:

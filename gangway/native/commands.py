@@ -46,13 +46,13 @@ def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> 
     return 0
 
 
-def down(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def down(_session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
     present = {service.name: service for service in engine.present()}
     if options.timeout == 0:
         stop(list(present.values()), at_once=True)
     else:
-        for level in _levels(session.model.services, present):
+        for level in _levels(present):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
     if options.volumes:
@@ -60,15 +60,12 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
     return 0
 
 
-def _levels(
-    model: Mapping[str, Mapping[str, Any]], present: Mapping[str, Supervised]
-) -> Iterator[list[str]]:
+def _levels(present: Mapping[str, Supervised]) -> Iterator[list[str]]:
     """Yield names in an order in which nothing is stopped before those that depend on it."""
+    needs = {name: each.read("spec.json").get("depends_on") or () for name, each in present.items()}
     left = set(present)
     while left:
-        needed = {
-            needed for name in left for needed in (model.get(name, {}).get("depends_on") or {})
-        }
+        needed = {needed for name in left for needed in needs[name]}
         level = sorted(left - needed) or sorted(left)
         yield level
         left -= set(level)

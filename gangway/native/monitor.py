@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -312,7 +311,6 @@ def main(folder: str) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     monitor.tell(state="created", monitor=os.getpid(), restarts=0)
     monitor.life()
-    shutil.rmtree("tmp", ignore_errors=True)
     return 0
 
 

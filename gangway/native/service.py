@@ -146,6 +146,7 @@ def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = ""
         "stop_seconds": seconds(service.get("stop_grace_period"), 10.0),
         "log_bytes": size(logging.get("max-size"), 10 * 1024**2),
         "build": build,
+        "depends_on": sorted(service.get("depends_on") or ()),
     }
 
 
@@ -198,8 +199,8 @@ class Supervised:
             return {}
         return found
 
-    def start(self, wanted: Mapping[str, Any]) -> None:
-        """Start the monitor, which starts the service; `wanted` is its spec.
+    def launch(self, wanted: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+        """Start the monitor, which starts the service; `wanted` is its spec. See `begun`.
 
         Raises GangwayError where the folder can't be written.
         """
@@ -217,12 +218,17 @@ class Supervised:
             raise GangwayError(
                 f"cannot write it: {error.strerror}", where=str(self.folder), mend="df -h, ls -ld"
             ) from None
-        monitor = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-S", "-E", "-s", str(MONITOR), str(self.folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, cwd="/",
         )  # fmt: skip
-        # Its first word in state.json is that it holds the lock.
+
+    def begun(self, monitor: subprocess.Popen[bytes]) -> None:
+        """Return once the monitor holds the lock, which its first word in state.json says.
+
+        Raises GangwayError where it ends before that.
+        """
         while not (self.folder / "state.json").exists():
             if monitor.poll() is not None:
                 raise GangwayError(

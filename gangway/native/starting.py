@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +12,7 @@ from gangway import diagnosis, output
 from gangway.errors import GangwayError
 from gangway.native import tools
 from gangway.native.engine import container, services
-from gangway.native.service import spec, stop
+from gangway.native.service import Supervised, spec, stop
 from gangway.native.unenforced import unenforced
 from gangway.session import Session, say
 from gangway.timeline import Timeline, View
@@ -90,10 +91,12 @@ class _Start:
 
     def step(self) -> None:
         """Start what can be started, and look at what became of the rest."""
-        for name in list(self._waiting):
-            if self._may_start(self.services[name]):
-                del self._waiting[name]
-                self._start(name)
+        able = [name for name in self._waiting if self._may_start(self.services[name])]
+        for name in able:
+            del self._waiting[name]
+        # Side by side: each takes a moment.
+        for service, monitor in [started for name in able if (started := self._start(name))]:
+            service.begun(monitor)
         begun = [name for name in self._specs if name not in self._waiting]
         states = [container(self._engine.supervised(name)) for name in begun]
         self.timeline.settle(states, time.time())
@@ -124,12 +127,12 @@ class _Start:
                 return False
         return True
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         service, wanted = self._engine.supervised(name), self._specs[name]
         if service.runs():
             same = service.read("spec.json") == wanted
             up_already = container(service).state == "running" and name not in self._one_shots
             if same and up_already and not self._renew and service.attended():
-                return
+                return None
             stop([service])
-        service.start(wanted)
+        return service, service.launch(wanted)

@@ -1,4 +1,4 @@
-"""Copies of the checkout for the end-to-end tests, and what their containers said on a failure."""
+"""Copies of the checkout for the end-to-end tests, and what their services said on a failure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from tests.e2e import support
+from tests.e2e.native import NOBODY_ANSWERS, NativeCheckout
 from tests.e2e.support import Checkout, User
 
 MakeCheckout = Callable[..., Checkout]
+MakeNative = Callable[..., NativeCheckout]
 _made: list[Checkout] = []
 
 
@@ -33,16 +37,35 @@ def _engine() -> None:
 @pytest.fixture(scope="module")
 def make_checkout(_engine: None) -> Iterator[MakeCheckout]:
     """Make copies of the checkout that share a project prefix; all of it goes in the end."""
-    prefix = f"gangway-e2e-{uuid.uuid4().hex[:6]}"
-    made: list[Checkout] = []
+    with _copies(Checkout, {"GANGWAY_ENGINE": "docker"}) as make:
+        yield make
 
-    def make(folder: str = "checkout", user: User | None = None, **variables: str) -> Checkout:
+
+@pytest.fixture(scope="module")
+def make_native() -> Iterator[MakeNative]:
+    """Make copies of the checkout where no container engine answers; all of it goes in the end."""
+    with _copies(NativeCheckout, NOBODY_ANSWERS) as make:
+        yield make
+
+
+@contextmanager
+def _copies(
+    kind: type[support.Kind], always: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Callable[..., support.Kind]]:
+    prefix = f"gangway-e2e-{uuid.uuid4().hex[:6]}"
+    made: list[support.Kind] = []
+
+    def make(folder: str = "checkout", user: User | None = None, **variables: str) -> support.Kind:
         # Not pytest's own folder, which is closed to every user but one.
         top = Path(tempfile.mkdtemp(prefix="gangway-e2e-"))
         top.chmod(0o755)
         made.append(
             support.copy(
-                top / folder, name=prefix, user=user or support.ordinary(), variables=variables
+                top / folder,
+                name=prefix,
+                user=user or support.ordinary(),
+                kind=kind,
+                variables={**always, **variables},
             )
         )
         _made.append(made[-1])
@@ -61,9 +84,9 @@ def make_checkout(_engine: None) -> Iterator[MakeCheckout]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the containers said to the report of a test that failed."""
+    """Add what the services said to the report of a test that failed."""
     report = yield
     if report.failed:
         for checkout in _made[-1:]:
-            report.sections.append((f"containers of {checkout.prefix}", checkout.dump()))
+            report.sections.append((f"services of {checkout.prefix}", checkout.dump()))
     return report

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -306,9 +306,17 @@ class Running:
         return self.process.wait(within)
 
 
+Kind = TypeVar("Kind", bound=Checkout)
+
+
 def copy(
-    target: Path, *, name: str, user: User, variables: Mapping[str, str] | None = None
-) -> Checkout:
+    target: Path,
+    *,
+    name: str,
+    user: User,
+    kind: type[Kind],
+    variables: Mapping[str, str] | None = None,
+) -> Kind:
     """Copy the files of this checkout that git knows or would add; `name` tells its projects."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -329,7 +337,7 @@ def copy(
     if user.identity:
         own(target, user)
         own(home, user)
-    return Checkout(target, name, user, home, variables or {})
+    return kind(target, name, user, home, variables or {})
 
 
 def own(top: Path, user: User) -> None:
