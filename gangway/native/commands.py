@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gangway import output
 from gangway.errors import GangwayError
-from gangway.native import starting, tools
+from gangway.native import tools
 from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
 from gangway.native.service import Supervised, as_user, command, seconds, stop
 from gangway.session import Session
@@ -32,6 +32,9 @@ def run(session: Session, words: Sequence[str]) -> int:
     rest = list(words)
     while rest and rest[0] in _IGNORED:
         del rest[: 1 + _IGNORED[rest[0]]]
+    if rest[:1] == ["config"]:
+        # Compose's own, with all of its options.
+        return session.runner.run(session.compose(*rest))
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
     return verb(session, session.processes, options)
@@ -39,6 +42,8 @@ def run(session: Session, words: Sequence[str]) -> int:
 
 def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, and return when they are ready."""
+    from gangway.native import starting
+
     wanted = session.model.wanted(options.services)
     if not options.services:
         wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
@@ -143,9 +148,13 @@ def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace)
     name = options.service
     service = services(session.model)[name]
     if not options.no_deps:
+        from gangway.native import starting
+
         needed = [each for each in session.model.wanted([name]) if each != name]
         starting.up(session, needed, timeout=180.0)
     words = command(engine.place, name, service, options.words or None)
+    # Whatever it does to the data, the next `up` finds out.
+    (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
     return _in_place(session, engine, name, words)
 
 
@@ -163,6 +172,8 @@ def _in_place(session: Session, engine: NativeEngine, name: str, words: Sequence
 
 def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, again."""
+    from gangway.native import starting
+
     wanted = options.services or [
         name
         for name, service in session.model.services.items()
@@ -176,11 +187,6 @@ def build(session: Session, _engine: NativeEngine, _options: argparse.Namespace)
     """Install the apps' locked libraries: what an image has besides the sources."""
     tools.install(session.root, session.environment.process_environment())
     return 0
-
-
-def config(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
-    """Print the merged model, by the real Compose."""
-    return session.runner.run(session.compose("config", *options.words))
 
 
 def refuse(_session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
@@ -224,7 +230,6 @@ def _parser() -> argparse.ArgumentParser:
         inside.add_argument("service")
         inside.add_argument("words", nargs=argparse.REMAINDER)
     verb("build", build)
-    verb("config", config).add_argument("words", nargs=argparse.REMAINDER)
     for name, instead in (
         ("stats", "ps and top show them, by the process numbers of `ps`"),
         ("watch", "sources are watched anyway; run `up` again after a change of dependencies"),

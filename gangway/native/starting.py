@@ -6,9 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from gangway import diagnosis, output
+from gangway import builds, diagnosis, output
 from gangway.errors import GangwayError
 from gangway.native import tools
 from gangway.native.engine import container, services
@@ -127,8 +128,32 @@ class _Start:
                 return False
         return True
 
+    def _still_done(self, name: str) -> bool:
+        """Say whether a one-shot's last run still counts.
+
+        It does until a service that it depends on has started again, or a file of its sources
+        has changed; `run` in its place makes it forget (see `commands`).
+        """
+        service = self._engine.supervised(name)
+        state = service.read("state.json")
+        if state.get("exit_code") != 0 or not (ended := state.get("ended")):
+            return False
+        if service.runs() or service.read("spec.json") != self._specs[name]:
+            return False
+        for needed in self.services[name].get("depends_on") or ():
+            started = self._engine.supervised(needed).read("state.json").get("started")
+            if not started or started > ended:
+                return False
+        mounts = self.services[name].get("volumes") or ()
+        sources = [Path(mount["source"]) for mount in mounts if mount["type"] == "bind"]
+        return all(
+            file.stat().st_mtime < ended for source in sources for file in builds.files(source)
+        )
+
     def _start(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         service, wanted = self._engine.supervised(name), self._specs[name]
+        if name in self._one_shots and not self._renew and self._still_done(name):
+            return None
         if service.runs():
             same = service.read("spec.json") == wanted
             up_already = container(service).state == "running" and name not in self._one_shots
