@@ -49,6 +49,12 @@ def lint(session: nox.Session) -> None:
         "hadolint": ["hadolint", *names("docker/**/*Dockerfile")],
         "actionlint": ["actionlint", "-shellcheck", str(PROGRAMS / "shellcheck")],
         **{f"{name}.config": config_check(name) for name in environments()},
+        **{
+            f"{name}.config --engine native": [
+                "invoke", f"{name}.config", "--engine", "native", "--", "--quiet",
+            ]
+            for name in environments("development", "test")
+        },
         # No finding of any level; .compose-lint.yml says which stay, and why.
         **{
             f"compose-lint {name}": [
@@ -239,7 +245,7 @@ def mypy(roots: list[str], *arguments: str) -> list[str]:
 def config_check(name: str) -> list[str]:
     """Return the command that merges an environment's model; the task checks the contract first."""
     if shutil.which("docker"):
-        return ["invoke", f"{name}.config", "--", "--quiet"]
+        return ["invoke", f"{name}.config", "--engine", "docker", "--", "--quiet"]
     return ["docker-compose", "--env-file", f"env/{name}.env", "config", "--quiet"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -144,9 +145,23 @@ def redis(session: Session, arguments: Sequence[str]) -> int:
         "password=${REDIS_PASSWORD:-}\n"
         '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
         '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
-        'exec redis-cli "$@"'
+        'exec "$@"'
     )
-    return session.run("exec", *no_terminal(), "redis", "sh", "-c", login, "redis-cli", *arguments)
+    client = _redis_client(session) if session.native else ["redis-cli"]
+    return session.run(
+        "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
+    )
+
+
+def _redis_client(session: Session) -> list[str]:
+    """Return how to call this machine's own client: Valkey's wheel has the server alone."""
+    for name in ("redis-cli", "valkey-cli"):
+        if shutil.which(name):
+            return [name, "-h", "127.0.0.1", "-p", session.environment.get("REDIS_PORT")]
+    raise GangwayError(
+        "there is no redis-cli and no valkey-cli on this machine",
+        mend="install one (Debian, Ubuntu: apt install redis-tools)",
+    )
 
 
 def one_off(session: Session, *command: str) -> int:

@@ -37,6 +37,9 @@ def up(
         return None
     say()
     operations.show_urls(session)
+    if watch and session.native:
+        say("sources are watched anyway; run up again when a lock file has changed")
+        return None
     return session.run("watch", "--no-up", *services) if watch else None
 
 

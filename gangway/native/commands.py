@@ -193,7 +193,7 @@ def refuse(_session: Session, _engine: NativeEngine, options: argparse.Namespace
     """Say that a command needs containers."""
     raise GangwayError(
         f"{options.name} needs a container engine: these services are plain processes",
-        mend=options.instead,
+        mend="top shows what they use; `ps` has their process numbers",
     )
 
 
@@ -230,13 +230,8 @@ def _parser() -> argparse.ArgumentParser:
         inside.add_argument("service")
         inside.add_argument("words", nargs=argparse.REMAINDER)
     verb("build", build)
-    for name, instead in (
-        ("stats", "ps and top show them, by the process numbers of `ps`"),
-        ("watch", "sources are watched anyway; run `up` again after a change of dependencies"),
-    ):
-        other = verb(name, refuse)
-        other.set_defaults(instead=instead)
-        other.add_argument("words", nargs=argparse.REMAINDER)
+    unknown = verb("stats", refuse)
+    unknown.add_argument("words", nargs=argparse.REMAINDER)
     return parser
 
 
