@@ -1,24 +1,43 @@
-"""What all tests share: the real database and cache, emptied before each test."""
+"""What all tests share: the real database and cache, emptied before each test.
+
+Each worker of pytest-xdist (``-n 2``) has a database of its own, and versions of the cache of its
+own. The live services know nothing of that: their tests keep to the main database, on whichever
+worker, one at a time.
+"""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from api.cache import Cache
+from api.cache import VERSION, Cache
 from api.settings import Settings, load
 
 READY_SECONDS = 30
+MOST_WORKERS = 4
+"""What ``-n auto`` starts at most: each needs some 100 MB and some of PostgreSQL's connections."""
+LOCK = 1
+"""The advisory lock of the template database, and of the live services."""
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Which of pytest-xdist's workers this process is; empty without it."""
+MAIN = load()
+"""The settings of the live services."""
 
 os.environ.setdefault("SECRET_KEY", "only for tests")
+if WORKER:
+    # Before any test module is imported: some load their settings then.
+    os.environ["POSTGRES_DB"] = f"{MAIN.postgres_db}_{WORKER}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,6 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
             " test: run them with `invoke test.run`.",
             returncode=2,
         )
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Start no more workers than the runner has memory for."""
+    return min((yield), MOST_WORKERS)
 
 
 def pytest_unconfigure() -> None:
@@ -60,12 +85,6 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def settings() -> Settings:
-    """The settings that the API is run with."""
-    return load()
-
-
-@pytest.fixture(scope="session")
 def run() -> Iterator[Run]:
     """Run a coroutine to its end from any test, async ones too: on a loop in another thread."""
     loop = asyncio.new_event_loop()
@@ -77,9 +96,9 @@ def run() -> Iterator[Run]:
     loop.close()
 
 
-@pytest.fixture(scope="session")
-def database(settings: Settings, run: Run) -> Iterator[Database]:
-    """One connection for the whole session: making one takes longer than most tests."""
+@contextlib.contextmanager
+def connected(settings: Settings, run: Run) -> Iterator[Database]:
+    """Connect to the database of ``settings`` for the block."""
     connection = run(
         asyncpg.connect(
             host=settings.postgres_host,
@@ -89,21 +108,109 @@ def database(settings: Settings, run: Run) -> Iterator[Database]:
             password=settings.postgres_password,
         )
     )
-    yield Database(run, connection)
-    run(connection.close())
+    try:
+        yield Database(run, connection)
+    finally:
+        run(connection.close())
+
+
+@contextlib.contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Let one worker at a time into the block, of those that are connected to this database."""
+    database.execute(f"SELECT pg_advisory_lock({LOCK})")
+    try:
+        yield
+    finally:
+        database.execute(f"SELECT pg_advisory_unlock({LOCK})")
+
+
+@pytest.fixture(scope="session")
+def settings(run: Run) -> Iterator[Settings]:
+    """The settings that the API is run with: for a worker, with a database of its own."""
+    if not WORKER:
+        yield MAIN
+        return
+    own = load()
+    with connected(replace(MAIN, postgres_db="postgres"), run) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{own.postgres_db}" WITH (FORCE)')
+        server.execute(f'CREATE DATABASE "{own.postgres_db}" TEMPLATE "{template(server)}"')
+        yield own
+        server.execute(f'DROP DATABASE "{own.postgres_db}" WITH (FORCE)')
+
+
+def template(server: Database) -> str:
+    """Return the migrated database to copy, made by the first worker of this run that asks.
+
+    The main database cannot be copied: the live services are connected to it.
+    """
+    name, this_run = f"{MAIN.postgres_db}_template", os.environ["PYTEST_XDIST_TESTRUNUID"]
+    with locked(server):
+        finished_by = server.value(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name
+        )
+        if finished_by != this_run:
+            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            server.execute(f'CREATE DATABASE "{name}"')
+            migrate(name)
+            server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{this_run}'")
+    return name
+
+
+def migrate(name: str) -> None:
+    """Do to a database what ``alembic upgrade head`` does."""
+    from alembic import command
+    from alembic.config import Config
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSTGRES_DB", name)
+        command.upgrade(Config(str(Path(__file__).parent / "api/alembic.ini")), "head")
+
+
+@pytest.fixture(scope="session")
+def own_database(settings: Settings, run: Run) -> Iterator[Database]:
+    """One connection for the whole session: making one takes longer than most tests."""
+    with connected(settings, run) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def main_database(run: Run) -> Iterator[Database]:
+    """The same for a worker's tests of the live services."""
+    with connected(MAIN, run) as database:
+        yield database
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest) -> bool:
+    """Whether the test needs the live services, which all workers share."""
+    return bool(WORKER) and "live" in request.fixturenames
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, shared: bool) -> Database:
+    """The database that what is tested uses."""
+    found = request.getfixturevalue("main_database" if shared else "own_database")
+    assert isinstance(found, Database)
+    return found
 
 
 @pytest.fixture(autouse=True)
-def nothing_there(database: Database, settings: Settings, run: Run) -> None:
+def nothing_there(
+    database: Database, settings: Settings, run: Run, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Every test starts with no habit, and no list of habits in the cache."""
-    database.execute("DELETE FROM habits")
+    if WORKER and not shared:
+        monkeypatch.setattr("api.cache.VERSION", f"{VERSION}:{WORKER}")
 
     async def forget() -> None:
         cache = Cache(settings)
         await cache.invalidate()
         await cache.close()
 
-    run(forget())
+    with locked(database) if shared else contextlib.nullcontext():
+        database.execute("DELETE FROM habits")
+        run(forget())
+        yield
 
 
 @pytest.fixture(scope="session")

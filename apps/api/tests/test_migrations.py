@@ -31,9 +31,9 @@ def test_the_models_are_what_the_migrations_make(settings: Settings, run: Any) -
 
 
 def test_the_migrations_go_up_down_and_up_again(
-    database: Any, monkeypatch: pytest.MonkeyPatch
+    database: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "gangway_migrations_test"
+    name = f"{settings.postgres_db}_migrations"
     database.execute(f"DROP DATABASE IF EXISTS {name}")
     database.execute(f"CREATE DATABASE {name}")
     monkeypatch.setenv("POSTGRES_DB", name)
