@@ -30,7 +30,11 @@ def run(session: Session, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *command(wish)]
+    # A container's /tmp is its own; here it is everybody's.
+    cache = session.root / ".gangway" / "native" / "pytest-cache"
+    options = ["-o", f"cache_dir={cache}"] if session.native else []
+    words = command(wish, *options)
+    pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *words]
     if session.dry_run:
         session.announce(session.command("up", "--detach", *needed(session)))
         return session.run(*pytest)
@@ -90,9 +94,9 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def command(wish: Wish) -> list[str]:
+def command(wish: Wish, *options: str) -> list[str]:
     """Return pytest's command line inside the runner, where `apps/` is the working directory."""
-    words = ["python", "-m", "pytest"]
+    words = ["python", "-m", "pytest", *options]
     words += [path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths]
     if wish.expression:
         words += ["-k", wish.expression]

@@ -67,7 +67,9 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
         from gangway.native import starting
 
         renew = tail[0] == "restart"
-        starting.up(session, _wanted(session, wish), timeout=wish.timeout, renew=renew)
+        # What the named ones depend on goes on running.
+        wanted = list(wish.services) if renew and wish.services else _wanted(session, wish)
+        starting.up(session, wanted, timeout=wish.timeout, renew=renew)
         return
     start = _Start(session, _wanted(session, wish), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from gangway import output
 from gangway.errors import GangwayError
 from gangway.native import tools
 from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
-from gangway.native.service import Supervised, as_user, command, seconds, stop
+from gangway.native.service import Supervised, as_user, command, private, seconds, stop
 from gangway.session import Session
 
 Verb = Callable[[Session, NativeEngine, argparse.Namespace], int]
@@ -35,6 +36,11 @@ def run(session: Session, words: Sequence[str]) -> int:
     if rest[:1] == ["config"]:
         # Compose's own, with all of its options.
         return session.runner.run(session.compose(*rest))
+    if rest[:1] == ["stats"]:
+        raise GangwayError(
+            "stats needs a container engine: these services are plain processes",
+            mend="top shows what they use; `ps` has their process numbers",
+        )
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
     return verb(session, session.processes, options)
@@ -51,7 +57,7 @@ def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> 
     return 0
 
 
-def down(_session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def down(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
     present = {service.name: service for service in engine.present()}
     if options.timeout == 0:
@@ -60,7 +66,9 @@ def down(_session: Session, engine: NativeEngine, options: argparse.Namespace) -
         for level in _levels(present):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
-    if options.volumes:
+    # What the tests' model has in memory is gone with it.
+    in_memory = session.environment.kind == "test" and not session.model.volumes()
+    if options.volumes or in_memory:
         engine.remove_volumes()
     return 0
 
@@ -107,11 +115,24 @@ def logs(_session: Session, engine: NativeEngine, options: argparse.Namespace) -
                 seen[name] = new[-1]
             rows += [(line, name) for line in (new if count is None else new[len(new) - count :])]
         for line, name in sorted(rows):
-            print(f"{name:<{width}}  | {line.partition(' ')[2]}", flush=options.follow)
+            if not _wrote(f"{name:<{width}}  | {line.partition(' ')[2]}\n"):
+                return 0
         if not options.follow:
             return 0
         count = None
         time.sleep(_FOLLOW_EVERY)
+
+
+def _wrote(line: str) -> bool:
+    """Write to standard output; return False once nobody reads it any more (`| head`)."""
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python itself must not write there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _since(text: str) -> str:
@@ -153,16 +174,16 @@ def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace)
         needed = [each for each in session.model.wanted([name]) if each != name]
         starting.up(session, needed, timeout=180.0)
     words = command(engine.place, name, service, options.words or None)
-    # Whatever it does to the data, the next `up` finds out.
-    (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
+    if name in session.model.one_shots():
+        # Whatever it does to the data, the next `up` finds out.
+        (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
     return _in_place(session, engine, name, words)
 
 
 def _in_place(session: Session, engine: NativeEngine, name: str, words: Sequence[str]) -> int:
     service = services(session.model)[name]
     place = engine.place
-    temporary = place.folder(name) / "tmp"
-    temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private(place.folder(name) / "tmp")
     return run_quietly(
         [*as_user(service), *place.program(words)],
         place.directory(service),
@@ -187,14 +208,6 @@ def build(session: Session, _engine: NativeEngine, _options: argparse.Namespace)
     """Install the apps' locked libraries: what an image has besides the sources."""
     tools.install(session.root, session.environment.process_environment())
     return 0
-
-
-def refuse(_session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
-    """Say that a command needs containers."""
-    raise GangwayError(
-        f"{options.name} needs a container engine: these services are plain processes",
-        mend="top shows what they use; `ps` has their process numbers",
-    )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -230,8 +243,6 @@ def _parser() -> argparse.ArgumentParser:
         inside.add_argument("service")
         inside.add_argument("words", nargs=argparse.REMAINDER)
     verb("build", build)
-    unknown = verb("stats", refuse)
-    unknown.add_argument("words", nargs=argparse.REMAINDER)
     return parser
 
 
@@ -241,20 +252,23 @@ def main(argv: Sequence[str]) -> int:
 
     from gangway.session import open_environment
 
-    parser = argparse.ArgumentParser(prog="python -m gangway.native")
-    parser.add_argument("--env-file", action="append", required=True, metavar="FILE")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    options = parser.parse_args(argv)
-    layers = {Path(file).parent.name: Path(file).stem for file in options.env_file}
+    words, files = list(argv), []
+    while words[:1] == ["--env-file"] and len(words) > 2:
+        files.append(words[1])
+        del words[:2]
+    if not files:
+        print("usage: python -m gangway.native --env-file FILE… COMMAND…", file=sys.stderr)
+        return 2
+    layers = {Path(file).parent.name: Path(file).stem for file in files}
     try:
         session = open_environment(
             Path.cwd(),
-            Path(options.env_file[0]).stem,
+            Path(files[0]).stem,
             engine="native",
             stack=layers.get("stacks"),
             images=layers.get("images"),
         )
-        return run(session, options.command)
+        return run(session, words)
     except GangwayError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status

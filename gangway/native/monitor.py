@@ -60,6 +60,10 @@ class Log:
             self.feed(b"\n")
 
     def _write(self, data: bytes) -> None:
+        while len(data) > self._limit:
+            end = data.rfind(b"\n", 0, self._limit) + 1 or self._limit
+            self._write(data[:end])
+            data = data[end:]
         if self._size + len(data) > self._limit:
             os.replace(self._path, self._path + ".1")
             os.close(self._file)
@@ -102,7 +106,16 @@ class Monitor:
                     json.dump(self.state, file)
                 os.replace("state.json.new", "state.json")
             except OSError:
-                return
+                self.tell_in_place()
+
+    def tell_in_place(self) -> None:
+        """Write what fits into the room that the file has already: the disk is full."""
+        try:
+            with open("state.json", "r+", encoding="utf-8") as file:
+                json.dump({**self.state, "health_log": []}, file)
+                file.truncate()
+        except OSError:
+            return
 
     # -- one run ----------------------------------------------------------------------------------
 
@@ -271,8 +284,12 @@ class Monitor:
 
     def stopped_within(self, seconds: float) -> bool:
         """Wait; return early, and True, when the order to stop comes."""
-        ready, _, _ = select.select([self.control, self.wake_read], [], [], seconds)
-        return self.ordered_to_stop(ready)
+        deadline = time.monotonic() + seconds
+        while not self.stopping and (left := deadline - time.monotonic()) > 0:
+            # Children that end, probes among them, wake it up, too.
+            ready, _, _ = select.select([self.control, self.wake_read], [], [], left)
+            self.ordered_to_stop(ready)
+        return self.stopping
 
     def on_signal(self, *_: object) -> None:
         """Take a SIGTERM for an order to stop."""
@@ -296,7 +313,7 @@ LOCK = -1
 
 
 def main(folder: str) -> int:
-    """Supervise the service in a folder; return 3 where another monitor does."""
+    """Supervise the service in a folder; return 3 where another does, 4 where it can't write."""
     global LOCK  # noqa: PLW0603 - inherited by the service, and so never closed
     os.umask(0o077)
     LOCK = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -310,6 +327,8 @@ def main(folder: str) -> int:
         signal.signal(number, monitor.on_signal)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     monitor.tell(state="created", monitor=os.getpid(), restarts=0)
+    if not os.path.exists("state.json"):
+        return 4
     monitor.life()
     return 0
 

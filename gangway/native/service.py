@@ -54,6 +54,13 @@ def unescaped(node: Any) -> Any:
     return node
 
 
+def private(folder: Path) -> None:
+    """Make a folder, and all that is missing above it, for this user alone."""
+    if not folder.is_dir():
+        private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where services run: the checkout, their state, and the programs they find first."""
@@ -205,7 +212,7 @@ class Supervised:
         Raises GangwayError where the folder can't be written.
         """
         try:
-            (self.folder / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
+            private(self.folder / "tmp")
             (self.folder / "state.json").unlink(missing_ok=True)
             descriptor = os.open(
                 self.folder / "spec.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from gangway.session import Session, say
 from gangway.timeline import Timeline, View
 
 _TICK = 0.01
+# Bytes that are as good as none.
+_FULL = 1024**2
 
 
 def up(
@@ -95,9 +98,13 @@ class _Start:
         able = [name for name in self._waiting if self._may_start(self.services[name])]
         for name in able:
             del self._waiting[name]
-        # Side by side: each takes a moment.
-        for service, monitor in [started for name in able if (started := self._start(name))]:
-            service.begun(monitor)
+        try:
+            # Side by side: each takes a moment.
+            for service, monitor in [started for name in able if (started := self._start(name))]:
+                service.begun(monitor)
+        except GangwayError:
+            self._check_disk()
+            raise
         begun = [name for name in self._specs if name not in self._waiting]
         states = [container(self._engine.supervised(name)) for name in begun]
         self.timeline.settle(states, time.time())
@@ -105,10 +112,22 @@ class _Start:
         failed = self.timeline.failed()
         if failed:
             diagnosis.show(self._session, failed)
+            self._check_disk()
             raise GangwayError(
                 f"{', '.join(failed)} did not start",
                 mend="the lines above are its last words; more: "
                 f"invoke {self._session.name}.logs {failed[0]}",
+            )
+
+    def _check_disk(self) -> None:
+        """Refuse a full disk: what a service said of it has found no room in its log."""
+        state = self._engine.state
+        if state.exists() and shutil.disk_usage(state).free < _FULL:
+            raise GangwayError(
+                "the disk is full: no space left on device",
+                where=str(state),
+                mend="free some (df -h shows how much there is), then invoke "
+                f"{self._session.name}.up again",
             )
 
     def _may_start(self, service: Mapping[str, Any]) -> bool:

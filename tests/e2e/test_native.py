@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,7 @@ from tests.e2e.support import (
     web,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(120)
 
 OVERRIDE = "docker-compose.override.yml"
 TESTS = "apps/api/tests/test_habits.py"
@@ -290,8 +291,10 @@ class TestKilled:
             before = checkout.seen("scheduler", "test")
             with checkout.edited(file, 'log.info("started")', "raise SystemExit(3)"):
                 os.kill(int(before["pid"]), signal.SIGKILL)
-                eventually(lambda: checkout.seen("scheduler", "test")["restarts"] >= 3, within=30)
-                assert checkout.seen("scheduler", "test")["restarts"] < 8
+                began = time.monotonic()
+                eventually(lambda: checkout.seen("scheduler", "test")["restarts"] >= 6, within=30)
+                # 0.1 s, then twice as long each time: 3.1 s between six failures.
+                assert time.monotonic() - began > 3
             eventually(lambda: checkout.healthy("scheduler", environment="test"), within=30)
         finally:
             checkout.succeed("test.down")
@@ -351,7 +354,7 @@ class TestTwoAtOnce:
         with override(checkout, f"services: {{migrate: {{command: {wait}}}}}\n"):
             try:
                 with checkout.started("dev.up") as up:
-                    up.says("\n  migrate ")
+                    up.says("\n  redis ")
                     message = one_message(checkout.invoke("dev.up"))
                     assert re.search(
                         r"dev is being changed by invoke dev\.up \(process \d+\)", message
@@ -485,10 +488,12 @@ class TestMistakes:
         message = one_message(checkout.invoke("dev.exec", "ap", "--", "true"))
         assert "no service named 'ap'" in message
 
-    @pytest.mark.parametrize("task", ["dev.stats", "dev.up --watch"])
-    def test_what_needs_containers_says_so(self, checkout: NativeCheckout, task: str) -> None:
-        done = checkout.invoke(*task.split())
-        assert "needs a container engine" in one_message(done)
+    def test_what_needs_containers_says_so(self, checkout: NativeCheckout) -> None:
+        assert "stats needs a container engine" in one_message(checkout.invoke("dev.stats"))
+
+    def test_there_is_no_watch_to_wait_for(self, checkout: NativeCheckout) -> None:
+        done = checkout.succeed("dev.up", "--watch", timeout=30)
+        assert "sources are watched anyway" in done.stderr
 
     def test_exec_in_a_service_that_is_down_says_how_to_start_it(
         self, checkout: NativeCheckout
@@ -539,15 +544,14 @@ class TestFullDisk:
     def test_a_database_that_does_not_fit_says_so(
         self, checkout: NativeCheckout, disk: Path
     ) -> None:
-        done = checkout.invoke(*self.UP, timeout=60)
-        assert "postgres" in one_message(done)
-        assert "No space left on device" in done.stderr
-        quiet(done)
+        message = one_message(checkout.invoke(*self.UP, timeout=60))
+        assert "the disk is full: no space left on device" in message
+        assert str(disk) in message and "df -h" in message
 
     def test_not_even_a_state_that_fits(self, checkout: NativeCheckout, disk: Path) -> None:
         fill(disk)
         message = one_message(checkout.invoke(*self.UP, timeout=60))
-        assert "No space left on device" in message or "disk full" in message, message
+        assert "the disk is full: no space left on device" in message
         assert checkout.pids("test") == {}
 
     def test_it_works_once_there_is_room(self, checkout: NativeCheckout, disk: Path) -> None:
@@ -611,22 +615,19 @@ def connections(url: str) -> int:
 
 class TestLogs:
     def test_a_log_keeps_to_its_bound(self, checkout: NativeCheckout) -> None:
-        bound = 100 * 1024
+        bound, logging = 100 * 1024, "{options: {max-size: 100k}}"
         scheduler = checkout.folder("scheduler")
         flood = "print(*range(60_000), sep='\\n', flush=True); log.info('flooded')"
         try:
-            with (
-                override(
-                    checkout, "services: {scheduler: {logging: {options: {max-size: 100k}}}}\n"
-                ),
-                checkout.edited(
-                    "apps/scheduler/scheduler/__main__.py", 'log.info("started")', flood
-                ),
-            ):
+            with override(checkout, f"services: {{scheduler: {{logging: {logging}}}}}\n"):
                 checkout.succeed("dev.up", "scheduler")
-                eventually(
-                    lambda: "flooded" in (scheduler / "log").read_text(encoding="utf-8"), within=20
-                )
+                with checkout.edited(
+                    "apps/scheduler/scheduler/__main__.py", 'log.info("started")', flood
+                ):
+                    eventually(
+                        lambda: "flooded" in (scheduler / "log").read_text(encoding="utf-8"),
+                        within=20,
+                    )
                 sizes = [file.stat().st_size for file in scheduler.glob("log*")]
                 assert len(sizes) == 2
                 assert max(sizes) <= bound and sum(sizes) > bound / 2
@@ -641,10 +642,14 @@ class TestLogs:
         for number in range(5):
             api.get(f"/habits/{1000 + number}")
         eventually(lambda: "/habits/1004" in logs(checkout, "api"), within=10)
-        lines = logs(checkout, "api", "--tail", "2").splitlines()
-        assert len(lines) == 2
-        assert all(line.startswith("api  | ") for line in lines)
-        assert "/habits/1004" in lines[-1]
+
+        def shows_the_last_two() -> bool:
+            lines = logs(checkout, "api", "--tail", "2").splitlines()
+            assert len(lines) == 2
+            # Unless a health check has come between the two.
+            return lines == logs(checkout, "api").splitlines()[-2:]
+
+        eventually(shows_the_last_two, within=10)
 
     def test_all_services_are_shown_by_name(self, checkout: NativeCheckout) -> None:
         shown = {line.split("|")[0].strip() for line in logs(checkout).splitlines()}
@@ -693,6 +698,8 @@ class TestPasswords:
     HARD = """p$a $$b ${HOME} 'q' "d" \\ #% é"""
 
     def test_any_character_can_be_in_a_password(self, checkout: NativeCheckout) -> None:
+        # The password is what new data is made with.
+        checkout.succeed("test.down", "--engine", "native", "--volumes", "--yes")
         hard: dict[str, Any] = {"POSTGRES_PASSWORD": self.HARD, "REDIS_PASSWORD": self.HARD}
         up = checkout.succeed("test.up", "--engine", "native", "--ports", "auto", **hard)
         try:
@@ -711,14 +718,14 @@ class TestPasswords:
             assert self.HARD not in up.stdout + up.stderr
             assert all(self.HARD not in words for words in checkout.processes().values())
         finally:
-            checkout.succeed("test.down", **hard)
+            checkout.succeed("test.down", "--volumes", "--yes", **hard)
 
 
 class TestTasks:
     def test_ps_names_every_service_with_its_state(self, checkout: NativeCheckout) -> None:
         shown = checkout.succeed("dev.ps").stdout
         for service, (pid, _) in checkout.pids().items():
-            assert re.search(rf"(?m)^{service} +running \(healthy\) +{pid} ", shown), shown
+            assert re.search(rf"(?m)^{service} +running \(healthy\) +{pid}\b", shown), shown
         assert re.search(r"(?m)^migrate +exited with status 0", shown), shown
 
     @pytest.mark.parametrize("task", ["exec", "run"])
@@ -747,7 +754,11 @@ class TestTasks:
         assert checkout.succeed("dev.psql", "--", "-At", stdin="select 'in';\n").stdout == "in\n"
 
     def test_redis_takes_commands(self, checkout: NativeCheckout) -> None:
-        assert checkout.succeed("dev.redis", "--", "ping").stdout == "PONG\n"
+        if shutil.which("redis-cli") or shutil.which("valkey-cli"):
+            assert checkout.succeed("dev.redis", "--", "ping").stdout == "PONG\n"
+        else:
+            message = one_message(checkout.invoke("dev.redis", "--", "ping"))
+            assert "no redis-cli" in message and "install" in message
 
     def test_restart_is_of_the_named_service_alone(self, checkout: NativeCheckout) -> None:
         before = checkout.pids()
@@ -831,7 +842,7 @@ class TestRun:
         self.nothing_left(checkout)
 
     def test_each_run_has_a_fresh_database(self, checkout: NativeCheckout) -> None:
-        checkout.succeed("test.run", "--engine", "native", "--keep", TESTS, "-k", "no_such_test")
+        checkout.succeed("test.run", "--engine", "native", "--keep", TESTS)
         kept = "select count(*) from habits where name = 'left'"
         checkout.sql("test", "insert into habits (name) values ('left')")
         assert checkout.sql("test", kept) == "1"
@@ -842,12 +853,20 @@ class TestRun:
             checkout.succeed("test.down", "--volumes", "--yes")
         self.nothing_left(checkout)
 
+    def test_down_forgets_what_the_model_has_in_memory(self, checkout: NativeCheckout) -> None:
+        wanted = "CREATE TABLE kept (); SELECT 1"
+        for _ in range(2):
+            checkout.succeed("test.up", "postgres", "--ports", "auto")
+            checkout.succeed("test.psql", "--", "-v", "ON_ERROR_STOP=1", "-c", wanted)
+            checkout.succeed("test.down")
+
     def test_interrupted_it_leaves_nothing(self, checkout: NativeCheckout) -> None:
         path = "apps/api/tests/test_of_this_moment.py"
-        text = (
-            "import time\n\n\ndef test_sleeps() -> None:\n    print('asleep')\n    time.sleep(60)\n"
+        file = checkout.write(
+            path,
+            "import time\n\n\ndef test_sleeps() -> None:\n"
+            "    print('asleep', flush=True)\n    time.sleep(60)\n",
         )
-        file = checkout.write(path, text)
         try:
             with checkout.started("test.run", "--engine", "native", path, "--", "-s") as run:
                 run.says("asleep")
@@ -865,16 +884,18 @@ class TestRun:
         assert not (checkout.state("test") / "services").exists()
 
 
+@pytest.fixture(scope="module")
+def theirs(make_native: MakeNative) -> NativeCheckout:
+    """Return an ordinary user's checkout, up."""
+    if os.getuid() != 0:
+        pytest.skip("the other tests are an ordinary user's already")
+    made = make_native("plain", ordinary())
+    made.succeed("dev.up", "--ports", "auto")
+    return made
+
+
 class TestOrdinaryUser:
     """The same for who isn't root, with a Python and a checkout of their own."""
-
-    @pytest.fixture(scope="class")
-    def theirs(self, make_native: MakeNative) -> NativeCheckout:
-        if os.getuid() != 0:
-            pytest.skip("the other tests are an ordinary user's already")
-        made = make_native("plain", ordinary())
-        made.succeed("dev.up", "--ports", "auto")
-        return made
 
     def test_everything_is_theirs(self, theirs: NativeCheckout) -> None:
         assert theirs.healthy()

@@ -13,7 +13,7 @@ import yaml
 
 from gangway import contract, environment
 from gangway.environment import Kind
-from gangway.model import Model
+from gangway.model import UNUSED, Model
 from tests.policy.rendering import BASE_ALONE, Case, cases, render, render_files
 from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
 from tests.unit.conftest import ROOT, compose_programs
@@ -72,6 +72,24 @@ def test_two_environments_run_side_by_side(pair: tuple[str, str], stack: str) ->
 def test_no_two_services_publish_one_port(case: Case) -> None:
     ports = [port.port for port in Model(render(case)).published()]
     assert len(ports) == len(set(ports))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize(
+    "name", [name for name in ENVIRONMENTS if environment.kind_of(ROOT, name) != "prod"]
+)
+def test_every_service_has_a_native_command_or_a_profile_that_excludes_it(
+    name: str, stack: str
+) -> None:
+    case = Case(name, stack)
+    raw = render_files(case, (*case.env_files, "env/engines/native.env"))
+    assert missing_natively(raw) == []
+
+
+def test_a_service_without_a_native_command_is_found() -> None:
+    described = {"entrypoint": ["scripts/native/mail"]}
+    services = {"mail": {}, "queue": {"profiles": [UNUSED]}, "api": described}
+    assert missing_natively({"services": services}) == ["mail"]
 
 
 def test_production_and_staging_share_no_secret() -> None:
@@ -163,6 +181,12 @@ def test_what_the_linter_lets_pass_is_explained_beside_the_setting() -> None:
 
 def kind(name: str) -> Kind:
     return environment.kind_of(ROOT, name)
+
+
+def missing_natively(raw: dict[str, Any]) -> list[str]:
+    return sorted(
+        name for name, service in Model(raw).services.items() if not service.get("entrypoint")
+    )
 
 
 def images_built(model: Model) -> set[str]:
