@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gangway.errors import GangwayError
@@ -96,6 +97,10 @@ class Engine:
 
     def ping(self) -> str:
         """Return the engine's version; raises GangwayError where no engine answers."""
+        return self._answer
+
+    @cached_property
+    def _answer(self) -> str:
         argv = ["docker", "version", "--format", "{{.Server.Version}}"]
         done = self.runner.capture(argv, timeout=30)
         if done.status != 0:

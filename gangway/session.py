@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gangway import choice, claim, lock, project
+from gangway import choice, claim, lock, project, rendered
 from gangway.engine import Engine
 from gangway.environment import DEFAULT_ENGINE, NATIVE, Environment, load
 from gangway.errors import GangwayError, unknown
@@ -109,7 +109,11 @@ class Session:
 
         Raises GangwayError with Compose's own message where it can't.
         """
-        done = self.runner.capture(self.compose(*flags, "config", "--format", "json"))
+        argv = self.compose(*flags, "config", "--format", "json")
+        made_of = rendered.ingredients(self.environment, argv)
+        if found := rendered.kept(self.environment, made_of):
+            return Model(found)
+        done = self.runner.capture(argv)
         if done.status != 0:
             said = done.stderr.strip().splitlines()
             raise GangwayError(
@@ -117,7 +121,9 @@ class Session:
                 where=self.environment.get("COMPOSE_FILE"),
                 mend=f"see the whole message: {self.environment.plain(done.argv[:-2])}",
             )
-        return Model(json.loads(done.stdout))
+        model = json.loads(done.stdout)
+        rendered.keep(self.environment, made_of, model)
+        return Model(model)
 
     def announce(self, argv: Sequence[str]) -> bool:
         """Print the plain command, as it can be pasted; return whether to run it.

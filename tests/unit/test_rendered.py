@@ -1,0 +1,98 @@
+"""The merged model is kept exactly as long as nothing that it is made of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gangway import rendered
+from gangway.environment import Environment, load
+
+ARGV = ["docker", "compose", "config"]
+MODEL = {"name": "x", "services": {}}
+COMPOSE = "services: {api: {image: '${IMAGE:-busybox}', user: '${UID_OF_API}'}}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "dev.env").write_text(
+        "ENVIRONMENT=development\nCOMPOSE_FILE=docker-compose.yml\nIMAGE=debian\n"
+    )
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE)
+    return tmp_path
+
+
+def loaded(root: Path, shell: Mapping[str, str], **overrides: str) -> Environment:
+    around = {"PATH": "/usr/bin:/bin", **shell}
+    return load(root, "dev", overrides=overrides, shell=around)  # noqa: S604 - its variables
+
+
+def keep(root: Path) -> None:
+    environment = loaded(root, {})
+    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+
+
+def found(environment: Environment, argv: list[str] = ARGV) -> object:
+    return rendered.kept(environment, rendered.ingredients(environment, argv))
+
+
+def test_it_is_found_again(root: Path) -> None:
+    keep(root)
+    assert found(loaded(root, {})) == MODEL
+
+
+def test_what_the_files_never_mention_does_not_matter(root: Path) -> None:
+    keep(root)
+    assert found(loaded(root, {"SHLVL": "7"})) == MODEL
+
+
+@pytest.mark.parametrize("file", ["env/dev.env", "docker-compose.yml"])
+def test_a_changed_file_makes_it_stale_even_within_the_same_second(root: Path, file: str) -> None:
+    keep(root)
+    text = (root / file).read_text()
+    (root / file).write_text(text.replace("debian", "alpine").replace("busybox", "toybox1"))
+    assert found(loaded(root, {})) is None
+
+
+@pytest.mark.parametrize("name", ["IMAGE", "UID_OF_API", "COMPOSE_PROFILES", "DOCKER_HOST"])
+def test_so_does_a_variable_of_the_shell_that_they_use(root: Path, name: str) -> None:
+    keep(root)
+    assert found(loaded(root, {name: "another"})) is None
+
+
+def test_so_does_one_on_the_command_line(root: Path) -> None:
+    keep(root)
+    assert found(loaded(root, {}, IMAGE="another")) is None
+
+
+def test_so_does_another_call(root: Path) -> None:
+    keep(root)
+    assert found(loaded(root, {}), [*ARGV, "--no-interpolate"]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: [more.yml]\n",
+        "services:\n  api:\n    extends: other\n",
+        "    env_file: a.env\n",
+        'x: {"extends": {file: b.yml}}\n',
+    ],
+)
+def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> None:
+    (root / "docker-compose.yml").write_text(COMPOSE + text)
+    assert rendered.ingredients(loaded(root, {}), ARGV) is None
+
+
+def test_a_damaged_file_is_no_model(root: Path) -> None:
+    keep(root)
+    (root / ".gangway" / "dev.model.json").write_text('{"made_of": ')
+    assert found(loaded(root, {})) is None
+
+
+def test_only_its_owner_may_read_it(root: Path) -> None:
+    keep(root)
+    assert (root / ".gangway" / "dev.model.json").stat().st_mode & 0o777 == 0o600
