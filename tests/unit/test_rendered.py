@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 def loaded(root: Path, shell: Mapping[str, str], **overrides: str) -> Environment:
     around = {"PATH": "/usr/bin:/bin", **shell}
-    return load(root, "dev", overrides=overrides, shell=around)  # noqa: S604 - its variables
+    return load(root, "dev", overrides=overrides, shell=around)
 
 
 def keep(root: Path) -> None:
