@@ -65,16 +65,24 @@ class Log:
             self._write(data[:end])
             data = data[end:]
         if self._size + len(data) > self._limit:
-            os.replace(self._path, self._path + ".1")
-            os.close(self._file)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._size = 0
+            self._begin_anew()
         try:
             os.write(self._file, data)
             self._size += len(data)
         except OSError:
             # A full disk must not end the service; what it says is lost, and the state says so.
             self._size += len(data)
+
+    def _begin_anew(self) -> None:
+        """Keep what is written as ``.1`` and go on in an empty file; a reader always finds both."""
+        fresh, kept = self._path + ".new", self._path + ".kept"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        file = os.open(fresh, flags, 0o600)
+        os.link(self._path, kept)
+        os.replace(kept, self._path + ".1")
+        os.replace(fresh, self._path)
+        os.close(self._file)
+        self._file, self._size = file, 0
 
 
 class Monitor:
