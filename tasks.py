@@ -239,6 +239,13 @@ def offline(force: A[bool, Option("build even what is up to date")] = False) -> 
     stack.offline_images(ROOT, force=force)
 
 
+def stacks() -> None:
+    """List the stacks: what each runs, where, and on which ports."""
+    from gangway import presets
+
+    print(presets.show(presets.load(ROOT)))
+
+
 EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
     makemigration, downgrade, history, seed, reset, stats, urls, scale,
@@ -251,4 +258,5 @@ BY_KIND: dict[str, list[Callable[..., Any]]] = {
 
 ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))
 ns.add_collection(cli.collection("images", [cli.task(offline)], "Base images."))
+ns.add_task(cli.task(stacks))
 cli.install(program, ns)

@@ -40,17 +40,24 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
 COPY apps/${APP}/ /srv/app/
+ARG BESIDE
+# Another app whose packages this one imports; without one, the same again.
+COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
 USER 10001:10001
 
 # The locks alone, so that a change of source doesn't install everything again.
 FROM base AS locks
 WORKDIR /apps
 COPY apps/ .
+ARG APPS
 RUN mkdir /locks && \
     cp requirements-test.txt /locks && \
-    find . -mindepth 2 -maxdepth 2 \
-        \( -name requirements.txt -o -name '*.lock' -o -name pyproject.toml \) \
-        -exec cp --parents --target-directory /locks {} +
+    for app in ${APPS}; do \
+        [ -d "$app" ] || continue; \
+        find "$app" -mindepth 1 -maxdepth 1 \
+            \( -name requirements.txt -o -name '*.lock' -o -name pyproject.toml \) \
+            -exec cp --parents --target-directory /locks {} + ; \
+    done
 
 FROM uv AS test-dependencies
 COPY --from=locks /locks /locks
@@ -74,4 +81,6 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
 COPY apps/${APP}/ /srv/app/
+ARG BESIDE
+COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
 USER 10001:10001

@@ -7,10 +7,12 @@ import re
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gangway import diagnosis, project
+from gangway.environment import DEFAULT_STACK
 from gangway.model import Model
 from gangway.native import tools
 from gangway.session import Session, say
@@ -24,7 +26,11 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     Raises GangwayError when a build fails, after showing what it said last.
     """
     flags = ["--no-cache"] if no_cache else []
-    every = [name for name, service in session.model.services.items() if "build" in service]
+    every = [
+        name
+        for name, service in session.model.services.items()
+        if "build" in service and not on_demand(session, service)
+    ]
     tail = ["build", *flags, *(services or every)]
     if session.native:
         tail = ["build"]
@@ -51,9 +57,14 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
         raise diagnosis.compose_failed(session, list(said), program.returncode)
     say(f"built in {time.time() - began:.1f} s")
     if not services:
-        mark = stamp(session.root, session.name)
+        mark = stamp(session.root, label(session))
         mark.touch(mode=0o600)
         os.utime(mark, (began, began))
+
+
+def on_demand(session: Session, service: Mapping[str, Any]) -> bool:
+    """Say whether a service is one that the stack starts for whoever asks for it by name."""
+    return bool(set(session.environment.optional).intersection(service.get("profiles") or ()))
 
 
 def show_step(line: str) -> None:
@@ -70,16 +81,22 @@ def refresh(session: Session, services: Sequence[str]) -> None:
     if session.environment.kind == "prod":
         return
     if session.native:
-        if not tools.current(session.root):
+        if not tools.current(session.root, session.environment.apps):
             say("the apps' locked libraries aren't installed for native services, or have changed")
             build(session)
         return
-    changed = stale(session.root, session.name, session.model, services)
+    changed = stale(session.root, label(session), session.model, services)
     if changed is None:
         return
-    if changed != stamp(session.root, session.name):
+    if changed != stamp(session.root, label(session)):
         say(f"{os.path.relpath(changed, session.root)} changed after the images were built")
     build(session)
+
+
+def label(session: Session) -> str:
+    """Return what tells the images of one environment and stack from those of another."""
+    stack = session.environment.stack
+    return session.name if stack == DEFAULT_STACK else f"{session.name}-{stack}"
 
 
 def stamp(root: Path, environment: str) -> Path:

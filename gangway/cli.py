@@ -277,11 +277,11 @@ def listing(tasks: Mapping[str, OptionTask]) -> str:
     """Return the text of `invoke --list`: what every environment has is said once."""
     groups: dict[str, dict[str, str]] = {}
     for full_name, each in tasks.items():
-        group, _, name = full_name.partition(".")
+        group, _, name = full_name.rpartition(".")
         rest = each.rest()
         label = f"{name} [{rest}…]" if rest else name
         groups.setdefault(group, {})[label] = (each.__doc__ or "").strip().splitlines()[0]
-    environments = [group for group in groups if group != "images"]
+    environments = [group for group in groups if group not in ("", "images")]
     shared = {
         label: about
         for label, about in groups[environments[0]].items()
@@ -290,7 +290,11 @@ def listing(tasks: Mapping[str, OptionTask]) -> str:
     names = ", ".join(f"{group}.up" for group in environments)
     lines = [f"In every environment ({names}):", *_lines("  ", shared), "", "Elsewhere:"]
     for group, entries in groups.items():
-        own = {f"{group}.{label}": about for label, about in entries.items() if label not in shared}
+        own = {
+            f"{group}.{label}".removeprefix("."): about
+            for label, about in entries.items()
+            if label not in shared
+        }
         lines += _lines("  ", own)
     lines += ["", "invoke --help dev.up explains a task with its options."]
     return "\n".join(lines)

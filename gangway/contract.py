@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from gangway.environment import KINDS, Environment, Variable
+from gangway.environment import KINDS, Environment, Variable, words
 from gangway.errors import Finding, FindingsError, nearest
 from gangway.spec import ALL_KINDS, FILE, Contract, Spec, load
 
@@ -27,7 +27,7 @@ def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list
     `secrets` includes production's secret files, which only commands that start something need.
     """
     findings = [*_unknown_names(env, contract), *_kind(env), *_values(env, contract)]
-    findings += _ports(env, contract)
+    findings += [*_ports(env, contract), *_stack(env)]
     if env.kind == "prod":
         findings += _weak_variables(env, contract)
         if secrets:
@@ -153,6 +153,8 @@ def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
         found = _effective(env, spec)
         if not found.value or spec.fault(found.value):
             continue
+        if spec.profile and spec.profile not in (*env.profiles, *env.optional):
+            continue
         port = int(found.value)
         if port in users:
             other, first = users[port]
@@ -163,6 +165,17 @@ def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
             )
         else:
             users[port] = (spec, found)
+
+
+def _stack(env: Environment) -> Iterator[Finding]:
+    kinds = words(env.get("STACK_ENVIRONMENTS"))
+    if kinds and env.kind not in kinds:
+        found = env.variable("STACK_ENVIRONMENTS")
+        yield Finding(
+            f"the {env.stack} stack is not meant for the {env.name} environment",
+            found.origin if found else "",
+            f"it runs in {' and '.join(kinds)}; `invoke stacks` lists the others",
+        )
 
 
 def _weak_variables(env: Environment, contract: Contract) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "staging": "prod",
 }
 DEFAULT_STACK: Final = "core"
+DEFAULT_APPS: Final = ("api", "app", "scheduler")
 DEFAULT_IMAGES: Final = "registry"
 DEFAULT_ENGINE: Final = "auto"
 NATIVE: Final = "native"
@@ -99,6 +100,21 @@ class Environment:
         """Return the value of `name`; `default` where nothing sets it."""
         found = self.variable(name)
         return default if found is None else found.value
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The Compose profiles that are on."""
+        return words(self.get("COMPOSE_PROFILES"))
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The folders under `apps/` that make up the stack."""
+        return words(self.get("STACK_APPS")) or DEFAULT_APPS
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The profiles of the services that the stack has for whoever asks for them by name."""
+        return words(self.get("STACK_OPTIONAL"))
 
     @property
     def env_files(self) -> list[str]:
@@ -221,6 +237,11 @@ def load(
         overrides=chosen,
         shell=outer,
     )
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Return the names in a variable, which are separated by commas or blanks."""
+    return tuple(value.replace(",", " ").split())
 
 
 def environments(root: Path) -> list[str]:

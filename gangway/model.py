@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-UNUSED = "unused"
-"""The profile of a service that a stack describes and doesn't run; no task ever turns it on."""
-
 
 @dataclass(frozen=True)
 class PublishedPort:
@@ -22,9 +19,14 @@ class PublishedPort:
 
 @dataclass(frozen=True)
 class Model:
-    """The merged model of one environment; `raw` is Compose's own JSON."""
+    """The merged model of one environment; `raw` is Compose's own JSON.
+
+    `profiles` are those that a start turns on by itself; a service of another profile is there to
+    be asked for by name.
+    """
 
     raw: Mapping[str, Any]
+    profiles: frozenset[str] = frozenset()
 
     @property
     def project(self) -> str:
@@ -33,13 +35,17 @@ class Model:
 
     @property
     def services(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every service that the profiles in use bring in."""
+        """Every service of the stack by name."""
         services: Mapping[str, Mapping[str, Any]] = self.raw.get("services") or {}
-        return {
-            name: service
-            for name, service in services.items()
-            if UNUSED not in (service.get("profiles") or ())
-        }
+        return services
+
+    def by_default(self) -> list[str]:
+        """Return the services that are started where none is named."""
+        return [
+            name
+            for name, service in self.services.items()
+            if not service.get("profiles") or self.profiles.intersection(service["profiles"])
+        ]
 
     def one_shots(self) -> frozenset[str]:
         """Return the services that others wait for to complete, and so are meant to end."""
@@ -51,8 +57,8 @@ class Model:
         )
 
     def wanted(self, services: Iterable[str]) -> list[str]:
-        """Return the named services with all that they depend on; all services for no name."""
-        todo = list(services) or list(self.services)
+        """Return the named services, or those started by default, with all that they depend on."""
+        todo = list(services) or self.by_default()
         found: dict[str, None] = {}
         while todo:
             name = todo.pop(0)

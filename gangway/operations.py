@@ -205,8 +205,9 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
 def urls(model: Model) -> list[tuple[str, str]]:
     """Return (service, URL) for every published port of what starts by default."""
     found = []
+    default = model.by_default()
     for port in model.published():
-        if model.services[port.service].get("profiles"):
+        if port.service not in default:
             continue
         host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
         scheme = _SCHEMES.get(port.target, "http")

@@ -33,9 +33,29 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
     owned = claim.own(session)
     if owned.project != session.project:
         containers = []
+    refuse_two_stacks(session, containers)
     settled = settle_ports(owned, services, containers, auto=auto_ports)
     claim.keep(settled)
     return settled
+
+
+def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None:
+    """Refuse a stack beside another one in the same environment: they share names and data.
+
+    Raises GangwayError with what runs and the way to end it.
+    """
+    others = sorted(
+        container.service
+        for container in containers
+        if container.state == "running" and container.service not in session.model.services
+    )
+    if others:
+        name = session.name
+        raise GangwayError(
+            f"{name} runs another stack already: the {session.environment.stack} stack has no "
+            + ", ".join(dict.fromkeys(others)),
+            mend=f"invoke {name}.down ends it; the data stays",
+        )
 
 
 def settle_ports(

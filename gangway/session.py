@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gangway import choice, claim, lock, project, rendered
 from gangway.engine import Engine
@@ -21,6 +21,9 @@ from gangway.process import Runner
 
 if TYPE_CHECKING:
     from gangway.native.engine import NativeEngine
+
+# What belongs to every stack, and is started by a task of its own alone.
+TASK_PROFILES: Final = ("test-runner",)
 
 
 def say(text: str = "") -> None:
@@ -70,12 +73,15 @@ class Session:
         """The services as local processes, whatever runs them now."""
         from gangway.native.engine import NativeEngine
 
-        return NativeEngine(self.root, self.project, self.environment.process_environment())
+        environment = self.environment
+        shell = environment.process_environment()
+        return NativeEngine(self.root, self.project, shell, environment.apps)
 
     @cached_property
     def model(self) -> Model:
-        """The merged model, rendered by Compose with every profile (no engine needed)."""
-        return self.render("--profile", "*")
+        """The merged model of the stack, rendered by Compose (no engine needed)."""
+        profiles = [*self.environment.profiles, *self.environment.optional, *TASK_PROFILES]
+        return self.render(*(word for profile in profiles for word in ("--profile", profile)))
 
     @property
     def project(self) -> str:
@@ -112,7 +118,7 @@ class Session:
         argv = self.compose(*flags, "config", "--format", "json")
         made_of = rendered.ingredients(self.environment, argv)
         if found := rendered.kept(self.environment, made_of):
-            return Model(found)
+            return Model(found, frozenset(self.environment.profiles))
         done = self.runner.capture(argv)
         if done.status != 0:
             said = done.stderr.strip().splitlines()
@@ -123,7 +129,7 @@ class Session:
             )
         model = json.loads(done.stdout)
         rendered.keep(self.environment, made_of, model)
-        return Model(model)
+        return Model(model, frozenset(self.environment.profiles))
 
     def announce(self, argv: Sequence[str]) -> bool:
         """Print the plain command, as it can be pasted; return whether to run it.
@@ -164,11 +170,25 @@ class Session:
         return lock.held(self.root, self.name, f"{self.name}.{task}")
 
     def check_services(self, names: Sequence[str]) -> None:
-        """Refuse names that aren't services of this stack, with the nearest one that is."""
+        """Refuse names that aren't services of this stack, and say which stack has them."""
         known = list(self.model.services)
         for name in names:
             if name not in known:
-                raise unknown("service", name, known)
+                raise self._elsewhere(name) or unknown("service", name, known)
+
+    def _elsewhere(self, name: str) -> GangwayError | None:
+        """Return the error for a service that only other stacks have; None where none has it."""
+        from gangway import presets
+
+        service = self.render("--profile", "*").services.get(name)
+        if service is None:
+            return None
+        stacks = presets.having(self.environment, service.get("profiles") or ())
+        mend = " or ".join(f"--stack {stack}" for stack in stacks)
+        return GangwayError(
+            f"the {self.environment.stack} stack has no {name}",
+            mend=mend or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",
+        )
 
     def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
         """Record what this checkout must differ by, and return the session that has it."""

@@ -37,6 +37,7 @@ class Spec:
     exists: bool = False
     published: bool = False
     service: str | None = None
+    profile: str | None = None
     inside: bool = False
 
     def default_for(self, kind: Kind) -> str | None:
@@ -327,5 +328,6 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "exists": (_is_flag, "true or false"),
     "published": (_is_flag, "true or false"),
     "service": (_is_text, "a service's name"),
+    "profile": (_is_text, "a profile's name"),
     "inside": (_is_flag, "true or false"),
 }

@@ -51,7 +51,7 @@ def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
 def start(session: Session, wish: Wish) -> None:
     """Do what `up` does once everything is checked; the caller holds the environment's lock."""
     services = session.model.services
-    wanted = _wanted(session, wish)
+    wanted = session.model.wanted(wish.services)
     if wish.build:
         builds.build(session, [name for name in wanted if "build" in services[name]])
     else:
@@ -68,10 +68,12 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
 
         renew = tail[0] == "restart"
         # What the named ones depend on goes on running.
-        wanted = list(wish.services) if renew and wish.services else _wanted(session, wish)
+        wanted = (
+            list(wish.services) if renew and wish.services else session.model.wanted(wish.services)
+        )
         starting.up(session, wanted, timeout=wish.timeout, renew=renew)
         return
-    start = _Start(session, _wanted(session, wish), wish)
+    start = _Start(session, session.model.wanted(wish.services), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
         start.follow(compose)
         start.await_ready()
@@ -88,22 +90,14 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Non
     if session.native:
         from gangway.native import starting
 
-        starting.up(session, _wanted(session, wish), timeout=wish.timeout, first=first)
+        starting.up(session, session.model.wanted(wish.services), timeout=wish.timeout, first=first)
         yield
         return
-    start = _Start(session, _wanted(session, wish), wish)
+    start = _Start(session, session.model.wanted(wish.services), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
         start.follow(compose, first)
         yield
         start.follow(compose)
-
-
-def _wanted(session: Session, wish: Wish) -> list[str]:
-    """Return what the wish brings in: the services with their dependencies, or all by default."""
-    wanted = session.model.wanted(wish.services)
-    if wish.services:
-        return wanted
-    return [name for name in wanted if not session.model.services[name].get("profiles")]
 
 
 class _Start:

@@ -51,8 +51,6 @@ def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> 
     from gangway.native import starting
 
     wanted = session.model.wanted(options.services)
-    if not options.services:
-        wanted = [name for name in wanted if not session.model.services[name].get("profiles")]
     starting.up(session, wanted, timeout=180.0)
     return 0
 
@@ -195,10 +193,9 @@ def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace
     """Start the named services, or all, again."""
     from gangway.native import starting
 
+    one_shots = session.model.one_shots()
     wanted = options.services or [
-        name
-        for name, service in session.model.services.items()
-        if not service.get("profiles") and name not in session.model.one_shots()
+        name for name in session.model.by_default() if name not in one_shots
     ]
     starting.up(session, wanted, timeout=180.0, renew=True)
     return 0
@@ -206,7 +203,7 @@ def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace
 
 def build(session: Session, _engine: NativeEngine, _options: argparse.Namespace) -> int:
     """Install the apps' locked libraries: what an image has besides the sources."""
-    tools.install(session.root, session.environment.process_environment())
+    tools.install(session.root, session.environment.apps, session.environment.process_environment())
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gangway.engine import Container
+from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
 from gangway.model import Model
 from gangway.native import tools
@@ -25,12 +26,14 @@ _KILLED: Final = 137
 class NativeEngine:
     """The services of one environment of the checkout at `root`, as local processes.
 
-    `project` is the Compose project's name, `shell` the environment variables of the caller.
+    `project` is the Compose project's name, `shell` the environment variables of the caller,
+    `apps` the folders under apps/ whose libraries the services have.
     """
 
     root: Path
     project: str
     shell: Mapping[str, str]
+    apps: tuple[str, ...] = DEFAULT_APPS
 
     @property
     def state(self) -> Path:
@@ -40,7 +43,7 @@ class NativeEngine:
     @cached_property
     def place(self) -> Place:
         """Where the services run."""
-        return Place(self.root, self.state, tools.programs(self.root), self.shell)
+        return Place(self.root, self.state, tools.programs(self.root, self.apps), self.shell)
 
     def supervised(self, service: str) -> Supervised:
         """Return the way to a service's monitor."""

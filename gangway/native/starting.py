@@ -69,7 +69,7 @@ class _Start:
         self._session, self._engine = session, engine
         self.services = services(session.model)
         one_shots = session.model.one_shots()
-        build = tools.stamp(session.root)
+        build = tools.stamp(session.root, session.environment.apps)
         self._specs: dict[str, dict[str, Any]] = {}
         for name in wanted:
             made = spec(engine.place, name, self.services[name], build=build)

@@ -1,7 +1,7 @@
 """The programs that native services need: servers from wheels, and the apps' own libraries.
 
 The servers come with `requirements-native.txt` and are found by their path; the libraries go into
-one environment for all apps, `.gangway/native/venv`, made from the apps' own lock files.
+one environment for all apps of a stack, `.gangway/native/venv`, made from the apps' own lock files.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import subprocess
 import sys
 import sysconfig
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
 
 REQUIREMENTS: Final = "requirements-native.txt"
-_VENV: Final = Path(".gangway") / "native" / "venv"
 _SITE: Final = Path(sysconfig.get_path("purelib"))
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 _BUNDLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
@@ -62,40 +62,46 @@ def require() -> None:
         raise _missing(", ".join(lacking))
 
 
-def programs(root: Path) -> tuple[Path, ...]:
+def programs(root: Path, apps: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that services look for programs in, before PATH."""
     servers = [folder for folder in (postgres(), valkey()) if folder]
-    return (root / _VENV / "bin", root / "scripts", *servers)
+    return (venv(root, apps) / "bin", root / "scripts", *servers)
 
 
-def stamp(root: Path) -> str:
+def venv(root: Path, apps: Sequence[str]) -> Path:
+    """Return the environment of a stack's apps: what one stack needs may rule another's out."""
+    name = "venv" if tuple(apps) == DEFAULT_APPS else "-".join(("venv", *apps))
+    return root / ".gangway" / "native" / name
+
+
+def stamp(root: Path, apps: Sequence[str]) -> str:
     """Return what tells one set of the apps' locked libraries from another."""
     total = zlib.crc32(sys.version.encode())
-    for lock in locks(root):
+    for lock in locks(root, apps):
         total = zlib.crc32(lock.read_bytes(), total)
     return f"{total:08x}"
 
 
-def locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files of the apps and of their tests."""
-    apps = root / "apps"
-    yield from sorted(path for path in apps.glob("requirements-test.txt"))
-    for folder in sorted(path for path in apps.iterdir() if path.is_dir()):
+def locks(root: Path, apps: Sequence[str]) -> Iterator[Path]:
+    """Yield the lock files of the apps, those that are there, and of their tests."""
+    top = root / "apps"
+    yield from sorted(path for path in top.glob("requirements-test.txt"))
+    for folder in (top / app for app in apps):
         for name in ("requirements.txt", "uv.lock"):
             if (folder / name).exists():
                 yield folder / name
                 break
 
 
-def current(root: Path) -> bool:
+def current(root: Path, apps: Sequence[str]) -> bool:
     """Say whether the apps' libraries are installed as their locks have them."""
     try:
-        return (root / _VENV / "gangway.stamp").read_text() == stamp(root)
+        return (venv(root, apps) / "gangway.stamp").read_text() == stamp(root, apps)
     except FileNotFoundError:
         return False
 
 
-def install(root: Path, shell: Mapping[str, str]) -> None:
+def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
     """Install the apps' locked libraries anew, as wheels only, every hash checked.
 
     Raises GangwayError where that fails; what was there before is gone then.
@@ -104,18 +110,18 @@ def install(root: Path, shell: Mapping[str, str]) -> None:
     program = str(uv) if uv.exists() else shutil.which("uv")
     if not program:
         raise _missing("uv")
-    venv = root / _VENV
-    shutil.rmtree(venv, ignore_errors=True)
-    venv.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = venv(root, apps)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {**shell, **_index(shell)}
-    wanted = [lock.parent if lock.name == "uv.lock" else lock for lock in locks(root)]
+    wanted = [lock.parent if lock.name == "uv.lock" else lock for lock in locks(root, apps)]
     base = getattr(sys, "_base_executable", sys.executable)
-    _run([program, "venv", "--quiet", "--python", base, str(venv)], root, environment)
+    _run([program, "venv", "--quiet", "--python", base, str(folder)], root, environment)
     _run(
         [str(root / "docker" / "install-dependencies"), *map(str, wanted)], root,
-        {**environment, "UV": program, "VENV": str(venv)},
+        {**environment, "UV": program, "VENV": str(folder)},
     )  # fmt: skip
-    (venv / "gangway.stamp").write_text(stamp(root))
+    (folder / "gangway.stamp").write_text(stamp(root, apps))
 
 
 def _index(shell: Mapping[str, str]) -> dict[str, str]:

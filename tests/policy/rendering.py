@@ -10,11 +10,12 @@ import functools
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gangway import environment
-from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
+from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, KINDS, Kind, words
+from gangway.session import TASK_PROFILES
 from tests.unit.conftest import ROOT, compose_programs
 
 BASE: Final = "docker-compose.yml"
@@ -55,11 +56,36 @@ class Case:
 def cases() -> list[Case]:
     """Return every environment x stack x image source that the repository has."""
     return [
-        Case(name, stack, images)
-        for name in environment.environments(ROOT)
-        for stack in environment.stacks(ROOT)
+        replace(case, images=images)
+        for case in combinations()
         for images in environment.image_sources(ROOT)
     ]
+
+
+def combinations() -> list[Case]:
+    """Return every stack in every environment that it is meant for."""
+    found = [
+        Case(name, stack)
+        for name in environment.environments(ROOT)
+        for stack in environment.stacks(ROOT)
+    ]
+    meant = [words(loaded(case).get("STACK_ENVIRONMENTS")) for case in found]
+    return [
+        case
+        for case, kinds in zip(found, meant, strict=True)
+        if case.kind in (kinds or KINDS.values())
+    ]
+
+
+def loaded(case: Case) -> environment.Environment:
+    """Return what the env files say, without what a checkout or a shell adds."""
+    return environment.load(
+        ROOT,
+        case.environment,
+        stack=case.stack,
+        images=case.images,
+        shell=NEEDS.get(case.images, {}),
+    )
 
 
 # Production without any overlay: whoever uses the base file alone must be safe as well.
@@ -67,7 +93,7 @@ BASE_ALONE: Final = Case("prod", files=BASE)
 
 
 def render(case: Case) -> dict[str, Any]:
-    """Return the merged model of all profiles, by the first Compose that is found."""
+    """Return the merged model of the stack, by the first Compose that is found."""
     return render_files(case, tuple(case.env_files))
 
 
@@ -82,8 +108,11 @@ def render_files(case: Case, env_files: tuple[str, ...], compose: str = "") -> d
     if case.files:
         shell["COMPOSE_FILE"] = case.files
     flags = [word for file in env_files for word in ("--env-file", file)]
+    here = loaded(case)
+    for profile in (*here.profiles, *here.optional, *TASK_PROFILES):
+        flags += ["--profile", profile]
     done = subprocess.run(
-        [*program, *flags, "--profile", "*", "config", "--format", "json"],
+        [*program, *flags, "config", "--format", "json"],
         cwd=ROOT, env=shell, check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -341,7 +341,7 @@ def images_are_pinned(subject: Subject) -> Complaints:
             bases = {"image": service["image"]}
         for image in bases.values():
             # Our own bases carry the major version: what is in them is locked by hash.
-            precision = r"\d+" if subject.images == "offline" else r"\d+\.\d+"
+            precision = r"\d+" if subject.images == "offline" else r"v?\d+\.\d+"
             if not re.match(precision, _tag(image)):
                 yield f"{name} uses {image}, which does not state its version"
             if image.startswith(OFFLINE) != (subject.images == "offline"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,35 @@ import yaml
 
 from gangway import contract, environment
 from gangway.environment import Kind
-from gangway.model import UNUSED, Model
-from tests.policy.rendering import BASE_ALONE, Case, cases, render, render_files
+from gangway.model import Model
+from tests.policy.rendering import BASE_ALONE, Case, cases, combinations, render, render_files
 from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
 from tests.unit.conftest import ROOT, compose_programs
 
 CONTRACT = contract.load(ROOT)
-STACKS = environment.stacks(ROOT)
+COMBINATIONS = combinations()
 ENVIRONMENTS = environment.environments(ROOT)
-PAIRS = list(itertools.combinations(ENVIRONMENTS, 2))
+# One stack in two environments.
+PAIRS = [pair for pair in itertools.combinations(COMBINATIONS, 2) if pair[0].stack == pair[1].stack]
 
 # The parts of a stack that only some environments have.
 SOMEWHERE = {PROXY, TEST_RUNNER}
-PORTS = {"postgres": {5432}, "redis": {6379}, "api": {8000}, "app": {5000}, PROXY: {8080}}
+PORTS = {
+    "postgres": {5432}, "redis": {6379}, "qdrant": {6333}, "api": {8000}, "app": {5000},
+    "django": {8000}, "fastapi": {8001}, PROXY: {8080},
+}  # fmt: skip
+
+
+def in_words(pair: tuple[Case, Case]) -> str:
+    return f"{pair[0].environment}-{pair[1].environment}-{pair[0].stack}"
 
 
 # ---- between environments
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_two_environments_have_the_same_services(pair: tuple[str, str], stack: str) -> None:
-    one, other = (set(render(Case(name, stack))["services"]) - SOMEWHERE for name in pair)
+@pytest.mark.parametrize("pair", PAIRS, ids=in_words)
+def test_two_environments_have_the_same_services(pair: tuple[Case, Case]) -> None:
+    one, other = (set(render(case)["services"]) - SOMEWHERE for case in pair)
     assert one == other
 
 
@@ -56,10 +64,9 @@ def test_apps_are_told_those_ports(case: Case) -> None:
             assert told["API_URL"] == "http://api:8000", name
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_two_environments_run_side_by_side(pair: tuple[str, str], stack: str) -> None:
-    one, other = (Model(render(Case(name, stack))) for name in pair)
+@pytest.mark.parametrize("pair", PAIRS, ids=in_words)
+def test_two_environments_run_side_by_side(pair: tuple[Case, Case]) -> None:
+    one, other = (Model(render(case)) for case in pair)
     assert one.project != other.project
     assert {port.port for port in one.published()}.isdisjoint(
         port.port for port in other.published()
@@ -74,21 +81,15 @@ def test_no_two_services_publish_one_port(case: Case) -> None:
     assert len(ports) == len(set(ports))
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize(
-    "name", [name for name in ENVIRONMENTS if environment.kind_of(ROOT, name) != "prod"]
-)
-def test_every_service_has_a_native_command_or_a_profile_that_excludes_it(
-    name: str, stack: str
-) -> None:
-    case = Case(name, stack)
+@pytest.mark.parametrize("case", [case for case in COMBINATIONS if case.kind != "prod"], ids=str)
+def test_every_service_has_a_native_command_or_a_profile_that_excludes_it(case: Case) -> None:
     raw = render_files(case, (*case.env_files, "env/engines/native.env"))
     assert missing_natively(raw) == []
 
 
 def test_a_service_without_a_native_command_is_found() -> None:
     described = {"entrypoint": ["scripts/native/mail"]}
-    services = {"mail": {}, "queue": {"profiles": [UNUSED]}, "api": described}
+    services = {"mail": {}, "api": described}
     assert missing_natively({"services": services}) == ["mail"]
 
 
@@ -102,37 +103,35 @@ def test_production_and_staging_share_no_secret() -> None:
 # ---- image sources
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_the_defaults_are_the_images_of_the_registry(name: str, stack: str) -> None:
-    case = Case(name, stack)
+@pytest.mark.parametrize("case", COMBINATIONS, ids=str)
+def test_the_defaults_are_the_images_of_the_registry(case: Case) -> None:
     first, *rest = case.env_files
     stated = render_files(case, (first, "env/images/registry.env", *rest))
     assert stated == render(case)
 
 
 @pytest.mark.parametrize("source", environment.image_sources(ROOT))
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_source_of_images_changes_nothing_but_images(name: str, source: str) -> None:
-    assert without_images(render(Case(name, images=source))) == without_images(render(Case(name)))
+@pytest.mark.parametrize("case", COMBINATIONS, ids=str)
+def test_a_source_of_images_changes_nothing_but_images(case: Case, source: str) -> None:
+    from_there = render(replace(case, images=source))
+    assert without_images(from_there) == without_images(render(case))
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_every_image_can_come_from_another_source(name: str) -> None:
-    for image in base_images(render(Case(name, images="mirror"))):
+@pytest.mark.parametrize("case", COMBINATIONS, ids=str)
+def test_every_image_can_come_from_another_source(case: Case) -> None:
+    for image in base_images(render(replace(case, images="mirror"))):
         assert image.startswith("mirror.example.com/hub/")
-    for image in base_images(render(Case(name, images="offline"))):
+    for image in base_images(render(replace(case, images="offline"))):
         assert image.startswith("gangway.local/")
 
 
 # ---- Compose itself
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_both_composes_render_the_same(name: str) -> None:
+@pytest.mark.parametrize("case", COMBINATIONS, ids=str)
+def test_both_composes_render_the_same(case: Case) -> None:
     if len(found := compose_programs()) < 2:
         pytest.skip(f"only one Compose here: {', '.join(found)}")
-    case = Case(name)
     one, other = (render_files(case, tuple(case.env_files), compose) for compose in found)
     assert without_bind_options(one) == without_bind_options(other)
 
@@ -141,12 +140,13 @@ def test_both_composes_render_the_same(name: str) -> None:
 
 
 def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
-    foreign = {"POSTGRES_INITDB_ARGS"}  # the image's own
-    for case in map(Case, ENVIRONMENTS):
+    # What the programs themselves read.
+    foreign = {"POSTGRES_INITDB_ARGS", "QDRANT__TELEMETRY_DISABLED", "PYTHONPATH"}
+    for case in COMBINATIONS:
         for name, service in render(case)["services"].items():
             for variable in service.get("environment") or {}:
                 known = variable in CONTRACT.variables or variable in foreign
-                assert known, f"{name} in {case.environment}: {variable}"
+                assert known, f"{name} in {case}: {variable}"
 
 
 def test_every_variable_of_the_contract_is_read_by_something() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEV = """ENVIRONMENT=development
 COMPOSE_PROJECT_NAME=x
 COMPOSE_FILE=base.yml
+COMPOSE_PROFILES=database,api,app
 POSTGRES_DB=x
 POSTGRES_PASSWORD=x
 """
@@ -105,7 +106,7 @@ def test_each_mistake_is_found_with_its_line(
     root = made(checkout, dev=f"# a comment\n{line}\n")
     (finding,) = found(root)
     assert what in finding.what
-    assert finding.where == "env/dev.env:7" or "PUBLISHED_APP_PORT" in finding.what
+    assert finding.where == "env/dev.env:8" or "PUBLISHED_APP_PORT" in finding.what
     assert mend is None or mend in (finding.mend or "")
 
 
@@ -114,7 +115,7 @@ def test_all_mistakes_are_found_at_once(checkout: Checkout) -> None:
     with pytest.raises(FindingsError) as caught:
         contract.require(load(root, "dev", shell={}), REAL)
     assert sorted(finding.where or "" for finding in caught.value.findings) == [
-        "env/dev.env:6",
+        "env/dev.env:10",
         "env/dev.env:7",
         "env/dev.env:8",
         "env/dev.env:9",
@@ -157,9 +158,9 @@ def test_types(kind: str, right: list[str], wrong: list[str]) -> None:
 def test_two_services_on_one_port_are_named_both(checkout: Checkout) -> None:
     root = made(checkout, dev="PUBLISHED_API_PORT=9000\nPUBLISHED_APP_PORT=9000\n")
     (finding,) = found(root)
-    assert finding.where == "env/dev.env:7"
+    assert finding.where == "env/dev.env:8"
     assert finding.what == (
-        "PUBLISHED_APP_PORT is 9000, which PUBLISHED_API_PORT (env/dev.env:6) has already"
+        "PUBLISHED_APP_PORT is 9000, which PUBLISHED_API_PORT (env/dev.env:7) has already"
     )
 
 

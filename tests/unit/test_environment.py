@@ -382,17 +382,6 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
     assert list(rows) == sorted(rows)
 
 
-def test_environments_share_no_published_port() -> None:
-    published = [
-        (name, variable.value)
-        for name in environments(ROOT)
-        for variable in load(ROOT, name, shell={}).variables.values()
-        if variable.name.startswith("PUBLISHED_")
-    ]
-    ports = [port for _, port in published]
-    assert len(set(ports)) == len(ports), published
-
-
 def test_reading_an_environment_loads_no_slow_module() -> None:
     program = (
         "import pathlib, sys; from gangway import environment, errors, output, project\n"
