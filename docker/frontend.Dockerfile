@@ -23,7 +23,7 @@ FROM dependencies AS development
 COPY scripts/ /opt/gangway/bin/
 COPY apps/frontend/ ./
 # Whoever runs it: next dev writes here, and so does `up --watch`.
-RUN mkdir .next && chmod --recursive a+rwX app lib public && chmod a+rwx . .next ./*.*
+RUN mkdir .next && chmod --recursive a+rwX src public && chmod a+rwx . .next ./*.*
 USER 10001:10001
 CMD ["node", "node_modules/next/dist/bin/next", "dev"]
 

@@ -12,6 +12,7 @@ const config: NextConfig = {
   outputFileTracingExcludes: { "*": ["node_modules/sharp/**", "node_modules/@img/**"] },
   poweredByHeader: false,
   reactStrictMode: true,
+  logging: { incomingRequests: { ignore: [/^\/health$/] } },
   typedRoutes: true,
   // Published on the loopback address; the development server distrusts other names than its own.
   allowedDevOrigins: ["127.0.0.1"],
