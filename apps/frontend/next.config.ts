@@ -3,6 +3,7 @@ import type { NextConfig } from "next";
 const here = import.meta.dirname;
 
 const config: NextConfig = {
+  distDir: process.env.NEXT_DIST_DIR ?? ".next",
   // A server with the few packages that it uses: what the production image consists of.
   output: "standalone",
   outputFileTracingRoot: here,

@@ -29,7 +29,7 @@ PAIRS = [pair for pair in itertools.combinations(COMBINATIONS, 2) if pair[0].sta
 SOMEWHERE = {PROXY, TEST_RUNNER}
 PORTS = {
     "postgres": {5432}, "redis": {6379}, "qdrant": {6333}, "api": {8000}, "app": {5000},
-    "django": {8000}, "fastapi": {8001}, PROXY: {8080},
+    "django": {8000}, "fastapi": {8001}, "frontend": {3000}, PROXY: {8080},
 }  # fmt: skip
 
 
