@@ -34,8 +34,8 @@ RUN --mount=type=cache,target=/srv/app/.next/cache \
     mkdir /out && \
     cp -R .next/standalone/. public /out/ && \
     cp -R .next/static /out/.next/ && \
-    # Where it may write at run time: a tmpfs in front of a read-only file system.
-    rm -rf /out/.next/cache && mkdir /out/.next/cache
+    # Where it may write at run time: all else is read-only.
+    rm -rf /out/.next/cache && ln -s /tmp /out/.next/cache
 
 FROM base AS production
 ENV NODE_ENV=production \

@@ -399,7 +399,7 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     return outcome or 0
 
 
-# -- the scripts before the migrations --------------------------------------------------------------
+# -- the scripts before the migrations ------------------------------------------------------------
 
 
 def initialise(settings: Settings, folder: Path) -> int:
