@@ -145,7 +145,8 @@ class Data:
         try:
             with self._pool().connection() as connection:
                 return [
-                    connection.execute(sql.encode(), values).fetchall() for sql, values in statements
+                    connection.execute(sql.encode(), values).fetchall()
+                    for sql, values in statements
                 ]
         except (psycopg.OperationalError, PoolTimeout) as error:
             self._away_until = time.monotonic() + PAUSE_SECONDS

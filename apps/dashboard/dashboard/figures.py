@@ -8,6 +8,8 @@ from dashboard.data import Snapshot
 
 PALETTE = ("#2f6f4f", "#c8702a", "#3b6ea8", "#9a4f96", "#b5a12c", "#4aa3a2", "#b3443c", "#6b7a8f")
 """Told apart without colour vision as well: the lightness differs from neighbour to neighbour."""
+HEIGHT = 300
+"""In CSS pixels; the width is the page's."""
 INK, LINE = "#24312b", "#e4e9e4"
 
 
@@ -27,6 +29,7 @@ def checkins_per_day(snapshot: Snapshot) -> go.Figure:
             for habit, colour in _coloured(snapshot)
         ],
         snapshot,
+        highest=max(Counter(day for _, day in snapshot.checkins).values(), default=0),
         barmode="stack",
         bargap=0.25,
     )
@@ -50,6 +53,7 @@ def streaks(snapshot: Snapshot) -> go.Figure:
             for habit, colour in _coloured(snapshot)
         ],
         snapshot,
+        highest=max(lengths.values(), default=0),
     )
 
 
@@ -81,8 +85,8 @@ def records(snapshot: Snapshot) -> go.Figure:
         barmode="overlay",
         bargap=0.35,
     )
-    figure.update_xaxes(rangemode="tozero", gridcolor=LINE, title="days")
-    figure.update_yaxes(showgrid=False, automargin=True, title=None)
+    figure.update_xaxes(rangemode="tozero", gridcolor=LINE, tickformat="d", nticks=6)
+    figure.update_yaxes(showgrid=False, automargin=True, ticksuffix="  ")
     return figure
 
 
@@ -91,26 +95,34 @@ def _coloured(snapshot: Snapshot) -> list[tuple[object, str]]:
     return [(habit, PALETTE[habit.id % len(PALETTE)]) for habit in snapshot.habits]
 
 
-def _figure(traces: list[object], snapshot: Snapshot | None, **layout: object) -> go.Figure:
+def _figure(
+    traces: list[object], snapshot: Snapshot | None, highest: int = 0, **layout: object
+) -> go.Figure:
     figure = go.Figure(traces)
     figure.update_layout(
         template="none",
-        height=300,
         margin={"l": 36, "r": 8, "t": 8, "b": 32},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
+        legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0, "traceorder": "normal"},
         hoverlabel={"bgcolor": "#fff"},
         # What a user has zoomed into stays through the next refresh.
         uirevision="kept",
         **layout,
     )
-    figure.update_yaxes(rangemode="tozero", gridcolor=LINE, zeroline=False, tickformat="d")
+    figure.update_yaxes(rangemode="tozero", gridcolor=LINE, zeroline=False)
     figure.update_xaxes(showgrid=False, zeroline=False)
     if snapshot:
+        # Never half a day, nor half a check-in.
         figure.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+        figure.update_yaxes(tickformat="d", minallowed=0, dtick=_step(highest))
     return figure
+
+
+def _step(highest: int) -> int:
+    """Return the whole number that some five lines of the grid are apart."""
+    return next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if highest <= 6 * step)
 
 
 def _short(name: str) -> str:

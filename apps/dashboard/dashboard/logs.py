@@ -67,8 +67,9 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Its warnings about each attempt would repeat what we say once.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    # Their messages about each attempt would repeat what we say once.
+    for library in ("psycopg.pool", "redis"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     if form == "json":
         for logger in (root, *map(logging.getLogger, SERVERS)):
             for found in logger.handlers:

@@ -15,11 +15,11 @@ REFRESH_SECONDS = 15
 AWAY = "The habits cannot be reached right now. This page tries again by itself."
 PLOTS = {
     "checkins": ("Check-ins per day", figures.checkins_per_day),
-    "streaks": ("Streaks over time", figures.streaks),
-    "records": ("Streaks now, and the longest", figures.records),
+    "streaks": ("Streaks over time, in days", figures.streaks),
+    "records": ("Streaks now, and the longest, in days", figures.records),
 }
 # No address of anybody else's, and no button that would send a plot there.
-CONFIG: Any = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+CONFIG: Any = {"displaylogo": False, "displayModeBar": False}
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,13 @@ def layout() -> html.Div:
                     html.Section(
                         [
                             html.H2(title),
-                            dcc.Graph(id=name, config=CONFIG, figure=_empty(), className="plot"),
+                            dcc.Graph(
+                                id=name,
+                                config=CONFIG,
+                                figure=_empty(),
+                                responsive=True,
+                                style={"height": f"{figures.HEIGHT}px"},
+                            ),
                         ],
                         className=f"card {name}",
                     )
@@ -128,7 +134,5 @@ def _numbers(chosen: Any) -> list[int]:
 
 def _empty() -> go.Figure:
     figure = go.Figure()
-    figure.update_layout(
-        template="none", height=300, xaxis={"visible": False}, yaxis={"visible": False}
-    )
+    figure.update_layout(template="none", xaxis={"visible": False}, yaxis={"visible": False})
     return figure
