@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
@@ -123,6 +123,11 @@ class Data:
         """Raise DatabaseAway where the database does not answer."""
         self._query(("SELECT 1 AS one", {}))
 
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._made is not None:
+            self._made.close()
+
     def _read(self, first: date, today: date) -> dict[str, Any]:
         values = {"first": first, "today": today}
         habits, checkins, streaks = self._query(
@@ -138,7 +143,9 @@ class Data:
             )
         )
 
-    def _query(self, *statements: tuple[str, dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    def _query(
+        self, *statements: tuple[LiteralString, dict[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
         """Return what each statement finds, all of them on the same state of the database."""
         if time.monotonic() < self._away_until:
             raise DatabaseAway("it was away a moment ago")

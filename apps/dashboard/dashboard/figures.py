@@ -122,7 +122,7 @@ def _figure(
 
 def _step(highest: int) -> int:
     """Return the whole number that some five lines of the grid are apart."""
-    return next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if highest <= 6 * step)
+    return next((step for step in (1, 2, 5, 10, 20, 50, 100) if highest <= 6 * step), 1000)
 
 
 def _short(name: str) -> str:

@@ -25,6 +25,7 @@ def create_server(settings: Settings) -> Flask:
         server.wsgi_app = ProxyFix(server.wsgi_app, x_host=1)  # type: ignore[method-assign]
     cache = Cache(settings)
     data = Data(settings, cache)
+    server.extensions["data"] = data
     add_probes(server, cache, data)
     app = Dash(
         "dashboard",
