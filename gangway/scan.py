@@ -83,7 +83,7 @@ def _outcomes(session: Session) -> Iterator[Outcome]:
     model = session.model
     yield hadolint(runner)
     yield compose_lint(runner, session.name, model.raw)
-    for lock in tools.locks(session.root):
+    for lock in tools.locks(session.root, session.environment.apps):
         if lock.parent.name != "apps":
             yield pip_audit(runner, lock)
     images = sorted({str(each["image"]) for each in model.services.values() if "image" in each})

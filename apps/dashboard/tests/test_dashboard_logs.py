@@ -57,14 +57,14 @@ def log(program: subprocess.Popen[str]) -> list[str]:
 def test_every_line_is_one_json_object() -> None:
     with served(LOG_FORMAT="json") as (url, program):
         answered(url)
-        httpx.get(f"{url}/nothing", headers={"User-Agent": 'a "quoted" agent'})
+        httpx.post(f"{url}/health", headers={"User-Agent": 'a "quoted" agent'})
         lines = [json.loads(line) for line in log(program)]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert any("Starting gunicorn" in line["message"] for line in lines)
-    (missing,) = [line for line in lines if line.get("status") == 404]
-    assert (missing["method"], missing["path"]) == ("GET", "/nothing")
-    assert (missing["client"], missing["agent"]) == ("127.0.0.1", 'a "quoted" agent')
-    assert isinstance(missing["milliseconds"], int) and missing["bytes"] > 0
+    (refused,) = [line for line in lines if line.get("status") == 405]
+    assert (refused["method"], refused["path"]) == ("POST", "/health")
+    assert (refused["client"], refused["agent"]) == ("127.0.0.1", 'a "quoted" agent')
+    assert isinstance(refused["milliseconds"], int) and refused["bytes"] > 0
 
 
 def test_what_the_app_says_names_the_request() -> None:

@@ -23,13 +23,18 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def found(client: FlaskClient, address: str) -> bool:
+    with client.get(address) as answer:
+        return answer.status_code == 200
+
+
 def test_everything_on_the_page_comes_from_here(serve: Serve) -> None:
     client = serve()
     page = client.get("/").text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(addresses) > 5
     assert all(address.startswith("/") and not address.startswith("//") for address in addresses)
-    assert all(client.get(address).status_code == 200 for address in addresses)
+    assert all(found(client, address) for address in addresses)
 
 
 def test_the_pages_may_live_under_a_prefix(serve: Serve) -> None:
@@ -37,7 +42,7 @@ def test_the_pages_may_live_under_a_prefix(serve: Serve) -> None:
     page = client.get("/plots/").text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert all(address.startswith("/plots/") for address in addresses)
-    assert all(client.get(address).status_code == 200 for address in addresses)
+    assert all(found(client, address) for address in addresses)
     assert client.get("/").status_code == 404
     # The container's health check knows nothing of it.
     assert client.get("/health").json["status"] == "ok"  # type: ignore[index]
