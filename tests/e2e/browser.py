@@ -22,8 +22,9 @@ SCREENSHOTS: Final = ROOT / ".gangway" / "screenshots"
 #: A telephone and a desktop, in CSS pixels.
 WIDTHS: Final = (390, 1280)
 HEIGHTS: Final = {390: 844, 1280: 900}
-#: How long anything that is looked for may take to show, in milliseconds.
-PATIENCE: Final = 20_000
+#: How long anything that is looked for may take to show, in milliseconds: plots are drawn without a
+#: graphics card, perhaps on a busy machine.
+PATIENCE: Final = 60_000
 
 
 def chromium() -> str | None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import plotly.graph_objects as go
 
-from dashboard.data import Snapshot
+from dashboard.data import Habit, Snapshot
 
 PALETTE = ("#2f6f4f", "#c8702a", "#3b6ea8", "#9a4f96", "#b5a12c", "#4aa3a2", "#b3443c", "#6b7a8f")
 """Told apart without colour vision as well: the lightness differs from neighbour to neighbour."""
@@ -90,7 +90,7 @@ def records(snapshot: Snapshot) -> go.Figure:
     return figure
 
 
-def _coloured(snapshot: Snapshot) -> list[tuple[object, str]]:
+def _coloured(snapshot: Snapshot) -> list[tuple[Habit, str]]:
     # A colour stays with its habit, whichever others are shown.
     return [(habit, PALETTE[habit.id % len(PALETTE)]) for habit in snapshot.habits]
 

@@ -29,7 +29,8 @@ def create_server(settings: Settings) -> Flask:
     add_probes(server, cache, data)
     app = Dash(
         "dashboard",
-        server=server,
+        # Its annotation forgets the one thing that its documentation names.
+        server=server,  # type: ignore[arg-type]
         title="Habits",
         update_title="",
         url_base_pathname=settings.path,

@@ -78,7 +78,7 @@ def filled() -> Callable[..., dict[str, Any]]:
     """Return what the page is filled with, by the request that a browser makes for it."""
 
     def ask(client: FlaskClient, chosen: Any = None, period: Any = 14) -> dict[str, Any]:
-        (callback,) = client.get("/_dash-dependencies").json or ()
+        (callback,) = json.loads(client.get("/_dash-dependencies").text)
         names = [part.rpartition(".") for part in callback["output"].strip(".").split("...")]
         values = {"habits": chosen, "period": period, "tick": 0}
         body = {
