@@ -236,6 +236,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
+        "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 

@@ -100,7 +100,7 @@ def hadolint(runner: Runner) -> Outcome:
     """Lint every Dockerfile; `.hadolint.yaml` says which rules stay, and why."""
     files = sorted((runner.cwd / "docker").rglob("*Dockerfile"))
     names = [path.relative_to(runner.cwd).as_posix() for path in files]
-    what = f"{len(names)} Dockerfiles"
+    what = f"{len(names)} Dockerfile{'s' * (len(names) != 1)}"
     if reason := _lacking(runner, "hadolint"):
         return Outcome("hadolint", what, not_run=reason)
     found = _json(runner.capture(["hadolint", "--format", "json", *names], timeout=PATIENCE))

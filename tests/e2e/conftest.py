@@ -50,7 +50,7 @@ def make_native() -> Iterator[MakeNative]:
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real browser; its pages are opened by `tests.e2e.browser`."""
     program = browsers.chromium()
