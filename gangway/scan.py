@@ -103,7 +103,7 @@ def hadolint(runner: Runner) -> Outcome:
     what = f"{len(names)} Dockerfile{'s' * (len(names) != 1)}"
     if reason := _lacking(runner, "hadolint"):
         return Outcome("hadolint", what, not_run=reason)
-    found = _json(runner.capture(["hadolint", "--format", "json", *names], timeout=PATIENCE))
+    found = _json(_run(runner, ["hadolint", "--format", "json", *names]))
     if not isinstance(found, list):
         return Outcome("hadolint", what, not_run=str(found))
     findings = (
@@ -123,7 +123,7 @@ def compose_lint(runner: Runner, environment: str, model: Mapping[str, Any]) -> 
     file.write_text(json.dumps(model, indent=2), encoding="utf-8")
     argv = ["compose-lint", "check", "--format", "json", "--skip-suppressed", "--fail-on", "low"]
     # By its name: what else Compose reads of this checkout is in the model already.
-    done = runner.capture([*argv, "--no-merge-overrides", "--no-env", str(file)], timeout=PATIENCE)
+    done = _run(runner, [*argv, "--no-merge-overrides", "--no-env", str(file)])
     found = _json(done)
     if not isinstance(found, dict):
         return Outcome("compose-lint", what, not_run=str(found))
@@ -150,17 +150,14 @@ def pip_audit(runner: Runner, lock: Path) -> Outcome:
     builder = runner.cwd / "docker" / "install-dependencies"
     # What the image is built from, word for word.
     uv = shutil.which("uv", path=runner.environment["PATH"]) or "uv"
-    made = Runner(runner.cwd, {**runner.environment, "UV": uv, "VENV": sys.prefix}).capture(
-        ["bash", "-c", _LOCKED, "bash", str(builder), str(lock.parent)]
-    )
+    build = Runner(runner.cwd, {**runner.environment, "UV": uv, "VENV": sys.prefix})
+    made = _run(build, ["bash", "-c", _LOCKED, "bash", str(builder), str(lock.parent)])
     if made.status != 0:
         return Outcome("pip-audit", what, not_run=_last(made.stderr))
     file = project.state(runner.cwd, "scan.requirements.txt")
     file.write_text(made.stdout, encoding="utf-8")
     argv = ["pip-audit", "--format", "json", "--require-hashes", "--disable-pip"]
-    done = runner.capture(
-        [*argv, "--progress-spinner", "off", "--requirement", str(file)], timeout=PATIENCE
-    )
+    done = _run(runner, [*argv, "--progress-spinner", "off", "--requirement", str(file)])
     found = _json(done)
     if not isinstance(found, dict):
         return Outcome("pip-audit", what, not_run=f"the advisory service does not answer ({found})")
@@ -189,15 +186,11 @@ def _audited(what: str, packages: Sequence[Mapping[str, Any]]) -> Outcome:
 
 def trivy(runner: Runner, image: str, environment: str) -> Outcome:
     """Look the packages in an image up in Trivy's database, which Trivy fetches itself."""
-    try:
-        there = runner.capture(["docker", "image", "inspect", image], timeout=60).status == 0
-    except GangwayError as error:
-        return Outcome("trivy", image, not_run=error.message)
-    if not there:
+    if _run(runner, ["docker", "image", "inspect", image]).status != 0:
         reason = f"there is no such image yet: invoke {environment}.build"
         return Outcome("trivy", image, not_run=reason)
     argv = ["trivy", "image", "--quiet", "--format", "json", "--scanners", "vuln,secret"]
-    done = runner.capture([*argv, "--severity", _SEVERITIES, image], timeout=PATIENCE)
+    done = _run(runner, [*argv, "--severity", _SEVERITIES, image])
     found = _json(done)
     if done.status != 0 or not isinstance(found, dict):
         return Outcome(
@@ -220,7 +213,17 @@ def _trivy_findings(image: str, report: Mapping[str, Any]) -> Iterator[str]:
             yield f"{image}: {target['Target']}:{each['StartLine']}: {each['Title']}"
 
 
-# ---- reading what a program left
+# ---- running a program, and reading what it left
+
+
+def _run(runner: Runner, argv: Sequence[str]) -> Completed:
+    """Run a program to its end; one that can't be started, or takes too long, failed like any."""
+    try:
+        return runner.capture(argv, timeout=PATIENCE)
+    except GangwayError as error:
+        return Completed(tuple(argv), 127, "", error.message)
+    except OSError as error:
+        return Completed(tuple(argv), 126, "", f"{argv[0]} can't be run: {error.strerror}")
 
 
 def _lacking(runner: Runner, *programs: str) -> str:

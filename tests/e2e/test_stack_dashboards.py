@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e import browser as browsers
 from tests.e2e import production
 from tests.e2e.conftest import MakeCheckout, MakeNative
-from tests.e2e.support import Checkout, docker, eventually, get, web
+from tests.e2e.support import Checkout, docker, eventually, get, myself, web
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -307,14 +307,21 @@ class TestProduction:
         eventually(lambda: len(instances()) == 2, within=15)
         prod.checkout.succeed("prod.scale", "dashboard=1")
 
-    def test_it_is_scanned_and_what_was_not_scanned_is_said(self, prod: Live) -> None:
-        done = prod.checkout.invoke("prod.scan")
-        assert done.status in (0, 1), done.text
-        assert "Traceback" not in done.text
-        rows = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
-        assert rows["hadolint"].endswith("clean"), done.text
-        assert rows["compose-lint"].endswith("clean"), done.text
-        assert {"pip-audit", "trivy"} <= set(rows)
+
+def test_it_is_scanned_and_what_was_not_scanned_is_said(make_checkout: MakeCheckout) -> None:
+    """As the user whose `.venv` it is: another one may have no programs there."""
+    checkout = make_checkout("scanned", myself(), GANGWAY_STACK="dashboards")
+    done = checkout.invoke("prod.scan")
+    assert done.status in (0, 1), done.text
+    assert "Traceback" not in done.text
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
+    assert rows["hadolint"].endswith("clean"), done.text
+    assert rows["compose-lint"].endswith("clean"), done.text
+    assert {"pip-audit", "trivy"} <= set(rows)
+    assert "apps/dashboard/poetry.lock" in done.stdout and "apps/app/" not in done.stdout
+    checkout.write("docker/careless.Dockerfile", "FROM debian\nRUN sudo true\n")
+    found = checkout.invoke("prod.scan")
+    assert found.status == 1 and "docker/careless.Dockerfile:1: DL3006" in found.stderr, found.text
 
 
 @contextmanager

@@ -218,3 +218,12 @@ def test_findings_are_1_nothing_run_at_all_is_2_and_a_gap_shows_itself() -> None
 def test_a_program_that_is_missing_is_named(checkout: Path) -> None:
     outcome = scan.hadolint(runner(checkout, "/nonexistent"))
     assert outcome.result == "not run: no hadolint here: scripts/bootstrap installs it"
+
+
+def test_a_program_that_may_not_be_run_is_named(checkout: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "hadolint").write_text("#!/nonexistent/python\n")
+    (folder / "hadolint").chmod(0o755)
+    outcome = scan.hadolint(runner(checkout, str(folder)))
+    assert outcome.result.startswith("not run: ") and "hadolint" in outcome.result

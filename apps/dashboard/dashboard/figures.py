@@ -106,6 +106,8 @@ def _figure(
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        # Of a single habit, too.
+        showlegend=True,
         hoverlabel={"bgcolor": "#fff"},
         # What a user has zoomed into stays through the next refresh.
         uirevision="kept",
