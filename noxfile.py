@@ -124,6 +124,12 @@ def staging_smoke(session: nox.Session) -> None:
 
 
 @nox.session
+def stack_hybrid(session: nox.Session) -> None:
+    """Run Django and FastAPI at once: one database, one image, migrations that never race."""
+    end_to_end(session)
+
+
+@nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)
@@ -227,12 +233,14 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         external=True,
         env={"UV": str(PROGRAMS / "uv"), "VENV": session.virtualenv.location} | network,
     )
+    # What an app imports of the one beside it.
+    beside = {"apps/hybrid": ["apps/api"]}
     theirs = [f"--python-executable={session.bin}/python", "--cache-dir=.mypy_cache/apps"]
-    between = names("apps/*.py") + names("apps/tests/*.py")
+    between = names("apps/*.py")
     return {
         "mypy": mypy(["."], *existing(*PYTHON)),
         # Each app has tests of its own, under one name: they can't be checked together.
-        **{f"mypy {app}": mypy([app], *theirs, app) for app in apps},
+        **{f"mypy {app}": mypy([app, *beside.get(app, ())], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),

@@ -71,18 +71,17 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     return GangwayError(f"docker compose failed: {last}", mend="the lines above say why")
 
 
-def taken_port(session: Session, port: int) -> GangwayError:
-    """Return the error for a host port that somebody else listens on."""
+def taken_port(session: Session, port: int, service: str = "") -> GangwayError:
+    """Return the error for a host port of a service that somebody else listens on."""
     holder = session.engine.publisher(port)
     who = f"container {holder}" if holder else ports.holder(port) or "another program"
-    variable = next(
-        (
-            found.name
-            for found in session.environment.variables.values()
-            if found.name.startswith("PUBLISHED_") and found.value == str(port)
-        ),
-        None,
-    )
+    named = f"PUBLISHED_{service.upper()}_PORT"
+    variables = [
+        found.name
+        for found in session.environment.variables.values()
+        if found.name.startswith("PUBLISHED_") and found.value == str(port)
+    ]
+    variable = named if named in variables else next(iter(variables), None)
     name = session.name
     free = f"invoke {name}.up --ports auto picks free ports"
     mend = f"set {variable} to another port, or: {free}" if variable else free

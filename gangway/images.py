@@ -77,6 +77,11 @@ IMAGES = (
     _server("postgres", "18"),
     _server("redis", "9"),
     _server("nginx", "1.31"),
+    OfflineImage(
+        "gangway.local/qdrant-stand-in:1",
+        ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
+        (DEBIAN.name, PYTHON.name),
+    ),
 )
 
 

@@ -81,7 +81,7 @@ def settle_ports(
     if not taken:
         return session
     if not auto:
-        raise diagnosis.taken_port(session, taken[0].port)
+        raise diagnosis.taken_port(session, taken[0].port, taken[0].service)
     variables = {
         name: int(variable.value)
         for name, variable in session.environment.variables.items()

@@ -33,6 +33,7 @@ def run(session: Session, wish: Wish) -> int:
     # A container's /tmp is its own; here it is everybody's.
     cache = session.root / ".gangway" / "native" / "pytest-cache"
     options = ["-o", f"cache_dir={cache}"] if session.native else []
+    options += ["-o", f"testpaths={' '.join(folders(session))}"]
     words = command(wish, *options)
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *words]
     if session.dry_run:
@@ -50,6 +51,12 @@ def run(session: Session, wish: Wish) -> int:
         ):
             session.announce(session.command("--progress", "quiet", *pytest))
             return session.call("--progress", "quiet", *pytest)
+
+
+def folders(session: Session) -> list[str]:
+    """Return where the tests of the stack's apps are, as seen from `apps/`."""
+    found = (f"{app}/tests" for app in session.environment.apps)
+    return [folder for folder in found if (session.root / _PREFIX / folder).is_dir()]
 
 
 def needed(session: Session) -> dict[str, str]:

@@ -84,8 +84,12 @@ class Place:
         path = [*map(str, self.programs), kept.get("PATH", os.defpath)]
         model = service.get("environment") or {}
         own = {key: value for key, value in model.items() if value is not None}
-        temporary = str(self.folder(name) / "tmp")
-        return {**kept, "TMPDIR": temporary, **own, "PATH": os.pathsep.join(path)}
+        given = {
+            "TMPDIR": str(self.folder(name) / "tmp"),
+            # For a server that comes as a library of ours.
+            "GANGWAY_PYTHON": sys.executable,
+        }
+        return {**kept, **given, **own, "PATH": os.pathsep.join(path)}
 
     def directory(self, service: Mapping[str, Any]) -> Path:
         """Return a service's working directory; one in a bind mount is that folder here."""

@@ -52,6 +52,11 @@ class Summary(Base):
     longest: Mapped[int]
 
 
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Say whether Alembic answers for something: Django's tables beside ours are Django's."""
+    return kind != "table" or not (name or "").startswith(("auth_", "django_", "jobs_"))
+
+
 def database_url(settings: Settings) -> URL:
     """Return the address of the database, password included: not for a log."""
     return URL.create(

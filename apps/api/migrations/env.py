@@ -6,7 +6,7 @@ import logging
 from alembic import context
 from sqlalchemy import Connection
 
-from api.models import Base, connect, database_url
+from api.models import Base, connect, database_url, is_ours
 from api.settings import load
 
 SETTINGS = load()
@@ -14,7 +14,7 @@ SETTINGS = load()
 
 def migrate(connection: Connection) -> None:
     """Run what Alembic was asked for, all of it or nothing."""
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.configure(connection=connection, target_metadata=Base.metadata, include_name=is_ours)
     with context.begin_transaction():
         context.run_migrations()
 

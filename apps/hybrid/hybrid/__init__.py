@@ -1,0 +1,1 @@
+"""The habit tracker in Django, beside the same in FastAPI (apps/api)."""

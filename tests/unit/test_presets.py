@@ -1,0 +1,109 @@
+"""The stacks as data: what each runs, where, on which ports, and which one has a service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gangway import environment, presets
+from gangway.contract import check
+from gangway.contract import load as load_contract
+from gangway.errors import GangwayError
+from gangway.session import Session, open_environment
+from tests.unit.conftest import ROOT, compose_programs
+
+MAIL = """# Mail that is sent nowhere. For looking at it.
+GANGWAY_STACK=mail
+STACK_ENVIRONMENTS=dev
+COMPOSE_PROFILES=${COMPOSE_PROFILES},mail
+STACK_OPTIONAL=archive
+"""
+SERVICES = """services:
+  mail:
+    image: mail:1.0
+    profiles: [mail]
+    ports: ["127.0.0.1:${PUBLISHED_MAIL_PORT:-8025}:8025"]
+  archive:
+    image: archive:1.0
+    profiles: [archive]
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """This checkout's files with a stack of the user's own beside them."""
+    if not compose_programs():
+        pytest.skip("no Compose here")
+    for name in ("env", "apps", "docker", "scripts"):
+        ignore = shutil.ignore_patterns("__pycache__", "local.env")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+    for path in ROOT.glob("docker-compose*.yml"):
+        if "override" not in path.name:
+            shutil.copy(path, tmp_path)
+    (tmp_path / "docker-compose.mail.yml").write_text(SERVICES, encoding="utf-8")
+    text = MAIL + "COMPOSE_FILE=${COMPOSE_FILE}:docker-compose.mail.yml\n"
+    (tmp_path / "env/stacks/mail.env").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def dev(root: Path, stack: str) -> Session:
+    return Session(environment.load(root, "dev", stack=stack, engine="docker", shell=PLAIN))
+
+
+# What a program needs, and nothing that says which stack.
+PLAIN = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+
+
+def test_a_stack_of_ones_own_is_a_file(root: Path) -> None:
+    found = {preset.name: preset for preset in presets.load(root)}
+    mail = found["mail"]
+    assert mail.about == "Mail that is sent nowhere"
+    assert {"mail", "api", "app", "scheduler", "postgres"} <= set(mail.services)
+    assert mail.optional == ("archive",)
+    assert set(mail.ports) == {"dev"}
+    assert "mail 8025" in mail.ports["dev"]
+
+
+def test_the_default_stack_comes_first_and_is_meant_for_every_environment() -> None:
+    first, *_ = presets.load(ROOT)
+    assert first.name == "core"
+    assert set(first.ports) == {"dev", "test", "prod", "staging"}
+    assert first.ports["prod"] == ("nginx 8080",)
+
+
+def test_every_stack_is_shown_with_what_it_runs(root: Path) -> None:
+    shown = presets.show(presets.load(root))
+    for name in environment.stacks(root):
+        assert f"{name}: " in shown
+    assert "on demand  archive" in shown
+
+
+def test_another_stacks_service_is_named_with_its_stacks(root: Path) -> None:
+    with pytest.raises(GangwayError) as caught:
+        dev(root, "mail").check_services(["django"])
+    assert str(caught.value) == "the mail stack has no django\n  fix: --stack hybrid"
+
+
+def test_what_is_on_demand_is_there_to_be_named_and_not_started(root: Path) -> None:
+    session = dev(root, "mail")
+    session.check_services(["archive"])
+    assert "archive" not in session.model.by_default()
+    assert "archive" not in session.model.wanted(())
+    assert session.model.wanted(("archive",)) == ["archive"]
+
+
+def test_a_stack_that_is_not_meant_for_an_environment_is_a_finding(root: Path) -> None:
+    prod = environment.load(root, "prod", stack="mail", shell=PLAIN)
+    found = check(prod, load_contract(root), secrets=False)
+    assert [finding.what for finding in found] == [
+        "the mail stack is not meant for the prod environment"
+    ]
+    assert found[0].where == "env/stacks/mail.env:3"
+
+
+def test_an_unknown_stack_is_refused_with_the_nearest_one(root: Path) -> None:
+    with pytest.raises(GangwayError, match="did you mean hybrid"):
+        open_environment(root, "dev", stack="hybird", engine="docker")
