@@ -256,6 +256,18 @@ class TestProduction:
             browser, prod.url, "dashboard-prod", lambda page: plots_are_drawn(page, "Shipped")
         )
 
+    def test_its_scripts_are_compressed_on_the_way_and_kept_by_the_browser(
+        self, prod: Live
+    ) -> None:
+        with web(prod.url) as client:
+            page = client.get("/").text
+            (script,) = re.findall(r'src="([^"]*/dash_renderer\.[^"]*)"', page)
+            plain = client.get(script, headers={"Accept-Encoding": "identity"})
+            packed = client.get(script, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip" and packed.text == plain.text
+        assert packed.num_bytes_downloaded < len(plain.content) / 2
+        assert "max-age=31536000" in packed.headers["Cache-Control"]
+
     def test_every_line_of_its_log_is_a_json_object(self, prod: Live) -> None:
         (record,) = prod.checkout.containers("prod", "dashboard")
         with web(prod.url) as client:
