@@ -232,6 +232,13 @@ def init(session: Session) -> None:
     stack.init(session)
 
 
+def scan(session: Session) -> int:
+    """Look for known weaknesses: Dockerfiles, the model, locked packages and images."""
+    from gangway import scan as scanning
+
+    return scanning.scan(session)
+
+
 def offline(force: A[bool, Option("build even what is up to date")] = False) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
     from gangway import stack
@@ -253,7 +260,7 @@ EVERYWHERE: list[Callable[..., Any]] = [
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
     "dev": [],
     "test": [cli.named("run", test_run)],
-    "prod": [init],
+    "prod": [init, scan],
 }
 
 ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))

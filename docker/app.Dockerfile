@@ -14,7 +14,8 @@ CMD ["serve"]
 
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
-COPY docker/with-index docker/install-dependencies docker/strip-wheels /usr/local/bin/
+COPY docker/with-index docker/install-dependencies docker/poetry-requirements docker/strip-wheels \
+    /usr/local/bin/
 # What is installed is changed afterwards: it must not be linked to uv's cache.
 ENV UV_LINK_MODE=copy
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -27,8 +28,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM uv AS dependencies
 ARG APP
-# Whichever the app has: requirements.txt or uv.lock.
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/uv.loc[k] /tmp/app/
+# Whichever the app has: requirements.txt, uv.lock or poetry.lock.
+COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv

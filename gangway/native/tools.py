@@ -87,7 +87,7 @@ def locks(root: Path, apps: Sequence[str]) -> Iterator[Path]:
     top = root / "apps"
     yield from sorted(path for path in top.glob("requirements-test.txt"))
     for folder in (top / app for app in apps):
-        for name in ("requirements.txt", "uv.lock"):
+        for name in ("requirements.txt", "uv.lock", "poetry.lock"):
             if (folder / name).exists():
                 yield folder / name
                 break
@@ -114,7 +114,7 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {**shell, **_index(shell)}
-    wanted = [lock.parent if lock.name == "uv.lock" else lock for lock in locks(root, apps)]
+    wanted = [lock.parent if lock.suffix == ".lock" else lock for lock in locks(root, apps)]
     base = getattr(sys, "_base_executable", sys.executable)
     _run([program, "venv", "--quiet", "--python", base, str(folder)], root, environment)
     _run(

@@ -40,7 +40,11 @@ def test_the_rules_see_every_kind_of_environment_and_the_services_that_they_are_
 
 
 # What the rules must at least be about.
-APPS_OF = {"core": {"api", "app", "scheduler"}, "hybrid": {"django", "fastapi"}}
+APPS_OF = {
+    "core": {"api", "app", "scheduler"},
+    "hybrid": {"django", "fastapi"},
+    "dashboards": {"api", "dashboard"},
+}
 
 
 def port(target: int, host: str = "127.0.0.1") -> dict[str, Any]:
