@@ -202,6 +202,17 @@ def urls(session: Session) -> None:
     operations.show_urls(session)
 
 
+def graph(
+    session: Session,
+    mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
+    svg: A[str, Option("write the SVG to this file, not below .gangway/graph/")] = "",
+) -> None:
+    """Draw the stack: services, what waits for what, ports, networks, volumes."""
+    from gangway.graph import pictures
+
+    pictures.graph(session, mermaid_file=mermaid, svg_file=svg)
+
+
 def scale(
     session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
 ) -> int | None:
@@ -248,7 +259,7 @@ def stacks() -> None:
 
 EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
-    makemigration, downgrade, history, seed, reset, stats, urls, scale,
+    makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
 ]  # fmt: skip
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
     "dev": [],
