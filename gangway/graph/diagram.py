@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
-from gangway.model import UNUSED, Model
+from gangway.model import Model
 
 STATES: Final[Mapping[str, str]] = {
     "service_healthy": "healthy",
@@ -41,6 +41,7 @@ class Box:
     name: str
     made_of: str
     runs_once: bool = False
+    on_demand: bool = False
     replicas: int = 1
     ports: tuple[Port, ...] = ()
     networks: tuple[str, ...] = ()
@@ -79,26 +80,25 @@ class Diagram:
         return tuple(state for state in STATES.values() if state in used)
 
 
-def active(model: Model, profiles: Collection[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the services that start by themselves: without a profile, or with one that is on."""
-    return {
-        name: service
-        for name, service in model.services.items()
-        if not service.get("profiles")
-        or (set(profiles) - {UNUSED}).intersection(service["profiles"])
-        or "*" in profiles
-    }
+def describe(
+    model: Model, *, stack: str, environment: str, optional: Collection[str] = ()
+) -> Diagram:
+    """Return what to draw of a model: what starts by itself, and on demand (`optional` profiles).
 
-
-def describe(model: Model, profiles: Collection[str], *, stack: str, environment: str) -> Diagram:
-    """Return what to draw of a model with these profiles on; the order is the names'.
-
-    A dependency on a service that isn't active is left out, as Compose leaves it.
+    A dependency on any other service is left out, as Compose leaves it. The order is the names'.
     """
-    services = active(model, profiles)
+    default = set(model.by_default())
+    services = {
+        name: service
+        for name, service in sorted(model.services.items())
+        if name in default or set(optional).intersection(service.get("profiles") or ())
+    }
     networks = model.raw.get("networks") or {}
     one_shots = Model({"services": services}).one_shots()
-    boxes = [_box(name, services[name], name in one_shots) for name in sorted(services)]
+    boxes = [
+        _box(name, service, runs_once=name in one_shots, on_demand=name not in default)
+        for name, service in services.items()
+    ]
     used = sorted({network for box in boxes for network in box.networks})
     return Diagram(
         stack,
@@ -106,8 +106,8 @@ def describe(model: Model, profiles: Collection[str], *, stack: str, environment
         tuple(boxes),
         tuple(
             Link(name, target, STATES.get(how.get("condition", ""), "started"))
-            for name in sorted(services)
-            for target, how in sorted(_dependencies(services[name]).items())
+            for name, service in services.items()
+            for target, how in sorted((service.get("depends_on") or {}).items())
             if target in services and target != name
         ),
         tuple(used),
@@ -115,12 +115,7 @@ def describe(model: Model, profiles: Collection[str], *, stack: str, environment
     )
 
 
-def _dependencies(service: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found = service.get("depends_on") or {}
-    return dict(found) if isinstance(found, Mapping) else {name: {} for name in found}
-
-
-def _box(name: str, service: Mapping[str, Any], runs_once: bool) -> Box:
+def _box(name: str, service: Mapping[str, Any], *, runs_once: bool, on_demand: bool) -> Box:
     ports = [
         Port(
             "" if (host := port.get("host_ip") or "") in ("0.0.0.0", "::") else host,
@@ -140,6 +135,7 @@ def _box(name: str, service: Mapping[str, Any], runs_once: bool) -> Box:
         name,
         _made_of(service),
         runs_once,
+        on_demand,
         int((service.get("deploy") or {}).get("replicas") or 1),
         tuple(sorted(ports, key=lambda port: (int(port.target), port.published))),
         tuple(sorted(service.get("networks") or ())),

@@ -44,6 +44,8 @@ def _label(box: Box, diagram: Diagram) -> str:
         lines.append(f"{box.replicas} copies")
     if box.runs_once:
         lines.append("runs once")
+    if box.on_demand:
+        lines.append("on demand")
     lines += [_escape(str(port)) for port in box.ports]
     if box.networks:
         networks = [

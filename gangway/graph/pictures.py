@@ -31,9 +31,9 @@ def graph(session: Session, *, mermaid_file: str, svg_file: str) -> None:
         return
     diagram = describe(
         session.model,
-        profiles(session.environment.get("COMPOSE_PROFILES")),
         stack=session.environment.stack,
         environment=session.name,
+        optional=session.environment.optional,
     )
     text = mermaid.text(diagram)
     if mermaid_file:
@@ -45,11 +45,6 @@ def graph(session: Session, *, mermaid_file: str, svg_file: str) -> None:
     _write(path, svg.text(diagram))
 
 
-def profiles(value: str) -> list[str]:
-    """Return the profiles in a value of COMPOSE_PROFILES."""
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
 def committed(root: Path, stack: str) -> Diagram:
     """Return what the repository's picture of a stack shows: its own files alone, merged.
 
@@ -59,13 +54,16 @@ def committed(root: Path, stack: str) -> Diagram:
     env = environment.load(root, ENVIRONMENT, stack=stack, images="registry", shell={})
     files = [f for f in env.files if f.startswith("env/") and f != "env/local.env"]
     flags = [word for file in files for word in ("--env-file", file)]
+    on = environment.words(env.beneath.get("COMPOSE_PROFILES", ""))
+    optional = environment.words(env.beneath.get("STACK_OPTIONAL", ""))
+    flags += [word for profile in (*on, *optional) for word in ("--profile", profile)]
     shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    argv = [*tools.compose(), *flags, "--profile", "*", "config", "--format", "json"]
+    argv = [*tools.compose(), *flags, "config", "--format", "json"]
     done = Runner(root, shell).capture(argv, timeout=60)
     if done.status != 0:
         raise GangwayError(f"the Compose files can't be merged: {done.stderr.strip()}")
-    on = profiles(env.beneath.get("COMPOSE_PROFILES", ""))
-    return describe(Model(json.loads(done.stdout)), on, stack=stack, environment=ENVIRONMENT)
+    model = Model(json.loads(done.stdout), frozenset(on))
+    return describe(model, stack=stack, environment=ENVIRONMENT, optional=optional)
 
 
 def redraw(root: Path) -> None:

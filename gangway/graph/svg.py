@@ -147,6 +147,8 @@ def clipped(text: str, width: float, size: float = _SMALL, *, bold: bool = False
 def _badge(box: Box) -> str:
     if box.runs_once:
         return "runs once"
+    if box.on_demand:
+        return "on demand"
     return f"{box.replicas} copies" if box.replicas > 1 else ""
 
 

@@ -58,13 +58,15 @@ MODEL: dict[str, Any] = {
             ],
         },
         "mail": {"image": "mail", "profiles": ["mail"]},
-        "old": {"image": "old", "profiles": ["unused"]},
+        "search": {"image": "search", "profiles": ["search"]},
+        "runner": {"image": "runner", "profiles": ["test-runner"]},
     },
 }
 
 
 def drawn(raw: Mapping[str, Any] = MODEL, *profiles: str) -> Diagram:
-    return describe(Model(raw), profiles, stack="shop", environment="dev")
+    model = Model(raw, frozenset(profiles))
+    return describe(model, stack="shop", environment="dev", optional=["search"])
 
 
 def parsed(text: str) -> ET.Element:
@@ -110,13 +112,14 @@ def test_every_service_that_starts_is_drawn_with_what_it_is_made_of() -> None:
         "migrate": "docker/tool.Dockerfile",
         "postgres": "postgres:18",
         "proxy": "registry.example.com:5000/library/a-rather-long-name/nginx:1.29-trixie",
+        "search": "search",
     }
 
 
 def test_a_profile_that_is_on_brings_its_services_and_their_links() -> None:
-    diagram = drawn(MODEL, "mail", "unused")
-    assert {box.name for box in diagram.boxes} >= {"mail"}
-    assert "old" not in {box.name for box in diagram.boxes}
+    diagram = drawn(MODEL, "mail")
+    assert "mail" in {box.name for box in diagram.boxes}
+    assert "runner" not in {box.name for box in diagram.boxes}
     assert ("proxy", "mail", "started") in [
         (link.waiter, link.target, link.state) for link in diagram.links
     ]
@@ -140,6 +143,12 @@ def test_published_ports_networks_volumes_and_copies_are_told() -> None:
     assert boxes["postgres"].volumes == ("rows",)
     assert boxes["migrate"].runs_once and not boxes["api"].runs_once
     assert drawn().internal == {"data"}
+
+
+def test_what_is_started_for_whoever_asks_is_marked() -> None:
+    assert [box.name for box in drawn().boxes if box.on_demand] == ["search"]
+    assert "on demand" in svg.text(drawn()) and "on demand" in mermaid.text(drawn())
+    assert not any(box.on_demand for box in drawn(MODEL, "search").boxes)
 
 
 # ---- both outputs
