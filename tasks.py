@@ -109,6 +109,13 @@ def build(
     stack.build(session, services, no_cache=no_cache)
 
 
+def rebuild(session: Session, service: Service) -> None:
+    """Build the image of one service without the cache, and run the service from it."""
+    from gangway import stack
+
+    stack.rebuild(session, service)
+
+
 def config(session: Session) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
     from gangway import operations
@@ -222,6 +229,31 @@ def scale(
     return stack.scale(session, services)
 
 
+def debug(
+    session: Session,
+    service: Service,
+    wait: A[bool, Option("start the program only once a debugger has attached", "w")] = False,
+    off: A[bool, Option("run it without again")] = False,
+    ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
+) -> None:
+    """Let a debugger attach to a Python service, on port 5678; it may again after each reload."""
+    from gangway import debug, stack
+
+    wish = debug.Wish(service, wait=wait, off=off, auto_ports=stack.auto_ports(ports))
+    debug.debug(session, wish)
+
+
+def profile(
+    session: Session,
+    service: Service,
+    seconds: A[int, Option("how long to look")] = 10,
+) -> None:
+    """Record what a running Python service does, as a flame graph (an SVG)."""
+    from gangway import profiling
+
+    profiling.profile(session, service, seconds=seconds)
+
+
 def test_run(
     session: Session,
     *paths: A[str, Option("test files or folders; all where none is named")],
@@ -258,11 +290,11 @@ def stacks() -> None:
 
 
 EVERYWHERE: list[Callable[..., Any]] = [
-    up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
-    makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
+    up, down, ps, logs, exec_, shell, run, restart, build, rebuild, config, env, psql, redis,
+    migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
 ]  # fmt: skip
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
-    "dev": [],
+    "dev": [debug, profile],
     "test": [cli.named("run", test_run)],
     "prod": [init],
 }
