@@ -55,11 +55,12 @@ def debug(session: Session, wish: Wish) -> None:
     # Without the file, a command that is only printed could not be pasted.
     path.write_text(overlay(wish, native=_native_folder(session)), encoding="utf-8")
     opened = _with_overlay(session, path)
-    up = starting.Wish((wish.service,), auto_ports=wish.auto_ports)
+    options = starting.alone(session, wish.service)
+    up = starting.Wish((wish.service,), auto_ports=wish.auto_ports, options=options)
     if wish.wait and not session.native:
         # It can't be healthy before a debugger has come.
         opened = opened if opened.dry_run else _prepared(opened, up)
-        status = opened.run("up", "--detach", wish.service)
+        status = opened.run("up", "--detach", *options, wish.service)
         if status:
             raise GangwayError(f"{wish.service} did not start", mend="the lines above say why")
     else:
@@ -136,7 +137,8 @@ def tell(session: Session, wish: Wish) -> None:
 
 
 def _turn_off(session: Session, service: str) -> None:
-    starting.up(session, starting.Wish((service,)), task="debug")
+    wish = starting.Wish((service,), options=starting.alone(session, service))
+    starting.up(session, wish, task="debug")
     if not session.dry_run and debugged(session) == service:
         overlay_path(session).unlink(missing_ok=True)
 

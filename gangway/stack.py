@@ -82,7 +82,7 @@ def rebuild(session: Session, service: str) -> None:
         wish = starting.Wish((service,))
         # Native services have no image: what is built anew are the libraries of all apps.
         tail = ["restart"] if session.native else ["up", "--detach", "--force-recreate"]
-        starting.watched(session, wish, *tail, service)
+        starting.watched(session, wish, *tail, *starting.alone(session, service), service)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> int | None:
