@@ -5,6 +5,7 @@ The browser is Debian's Chromium (or GANGWAY_CHROMIUM), driven by Playwright, wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.support import ROOT
 
@@ -95,6 +97,28 @@ class Visit:
         return path
 
 
+#: What is fetched for the browser; the rest (forms, event streams) it fetches itself.
+_FETCHED: Final = {"document", "fetch", "font", "image", "script", "stylesheet", "xhr"}
+
+
+def _fetch(route: Route) -> None:
+    # Chromium drops whatever is under way when a network of this machine comes or goes
+    # (ERR_NETWORK_CHANGED), and engines make and remove networks all the time.
+    request = route.request
+    form = request.resource_type == "document" and request.method != "GET"
+    if form or request.resource_type not in _FETCHED:
+        route.continue_()
+        return
+    try:
+        answer = route.fetch(timeout=PATIENCE)
+    except PlaywrightError:
+        # The page may be gone by now.
+        with contextlib.suppress(PlaywrightError):
+            route.abort("failed")
+    else:
+        route.fulfill(response=answer)
+
+
 @contextmanager
 def visit(browser: Browser, url: str, width: int = 1280) -> Iterator[Visit]:
     """Open a page in a window of that width, with no cookies, for the block."""
@@ -102,6 +126,7 @@ def visit(browser: Browser, url: str, width: int = 1280) -> Iterator[Visit]:
         viewport={"width": width, "height": HEIGHTS.get(width, 900)}, locale="en-GB"
     )
     context.set_default_timeout(PATIENCE)
+    context.route("**/*", _fetch)
     try:
         found = Visit(context.new_page(), url)
         found.watch()

@@ -57,7 +57,8 @@ def _request(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _shown(atom: object) -> str | None:
-    return None if atom in (None, "", "-") else str(atom)
+    # Gunicorn escapes quotes for a log of text.
+    return None if atom in (None, "", "-") else str(atom).replace('\\"', '"')
 
 
 def configure(level: str, form: str) -> None:
