@@ -28,6 +28,8 @@ os.environ["PATH"] = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.d
 # Every file in these that a shell would run is linted, with an extension or without.
 SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
+# What an app's packages are locked by.
+LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
 # Production's rules hold where ENVIRONMENT is one of these.
 PRODUCTION = ("production", "staging")
 
@@ -100,6 +102,12 @@ def native(session: nox.Session) -> None:
 @nox.session
 def dev_smoke(session: nox.Session) -> None:
     """Bring the development stack up, use it, edit a file, see the edit served, take it down."""
+    end_to_end(session)
+
+
+@nox.session
+def developing(session: nox.Session) -> None:
+    """Debug a service across its reloads, profile it, build it anew, draw the stack."""
     end_to_end(session)
 
 
@@ -219,17 +227,18 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
 
     The apps' packages, as they are locked, go to this session's own environment.
     """
-    locks = names("apps/*requirements*.txt") + names("apps/*/requirements.txt")
+    apps = sorted({str(Path(lock).parent) for pattern in LOCKS for lock in names(pattern)})
     # As scripts/bootstrap does: what pip is told of a closed network, uv is told too.
     told = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "SSL_CERT_FILE": "PIP_CERT"}
     network = {name: os.environ[pip] for name, pip in told.items() if os.environ.get(pip)}
-    session.install(
-        "--quiet",
-        "--require-hashes",
-        *(word for lock in locks for word in ("-r", lock)),
-        env=network | dict(os.environ),
+    # As the images do it, whichever lock an app has.
+    session.run(
+        "docker/install-dependencies",
+        *names("apps/requirements-test.txt"),
+        *apps,
+        external=True,
+        env={"UV": str(PROGRAMS / "uv"), "VENV": session.virtualenv.location} | network,
     )
-    apps = [lock.rpartition("/")[0] for lock in names("apps/*/requirements.txt")]
     # What an app imports of the one beside it.
     beside = {"apps/hybrid": ["apps/api"]}
     theirs = [f"--python-executable={session.bin}/python", "--cache-dir=.mypy_cache/apps"]
@@ -241,6 +250,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
+        "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 

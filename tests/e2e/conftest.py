@@ -12,7 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.e2e import browser as browsers
 from tests.e2e import support
 from tests.e2e.native import NOBODY_ANSWERS, NativeCheckout
 from tests.e2e.support import Checkout, User
@@ -46,6 +48,18 @@ def make_native() -> Iterator[MakeNative]:
     """Make copies of the checkout where no container engine answers; all of it goes in the end."""
     with _copies(NativeCheckout, NOBODY_ANSWERS) as make:
         yield make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; its pages are opened by `tests.e2e.browser`."""
+    program = browsers.chromium()
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no chromium (Debian: apt install chromium)")
+        pytest.skip("there is no chromium (Debian: apt install chromium)")
+    with browsers.started(program) as started:
+        yield started
 
 
 @contextmanager

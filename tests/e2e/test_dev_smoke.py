@@ -15,7 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page
 
+from tests.e2e import browser as browsers
 from tests.e2e.conftest import MakeCheckout
 from tests.e2e.support import (
     UNSET,
@@ -134,6 +136,19 @@ class TestRequests:
         page = add_by_page(pages, "Walk the gangway")
         assert page.status_code == 200 and "Walk the gangway" in page.text
         assert "Walk the gangway" in habits(api)
+
+    def test_the_page_shows_the_habits_in_a_browser(self, stack: Stack, browser: Browser) -> None:
+        def shows(page: Page) -> None:
+            page.wait_for_selector("li .name:text-is('Write to a friend')")
+
+        kept = browsers.look(browser, stack.urls["app"], "app", shows)
+        assert [path.name for path in kept] == ["app-390.png", "app-1280.png"]
+        with browsers.visit(browser, stack.urls["app"]) as found:
+            habit = found.page.locator("li", has_text="Write to a friend")
+            habit.get_by_role("button", name="Check in").click()
+            habit.locator(".streak:text-is('1 day')").wait_for()
+            assert habit.get_by_role("button", name="Done today").is_disabled()
+            assert found.faults == []
 
     def test_the_examples_are_there(self, api: httpx.Client) -> None:
         assert "Write to a friend" in habits(api)

@@ -44,6 +44,7 @@ APPS_OF = {
     "core": {"api", "app", "scheduler"},
     "fullstack": {"api", "frontend"},
     "hybrid": {"django", "fastapi"},
+    "dashboards": {"api", "dashboard"},
 }
 
 

@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Connections belong to one worker: a server may import this module before it forks.
-        logs.configure(settings.log_level, as_json=settings.live)
+        logs.configure(settings.log_level, as_json=settings.json_logs)
         engine = connect(settings)
         app.state.sessions = async_sessionmaker(engine)
         cache = app.state.cache = Cache(settings)

@@ -17,6 +17,7 @@ class Settings:
 
     environment: str
     log_level: str
+    log_format: str
     postgres_host: str
     postgres_port: int
     postgres_db: str
@@ -28,8 +29,13 @@ class Settings:
 
     @property
     def live(self) -> bool:
-        """Whether this is an environment that serves users: no test aids there, JSON logs."""
+        """Whether this is an environment that serves users: no test aids there."""
         return self.environment in {"production", "staging"}
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether logs are JSON: as LOG_FORMAT says, else in an environment that serves users."""
+        return self.log_format == "json" or (self.live and not self.log_format)
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:
@@ -37,6 +43,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         environment=env.get("ENVIRONMENT", "development"),
         log_level=env.get("LOG_LEVEL", "info").upper(),
+        log_format=_log_format(env),
         postgres_host=env.get("POSTGRES_HOST", "postgres"),
         postgres_port=_port(env, "POSTGRES_PORT", 5432),
         postgres_db=env.get("POSTGRES_DB", "gangway_dev"),
@@ -46,6 +53,13 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         redis_port=_port(env, "REDIS_PORT", 6379),
         redis_password=_secret(env, "REDIS_PASSWORD") or None,
     )
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    text = env.get("LOG_FORMAT", "")
+    if text not in ("", "json", "text"):
+        _fail(f"LOG_FORMAT={text} is not known: json or text, or nothing at all")
+    return text
 
 
 def _secret(env: Mapping[str, str], name: str) -> str:

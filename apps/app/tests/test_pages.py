@@ -134,3 +134,19 @@ def test_the_secret_key_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("a key\n")
     assert load({"SECRET_KEY_FILE": str(file)}).secret_key == "a key"
+
+
+@pytest.mark.parametrize(
+    ("environment", "form", "as_json"),
+    [
+        ("production", "", True),
+        ("staging", "text", False),
+        ("development", "", False),
+        ("test", "json", True),
+    ],
+)
+def test_log_format_says_how_it_logs_and_the_environment_where_it_is_silent(
+    environment: str, form: str, as_json: bool
+) -> None:
+    env = {"ENVIRONMENT": environment, "LOG_FORMAT": form, "SECRET_KEY": "x"}
+    assert load(env).json_logs is as_json

@@ -24,7 +24,7 @@ class Sessions(SecureCookieSessionInterface):
 
 def create_app(settings: Settings) -> Flask:
     """Return the application; it connects to nothing before the first request."""
-    logs.configure(settings.log_level, as_json=settings.live)
+    logs.configure(settings.log_level, as_json=settings.json_logs)
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,

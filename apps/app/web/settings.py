@@ -14,13 +14,19 @@ class Settings:
 
     environment: str
     log_level: str
+    log_format: str
     api_url: str
     secret_key: str
 
     @property
     def live(self) -> bool:
-        """Whether this is an environment that serves users, behind a proxy, with JSON logs."""
+        """Whether this is an environment that serves users, behind a proxy."""
         return self.environment in {"production", "staging"}
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether logs are JSON: as LOG_FORMAT says, else in an environment that serves users."""
+        return self.log_format == "json" or (self.live and not self.log_format)
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:
@@ -34,9 +40,17 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         environment=env.get("ENVIRONMENT", "development"),
         log_level=env.get("LOG_LEVEL", "info").upper(),
+        log_format=_log_format(env),
         api_url=api_url.rstrip("/"),
         secret_key=secret_key,
     )
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    text = env.get("LOG_FORMAT", "")
+    if text not in ("", "json", "text"):
+        _fail(f"LOG_FORMAT={text} is not known: json or text, or nothing at all")
+    return text
 
 
 def _secret(env: Mapping[str, str], name: str) -> str:

@@ -62,7 +62,7 @@ async def run(settings: Settings) -> None:
 def main() -> None:
     """Start with the environment's settings."""
     settings = load()
-    logs.configure(settings.log_level, as_json=settings.live)
+    logs.configure(settings.log_level, as_json=settings.json_logs)
     asyncio.run(run(settings))
 
 

@@ -15,6 +15,7 @@ class Settings:
 
     environment: str
     log_level: str
+    log_format: str
     postgres_host: str
     postgres_port: int
     postgres_db: str
@@ -24,8 +25,13 @@ class Settings:
 
     @property
     def live(self) -> bool:
-        """Whether this is an environment that serves users: JSON logs there."""
+        """Whether this is an environment that serves users."""
         return self.environment in {"production", "staging"}
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether logs are JSON: as LOG_FORMAT says, else in an environment that serves users."""
+        return self.log_format == "json" or (self.live and not self.log_format)
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:
@@ -36,6 +42,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         environment=env.get("ENVIRONMENT", "development"),
         log_level=env.get("LOG_LEVEL", "info").upper(),
+        log_format=_log_format(env),
         postgres_host=env.get("POSTGRES_HOST", "postgres"),
         postgres_port=int(port),
         postgres_db=env.get("POSTGRES_DB", "gangway_dev"),
@@ -43,6 +50,13 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         postgres_password=_secret(env, "POSTGRES_PASSWORD"),
         heartbeat_file=Path(env.get("HEARTBEAT_FILE") or f"{gettempdir()}/heartbeat"),
     )
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    text = env.get("LOG_FORMAT", "")
+    if text not in ("", "json", "text"):
+        _fail(f"LOG_FORMAT={text} is not known: json or text, or nothing at all")
+    return text
 
 
 def _secret(env: Mapping[str, str], name: str) -> str:

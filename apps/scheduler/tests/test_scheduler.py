@@ -112,3 +112,19 @@ def test_a_mistake_in_the_settings_is_one_line_and_status_2(
         load({"POSTGRES_PORT": "x"})
     assert stopped.value.code == 2
     assert "POSTGRES_PORT=x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "form", "as_json"),
+    [
+        ("production", "", True),
+        ("staging", "text", False),
+        ("development", "", False),
+        ("test", "json", True),
+    ],
+)
+def test_log_format_says_how_it_logs_and_the_environment_where_it_is_silent(
+    environment: str, form: str, as_json: bool
+) -> None:
+    env = {"ENVIRONMENT": environment, "LOG_FORMAT": form, "SECRET_KEY": "x"}
+    assert load(env).json_logs is as_json
