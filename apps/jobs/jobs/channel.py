@@ -60,10 +60,9 @@ def connect(*, timeout: float | None = 1.0) -> "aioredis.Redis":
 async def admit(client: str, limit: int) -> int:
     """Count a request; return 0, or the seconds until ``client`` may ask again."""
     key = f"ratelimit:jobs:{client}"
-    async with connect() as connection:
-        async with connection.pipeline(transaction=True) as pipe:
-            pipe.set(key, 0, ex=PERIOD, nx=True)
-            pipe.incr(key)
-            pipe.ttl(key)
-            _, count, left = await pipe.execute()
+    async with connect() as connection, connection.pipeline(transaction=True) as pipe:
+        pipe.set(key, 0, ex=PERIOD, nx=True)
+        pipe.incr(key)
+        pipe.ttl(key)
+        _, count, left = await pipe.execute()
     return max(1, int(left)) if count > limit else 0

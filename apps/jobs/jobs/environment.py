@@ -12,8 +12,10 @@ from typing import NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 LIBPQ = frozenset(
-    "application_name channel_binding connect_timeout gssencmode keepalives sslcert sslcrl sslkey"
-    " sslmode sslrootcert target_session_attrs".split()
+    {
+        *("application_name", "channel_binding", "connect_timeout", "gssencmode", "keepalives"),
+        *("sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert", "target_session_attrs"),
+    }
 )
 """The options of DATABASE_URL that are passed on."""
 

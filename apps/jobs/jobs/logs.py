@@ -4,6 +4,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+CHATTY = ("amqp", "celery", "kombu", "redis", "asyncio")
+"""Libraries whose debugging output buries everybody else's."""
 SERVERS = ("uvicorn", "uvicorn.access", "gunicorn.error", "gunicorn.access")
 
 
@@ -26,6 +28,8 @@ class JsonFormatter(logging.Formatter):
 def configure(level: str, *, as_json: bool) -> None:
     """Log at ``level`` to stderr; ``as_json`` covers what the server itself logs as well."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
     if as_json:
         for logger in map(logging.getLogger, (None, *SERVERS)):
             for handler in logger.handlers:

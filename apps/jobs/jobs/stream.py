@@ -183,7 +183,7 @@ def last_event(job: UUID) -> tuple[int, bool] | None:
 
 
 def _format(event: dict[str, Any]) -> bytes:
-    data = json.dumps(event["data"])
+    data = json.dumps(event["data"], sort_keys=True)
     return f"id: {event['id']}\nevent: {event['kind']}\ndata: {data}\n\n".encode()
 
 
