@@ -15,6 +15,11 @@ class Stopping:
         """Stop so many seconds from now."""
         struct.pack_into("<d", self._memory, 0, time.monotonic() + seconds)
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is such a moment."""
+        return any(self._memory[:])
+
     def overdue(self) -> bool:
         """Whether that moment has come."""
         (moment,) = struct.unpack_from("<d", self._memory, 0)

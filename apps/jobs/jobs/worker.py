@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobs.settings")
 django.setup()
 
 from celery import bootsteps, signals  # noqa: E402
+from celery.platforms import SecurityWarning  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import DatabaseError, connection  # noqa: E402
 from kombu.exceptions import OperationalError  # noqa: E402
@@ -117,10 +120,12 @@ def _stop(**_: Any) -> None:
 
 def main() -> None:
     """Work until SIGTERM."""
+    # It takes whoever has no name for root; a container's user has none.
+    warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].add(Caretaker)
     threading.Thread(target=PULSE.go_on, daemon=True, name="pulse").start()
     env = settings.ENV
-    app.worker_main(
+    status = app.worker_main(
         [
             "--quiet",
             "worker",
@@ -131,6 +136,12 @@ def main() -> None:
             "--without-heartbeat",
         ]
     )
+    if STOPPING.asked:
+        sys.exit(status)
+    # Celery gives up on some losses of its broker from which a new process recovers.
+    log.error("the worker ended with status %s; it starts again", status)
+    time.sleep(1)
+    os.execv(sys.executable, [sys.executable, "-m", "jobs.worker"])
 
 
 if __name__ == "__main__":
