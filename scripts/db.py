@@ -41,6 +41,7 @@ PAUSE, LONGEST_PAUSE = 0.05, 0.2
 PASSING = {"57P03", "57P01", "57P02", "53300"}
 PASSWORD = {"28P01", "28000"}
 MISSING = {"3D000"}
+VIOLATION = "08P01"
 
 
 class Mistake(Exception):
@@ -231,9 +232,13 @@ def _driver() -> Callable[[Settings, float], Session]:
 
 # -- waiting --------------------------------------------------------------------------------------
 
-# What drivers on libpq say, for they keep the SQLSTATE of a failed connection to themselves.
+# What drivers on libpq say, for they keep the SQLSTATE of a failed connection to themselves; and
+# PgBouncer, whose code is the same for whatever it refuses.
 TEXTS = (
-    (re.compile(r"password authentication failed|no password supplied|pg_hba\.conf"), "28P01"),
+    (
+        re.compile(r"(password|SASL) authentication failed|no password supplied|pg_hba\.conf"),
+        "28P01",
+    ),
     (re.compile(r'database ".*" does not exist'), "3D000"),
     (re.compile(r'role ".*" does not exist'), "28000"),
 )
@@ -242,7 +247,7 @@ TEXTS = (
 def _sqlstate(error: Exception) -> str:
     """Return the server's code for ``error``, or "" where no server said anything."""
     for name in ("sqlstate", "pgcode"):
-        if isinstance(code := getattr(error, name, None), str):
+        if isinstance(code := getattr(error, name, None), str) and code != VIOLATION:
             return code
     if error.args and isinstance(error.args[0], dict):
         return str(error.args[0].get("C", ""))

@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e import support
 from tests.e2e.conftest import MakeCheckout, MakeNative
-from tests.e2e.support import Checkout, docker, eventually, inspect, one_message
+from tests.e2e.support import Checkout, docker, eventually, inspect, myself, one_message
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -393,8 +393,10 @@ class TestDevelopment:
             ):
                 log = ["logs", stack.container("worker")]
                 eventually(lambda: "work.py changed" in docker(*log).stderr)
+                # The api restarts as well: its client comes back.
                 eventually(lambda: listener.ended or listener.error)
-        whole(listener, 8)
+                rest = stack.followed(job, after=listener.ids[-1])
+        whole(Listener(events=[*listener.events, *rest.events]), 8)
         assert "did not end within" not in docker(*log).stderr
 
     def test_images_are_no_larger_than_they_need_be(self, stack: Stack) -> None:
@@ -458,7 +460,8 @@ class TestExternalDatabase:
         whole(pooled.followed(job), 8)
 
     def test_two_migrations_at_once_exclude_each_other(self, pooled: Stack) -> None:
-        slow = "import time; print('begun', flush=True); time.sleep(3)"
+        # In two parts: the command itself is printed, too.
+        slow = "import time; print('be' + 'gun', flush=True); time.sleep(8)"
         words = (
             "dev.run",
             "migrate",
@@ -547,7 +550,7 @@ class TestNative:
     def test_api_and_worker_run_natively_and_detailed_reports_fall_back(
         self, make_native: MakeNative
     ) -> None:
-        native = make_native(GANGWAY_STACK="jobs", JOBS_STEP_SECONDS="0.1")
+        native = make_native("native", myself(), GANGWAY_STACK="jobs", JOBS_STEP_SECONDS="0.1")
         native.succeed("dev.up", "--engine", "native", "--ports", "auto", timeout=300)
         try:
             with running(native, "dev") as stack:
