@@ -314,10 +314,8 @@ def stacks() -> None:
 
 EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, rebuild, config, env, psql, redis,
-    migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
-    up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, ratelimit,
-    cache, migrate,
-    makemigration, downgrade, history, seed, reset, stats, urls, scale,
+    ratelimit, cache, migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph,
+    scale,
 ]  # fmt: skip
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
     "dev": [debug, profile],

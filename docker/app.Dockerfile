@@ -1,8 +1,6 @@
 # One Dockerfile for every Python service; APP names its folder under apps/.
 #   base -> uv -> dependencies -> production, development (<- debugger)
 #             \-> test-dependencies -> test (all apps side by side)
-#   base -> uv -> dependencies -> production, development
-#             \-> test-dependencies -> test (the stack's apps side by side)
 #   base -> browser -> worker: production with Chromium, and Playwright to drive it
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
@@ -95,6 +93,9 @@ FROM base AS browser
 # hadolint ignore=DL3008 # a version would keep the security updates out
 RUN apt-get update -qq && \
     apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core && \
+    # Drivers that draw by a graphics card, or do as if there were one: 200 MB that are never used.
+    dpkg-query -W -f '${Package}\n' 'libllvm*' mesa-libgallium 'libz3-*' | \
+        xargs dpkg --purge --force-depends && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 FROM dependencies AS worker-dependencies

@@ -13,4 +13,4 @@ class Jobs(AppConfig):
 
     def ready(self) -> None:
         """Set the logging up, whichever command this is."""
-        logs.configure(settings.ENV.log_level, as_json=settings.ENV.live)
+        logs.configure(settings.ENV.log_level, as_json=settings.ENV.json_logs)

@@ -38,6 +38,7 @@ class Environment:
 
     environment: str
     log_level: str
+    log_format: str
     secret_key: str = field(repr=False)
     database: Database
     redis_host: str
@@ -52,8 +53,10 @@ class Environment:
     reloading: bool
 
     @property
-    def live(self) -> bool:
-        """Whether this is an environment that serves users: JSON logs."""
+    def json_logs(self) -> bool:
+        """Whether logs are JSON: as LOG_FORMAT says, else in an environment that serves users."""
+        if self.log_format:
+            return self.log_format == "json"
         return self.environment in {"production", "staging"}
 
     def redis_url(self, number: int) -> str:
@@ -68,6 +71,7 @@ def load(env: Mapping[str, str] = os.environ) -> Environment:
     return Environment(
         environment=env.get("ENVIRONMENT") or "development",
         log_level=(env.get("LOG_LEVEL") or "info").upper(),
+        log_format=_log_format(env),
         secret_key=_secret(env, "SECRET_KEY"),
         database=_database(env),
         redis_host=env.get("REDIS_HOST") or "redis",
@@ -132,6 +136,13 @@ def _secret(env: Mapping[str, str], name: str) -> str:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"{name}_FILE={path} cannot be read: {error}")
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    text = env.get("LOG_FORMAT", "")
+    if text not in {"", "json", "text"}:
+        _fail(f"LOG_FORMAT={text} is not known: json or text, or nothing at all")
+    return text
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
