@@ -94,8 +94,7 @@ FROM base AS browser
 RUN apt-get update -qq && \
     apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core && \
     # Drivers that draw by a graphics card, or do as if there were one: 200 MB that are never used.
-    dpkg-query -W -f '${Package}\n' 'libllvm*' mesa-libgallium 'libz3-*' | \
-        xargs dpkg --purge --force-depends && \
+    dpkg --purge --force-depends libllvm19 libz3-4 mesa-libgallium && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 FROM dependencies AS worker-dependencies

@@ -83,7 +83,7 @@ def _print(browser: str, page: str) -> bytes:
         context = chromium.new_context(java_script_enabled=False, offline=True)
         tab = context.new_page()
         tab.set_content(page, wait_until="load")
-        return tab.pdf(format="A4", print_background=True)
+        return bytes(tab.pdf(format="A4", print_background=True))
 
 
 def main() -> int:

@@ -82,7 +82,7 @@ def summary(steps: list[dict[str, Any]], request: Request) -> dict[str, Any]:
 
 def page(result: dict[str, Any]) -> str:
     """Return the report as a page of HTML that needs nothing from outside."""
-    return render_to_string("jobs/report.html", {"report": result})
+    return str(render_to_string("jobs/report.html", {"report": result}))
 
 
 def _habit(body: Any) -> Habit:

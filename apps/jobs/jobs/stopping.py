@@ -23,7 +23,7 @@ class Stopping:
     def overdue(self) -> bool:
         """Whether that moment has come."""
         (moment,) = struct.unpack_from("<d", self._memory, 0)
-        return 0 < moment <= time.monotonic()
+        return bool(0 < moment <= time.monotonic())
 
 
 STOPPING = Stopping()

@@ -53,7 +53,7 @@ def run(job_id: str) -> None:
         connection.close()
 
 
-class Caretaker(bootsteps.StartStopStep):  # type: ignore[misc]
+class Caretaker(bootsteps.StartStopStep):
     """Runs in the worker's own loop while the broker answers, so that no fork meets a thread."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)

@@ -32,7 +32,7 @@ def test_who_comes_back_gets_the_rest(run: Run, job: Job) -> None:
 
 
 def test_each_event_is_sent_as_it_happens(run: Run, job: Job) -> None:
-    async def follow() -> list[str]:
+    async def follow() -> Any:
         following = asyncio.ensure_future(read(stream.events(job.pk, 0)))
         await asyncio.sleep(0.2)
         await sync_to_async(work.run)(job.pk)
@@ -48,7 +48,7 @@ def test_events_of_which_redis_said_nothing_come_all_the_same(
     monkeypatch.setattr(stream, "QUIET", 0.1)
     monkeypatch.setattr(channel, "publish", lambda *_: None)
 
-    async def follow() -> list[str]:
+    async def follow() -> Any:
         following = asyncio.ensure_future(read(stream.events(job.pk, 0)))
         await asyncio.sleep(0.2)
         await sync_to_async(work.run)(job.pk)
@@ -66,7 +66,7 @@ def test_without_redis_the_stream_says_so_and_ends_with_the_job(
     monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setattr(channel, "_client", None)
 
-    async def follow() -> list[str]:
+    async def follow() -> Any:
         following = asyncio.ensure_future(read(stream.events(job.pk, 0)))
         await asyncio.sleep(0.3)
         await sync_to_async(work.run)(job.pk)
@@ -79,7 +79,7 @@ def test_without_redis_the_stream_says_so_and_ends_with_the_job(
 
 
 def test_a_stream_ends_when_the_server_does(run: Run, job: Job) -> None:
-    async def follow() -> list[str]:
+    async def follow() -> Any:
         ending = stream.ENDING = stream.Ending()
         following = asyncio.ensure_future(read(stream.events(job.pk, 0)))
         await asyncio.sleep(0.2)
