@@ -44,6 +44,7 @@ APPS_OF = {
     "core": {"api", "app", "scheduler"},
     "hybrid": {"django", "fastapi"},
     "dashboards": {"api", "dashboard"},
+    "jobs": {"api", "worker"},
 }
 
 
