@@ -144,6 +144,22 @@ def redis(session: Session) -> int:
     return operations.redis(session, cli.remainder(sys.argv))
 
 
+def ratelimit(
+    session: Session, reset: A[bool, Option("delete them: refused clients may come back")] = False
+) -> int:
+    """Count the rate limit's keys in Redis; --reset deletes them."""
+    from gangway import keys
+
+    return keys.ratelimit(session, reset=reset)
+
+
+def cache(session: Session, flush: A[bool, Option("delete them; queued jobs stay")] = False) -> int:
+    """Count the cache's keys in Redis; --flush deletes them and nothing else."""
+    from gangway import keys
+
+    return keys.cache(session, flush=flush)
+
+
 def migrate(session: Session) -> int:
     """Bring the database to the newest migration."""
     from gangway import operations
@@ -301,7 +317,8 @@ def stacks() -> None:
 
 EVERYWHERE: list[Callable[..., Any]] = [
     up, down, ps, logs, exec_, shell, run, restart, build, rebuild, config, env, psql, redis,
-    migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
+    ratelimit, cache, migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph,
+    scale,
 ]  # fmt: skip
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
     "dev": [debug, profile],

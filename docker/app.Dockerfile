@@ -1,6 +1,7 @@
 # One Dockerfile for every Python service; APP names its folder under apps/.
 #   base -> uv -> dependencies -> production, development (<- debugger)
 #             \-> test-dependencies -> test (all apps side by side)
+#   base -> browser -> worker: production with Chromium, and Playwright to drive it
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
@@ -86,6 +87,29 @@ COPY apps/ /srv/apps/
 WORKDIR /srv/apps
 USER 10001:10001
 CMD ["python", "-m", "pytest"]
+
+# What a browser needs, before all that changes more often.
+FROM base AS browser
+# hadolint ignore=DL3008 # a version would keep the security updates out
+RUN apt-get update -qq && \
+    apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core && \
+    # Drivers that draw by a graphics card, or do as if there were one: 200 MB that are never used.
+    dpkg --purge --force-depends libllvm19 libz3-4 mesa-libgallium && \
+    rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+
+FROM dependencies AS worker-dependencies
+ARG APP
+COPY apps/${APP}/requirements-worker.txt /tmp/worker/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-dependencies /tmp/worker && strip-wheels /opt/venv
+
+FROM browser AS worker
+COPY --link --from=worker-dependencies /opt/venv /opt/venv
+COPY scripts/ /opt/gangway/bin/
+ARG APP
+COPY apps/${APP}/ /srv/app/
+USER 10001:10001
 
 FROM base AS production
 COPY --link --from=dependencies /opt/venv /opt/venv

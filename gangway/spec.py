@@ -301,6 +301,11 @@ _TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
     "bool": _shaped("[01]", "1 or 0"),
     "enum": _choice,
     "url": _shaped(r"[a-z][a-z0-9+.-]*://[^\s/?#]+([/?#]\S*)?", "a URL such as http://host/path"),
+    "postgres_url": _shaped(
+        r"postgres(ql)?://[^\s:@/?#]+(:[^\s:@/?#]*)?@(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)"
+        r"(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4}))?/[^\s/?#]+(\?\S*)?",
+        "an address such as postgresql://USER:PASSWORD@HOST:6543/DATABASE",
+    ),
     "size": _shaped(r"[0-9]+(\.[0-9]+)?([bkmg]b?)?", "a size such as 512m or 1g"),
     "duration": _shaped(r"([0-9]+(\.[0-9]+)?(us|ms|s|m|h))+", "a duration such as 1m30s"),
     "image": _shaped(

@@ -34,6 +34,9 @@ def run(session: Session, wish: Wish) -> int:
     cache = session.root / ".gangway" / "native" / "pytest-cache"
     options = ["-o", f"cache_dir={cache}"] if session.native else []
     options += ["-o", f"testpaths={' '.join(folders(session))}"]
+    if "api" not in session.environment.apps:
+        # The fixtures that the apps share are the api's: its tables, its cache.
+        options += ["--confcutdir", session.environment.apps[0]]
     words = command(wish, *options)
     pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *words]
     if session.dry_run:

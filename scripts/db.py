@@ -6,18 +6,21 @@ database and runs the commands one after the other; the first that fails ends it
 ``db.py init FOLDER`` runs the folder's ``*.sql`` files in the order of their names, each as one
 transaction. They run before every migration, and so must change nothing the second time.
 
-Reads POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or
-POSTGRES_PASSWORD_FILE, DB_WAIT_SECONDS (30) and DB_LOCK_SECONDS (300).
+Reads DATABASE_URL or DATABASE_URL_FILE, or else POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB,
+POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE; DB_WAIT_SECONDS (30) and
+DB_LOCK_SECONDS (300). Nothing depends on the session, so that a transaction pooler may be between.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import re
 import shlex
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import launch
 
@@ -39,6 +43,7 @@ PAUSE, LONGEST_PAUSE = 0.05, 0.2
 PASSING = {"57P03", "57P01", "57P02", "53300"}
 PASSWORD = {"28P01", "28000"}
 MISSING = {"3D000"}
+VIOLATION = "08P01"
 
 
 class Mistake(Exception):
@@ -54,11 +59,20 @@ class Settings:
     name: str
     user: str
     password: str = field(repr=False)
+    # The variables that say so.
+    place_from: str
+    name_from: str
+    user_from: str
     password_from: str
+    # libpq's, such as sslmode.
+    options: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls) -> Settings:
         """Read the environment; every missing variable in one message."""
+        url, source = _secret("DATABASE_URL")
+        if url:
+            return cls.parse(url, source)
         names = ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER")
         missing = [name for name in names if not os.environ.get(name)]
         if missing:
@@ -68,7 +82,34 @@ class Settings:
         if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
             raise Mistake(f"POSTGRES_PORT={port} is not a port: give a number from 1 to 65535")
         password, source = _secret("POSTGRES_PASSWORD")
-        return cls(host, int(port), name, user, password, source)
+        place = "POSTGRES_HOST and POSTGRES_PORT"
+        return cls(
+            host, int(port), name, user, password, place, "POSTGRES_DB", "POSTGRES_USER", source
+        )
+
+    @classmethod
+    def parse(cls, url: str, source: str) -> Settings:
+        """Take DATABASE_URL apart; what is wrong is said without the password in it."""
+        shape = "it looks like postgresql://USER:PASSWORD@HOST:6543/DATABASE"
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 5432
+        except ValueError:
+            raise Mistake(
+                f"{source} is not an address: {shape}; in a password, : / ? # @ are written %3A "
+                "%2F %3F %23 %40"
+            ) from None
+        if parts.scheme not in {"postgresql", "postgres"}:
+            raise Mistake(f"{source} does not begin with postgresql://: {shape}")
+        name = unquote(parts.path.removeprefix("/"))
+        wanted = {"host": parts.hostname, "user": parts.username, "database": name}
+        if missing := [what for what, value in wanted.items() if not value]:
+            raise Mistake(f"{source} names no {', no '.join(missing)}: {shape}")
+        return cls(
+            parts.hostname or "", port, name, unquote(parts.username or ""),
+            unquote(parts.password or ""), source, source, source, source,
+            dict(parse_qsl(parts.query)),
+        )  # fmt: skip
 
 
 def _secret(name: str) -> tuple[str, str]:
@@ -101,7 +142,7 @@ class Session:
     """An open connection that is in no transaction between two calls."""
 
     value: Callable[[str], Any]
-    script: Callable[[str], object]
+    run: Callable[[str], object]
     close: Callable[[], None]
 
 
@@ -117,6 +158,8 @@ def _asyncpg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
             password=settings.password or None,
             database=settings.name,
             timeout=timeout,
+            statement_cache_size=0,
+            ssl=settings.options.get("sslmode"),
         )
     )
 
@@ -138,16 +181,22 @@ def _psycopg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
         user=settings.user,
         password=settings.password or None,
         dbname=settings.name,
-        connect_timeout=max(2, int(timeout)),
+        **{**settings.options, "connect_timeout": max(2, int(timeout))},
     )
     connection.autocommit = True
+    # Prepared statements would stay with a session that a pooler has given to others.
+    connection.prepare_threshold = None
 
     def value(sql: str) -> Any:
         with connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchone()[0]
 
-    return Session(value, lambda sql: connection.cursor().execute(sql), connection.close)
+    def run(sql: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    return Session(value, run, connection.close)
 
 
 def _pg8000(driver: ModuleType, settings: Settings, timeout: float) -> Session:
@@ -158,6 +207,7 @@ def _pg8000(driver: ModuleType, settings: Settings, timeout: float) -> Session:
         password=settings.password or None,
         database=settings.name,
         timeout=timeout,
+        ssl_context=settings.options.get("sslmode") in {"require", "verify-ca", "verify-full"},
     )
     return Session(lambda sql: connection.run(sql)[0][0], connection.run, connection.close)
 
@@ -184,9 +234,13 @@ def _driver() -> Callable[[Settings, float], Session]:
 
 # -- waiting --------------------------------------------------------------------------------------
 
-# What drivers on libpq say, for they keep the SQLSTATE of a failed connection to themselves.
+# What drivers on libpq say, for they keep the SQLSTATE of a failed connection to themselves; and
+# PgBouncer, whose code is the same for whatever it refuses.
 TEXTS = (
-    (re.compile(r"password authentication failed|no password supplied|pg_hba\.conf"), "28P01"),
+    (
+        re.compile(r"(password|SASL) authentication failed|no password supplied|pg_hba\.conf"),
+        "28P01",
+    ),
     (re.compile(r'database ".*" does not exist'), "3D000"),
     (re.compile(r'role ".*" does not exist'), "28000"),
 )
@@ -195,7 +249,7 @@ TEXTS = (
 def _sqlstate(error: Exception) -> str:
     """Return the server's code for ``error``, or "" where no server said anything."""
     for name in ("sqlstate", "pgcode"):
-        if isinstance(code := getattr(error, name, None), str):
+        if isinstance(code := getattr(error, name, None), str) and code != VIOLATION:
             return code
     if error.args and isinstance(error.args[0], dict):
         return str(error.args[0].get("C", ""))
@@ -214,18 +268,43 @@ def _diagnose(error: Exception, settings: Settings) -> None:
     """Raise ``Mistake`` where waiting cannot help; return where it can."""
     code, reason = _sqlstate(error), _reason(error)
     if code in PASSWORD:
+        variables = " and ".join(dict.fromkeys((settings.user_from, settings.password_from)))
         raise Mistake(
-            f'the database refuses user "{settings.user}": {reason}; look at POSTGRES_USER and '
-            f"{settings.password_from}{'' if settings.password else ' (which is empty)'}; a data "
+            f'the database refuses user "{settings.user}": {reason}; look at '
+            f"{variables}{'' if settings.password else ' (the password is empty)'}; a data "
             "volume keeps the password that it was made with"
         ) from None
     if code in MISSING:
         raise Mistake(
             f'there is no database "{settings.name}" on {settings.host}:{settings.port}; '
-            "look at POSTGRES_DB, or create it"
+            f"look at {settings.name_from}, or create it"
         ) from None
     if code and code not in PASSING and not code.startswith("08"):
         raise Mistake(f"the database refuses the connection: {reason} (SQLSTATE {code})") from None
+
+
+def _refuse_unreachable(settings: Settings) -> None:
+    """Raise ``Mistake`` where the host has IPv6 addresses only, and we have no way to them."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
+    except OSError:
+        return
+    for family, kind, protocol, _, address in found:
+        if family != socket.AF_INET6:
+            return
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                # Nothing is sent: this only looks for a route.
+                probe.connect(address)
+            except OSError as error:
+                if error.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}:
+                    continue
+            return
+    raise Mistake(
+        f"{settings.host} has IPv6 addresses only, and there is no IPv6 here, as in most "
+        "containers: give the address of its connection pooler, port 6543, in "
+        f"{settings.place_from}"
+    )
 
 
 def wait(settings: Settings, seconds: float) -> Session:
@@ -238,11 +317,12 @@ def wait(settings: Settings, seconds: float) -> Session:
             return connect(settings, max(0.1, min(ATTEMPT, deadline - time.monotonic())))
         except Exception as error:  # noqa: BLE001 - each driver has its own
             _diagnose(error, settings)
+            _refuse_unreachable(settings)
             reason = _reason(error)
         if time.monotonic() + pause >= deadline:
             raise Mistake(
                 f"no database at {settings.host}:{settings.port} after {seconds:g} s; look at "
-                f"POSTGRES_HOST and POSTGRES_PORT; the last error: {reason}"
+                f"{settings.place_from}; the last error: {reason}"
             )
         if reason != last:
             say(f"waiting for {settings.host}:{settings.port}: {reason}")
@@ -255,13 +335,21 @@ def wait(settings: Settings, seconds: float) -> Session:
 
 
 def _acquire(session: Session, seconds: float) -> None:
-    """Take the lock.
+    """Take the lock, in a transaction that stays open: a pooler keeps it on one server.
 
     Asked for again and again: a statement that blocks on it would hold a snapshot, and a
-    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that for ever.
+    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that for ever. The
+    open transaction holds none between its statements.
     """
     deadline, told = time.monotonic() + seconds, False
-    while not session.value(f"SELECT pg_try_advisory_lock({LOCK})"):
+    while True:
+        session.run("BEGIN")
+        if session.value(f"SELECT pg_try_advisory_xact_lock({LOCK})"):
+            # It is idle for as long as the migration takes. And a further statement is what closes
+            # the last one, with its snapshot.
+            session.run("SET LOCAL idle_in_transaction_session_timeout = 0")
+            return
+        session.run("ROLLBACK")
         if time.monotonic() >= deadline:
             raise Mistake(
                 f"another migration has held the lock for {seconds:g} s; if it hangs, end it, or "
@@ -281,7 +369,7 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
         os.write(ready, b"1")
     os.read(end, 1)
     try:
-        session.value(f"SELECT pg_advisory_unlock({LOCK})")
+        session.run("ROLLBACK")
         session.close()
     except Exception as error:  # noqa: BLE001 - each driver has its own
         say(f"the lock's connection was lost on the way ({_reason(error)}); the result stands")
@@ -410,7 +498,7 @@ def initialise(settings: Settings, folder: Path) -> int:
     session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
     for script in scripts:
         try:
-            session.script(script.read_text(encoding="utf-8"))
+            session.run(script.read_text(encoding="utf-8"))
         except Exception as error:  # noqa: BLE001 - each driver has its own
             raise Mistake(f"{folder.name}/{script.name}: {_reason(error)}") from None
     session.close()

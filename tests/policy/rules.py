@@ -6,6 +6,7 @@ Subject, which is one model; comparisons between models are tests in test_enviro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ def nothing_lies_over_the_source_in_the_image(subject: Subject) -> Complaints:
 @rule("prod")
 def images_are_built_for_production(subject: Subject) -> Complaints:
     for name, service in subject.apps.items():
-        if (target := _build(service).get("target")) != "production":
+        # The worker's is production's with a browser.
+        if (target := _build(service).get("target")) not in ("production", "worker"):
             yield f"{name} is built for {target}"
 
 
@@ -175,7 +177,8 @@ def secrets_are_files_of_the_secrets_directory(subject: Subject) -> Complaints:
     for name, service in subject.services.items():
         for secret in service.get("secrets") or ():
             file = sources[secret["source"]].get("file", "")
-            if "/secrets/" not in file:
+            # An empty one is none: that which is not asked for.
+            if "/secrets/" not in file and file != os.devnull:
                 yield f"{name} gets the secret {secret['source']} from {file or 'no file'}"
 
 

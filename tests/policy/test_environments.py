@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -201,7 +202,8 @@ def images_built(model: Model) -> set[str]:
 def secret_files(raw: dict[str, Any]) -> set[str]:
     services = raw["services"].values()
     used = {secret["source"] for each in services for secret in each.get("secrets") or ()}
-    return {raw["secrets"][name]["file"] for name in used}
+    # An empty file is none.
+    return {raw["secrets"][name]["file"] for name in used} - {os.devnull}
 
 
 def base_images(raw: dict[str, Any]) -> Iterator[str]:

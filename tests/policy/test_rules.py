@@ -45,6 +45,7 @@ APPS_OF = {
     "fullstack": {"api", "frontend"},
     "hybrid": {"django", "fastapi"},
     "dashboards": {"api", "dashboard"},
+    "jobs": {"api", "worker"},
 }
 
 

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -215,3 +216,63 @@ def test_sigterm_ends_the_waiting(env: Environment, database: Database) -> None:
         waiting.says("waiting for")
         waiting.signal()
         assert waiting.ends(5) != 0
+
+
+def address(server: Postgres, name: str, *, host: str = "127.0.0.1", password: str = "") -> str:
+    secret = quote(password or server.password, safe="")
+    return f"postgresql://{server.user}:{secret}@{host}:{server.port}/{name}"
+
+
+def test_database_url_alone_is_enough(
+    script: Script, env: Environment, server: Postgres, database: Database, tmp_path: Path
+) -> None:
+    for name in server.environment:
+        del env[name]
+    url = address(server, database.name)
+    assert script("wait-for-db", "--", "echo", "connected", DATABASE_URL=url).out == "connected\n"
+    (tmp_path / "url").write_text(f"{url}\n")
+    done = script("entrypoint", "wait-for-db", "--", "echo", "again", DATABASE_URL_FILE="url")
+    assert done.out == "again\n", done.err
+
+
+def test_database_url_comes_before_the_single_variables(
+    script: Script, server: Postgres, database: Database
+) -> None:
+    url = address(server, database.name)
+    done = script("wait-for-db", DATABASE_URL=url, POSTGRES_HOST="no-such-host.invalid")
+    assert done.status == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:never to be seen@h/d", "does not begin with postgresql://"),
+        ("postgresql://u:p@h:port/d", "not an address"),
+        ("postgresql://u:p@/d", "no host"),
+        ("postgresql://u:p@h", "no database"),
+        ("postgresql://h:6543/d", "no user"),
+    ],
+)
+def test_a_malformed_database_url_is_one_line(script: Script, url: str, said: str) -> None:
+    done = script("wait-for-db", DATABASE_URL=url, DB_WAIT_SECONDS=LONG)
+    assert done.status == 2
+    assert said in done.err and "DATABASE_URL" in done.err and done.err.count("\n") == 1, done.err
+
+
+def test_a_wrong_password_in_the_url_names_the_url(
+    script: Script, server: Postgres, database: Database
+) -> None:
+    url = address(server, database.name, password="wrong")
+    done = script("wait-for-db", DATABASE_URL=url, DB_WAIT_SECONDS=LONG, seconds=20)
+    assert done.status == 2
+    assert "DATABASE_URL" in done.err and "POSTGRES_" not in done.err, done.err
+
+
+def test_an_ipv6_only_host_is_told_at_once_to_use_the_pooler(
+    script: Script, server: Postgres, database: Database
+) -> None:
+    # A prefix for documentation, to which there is no way even where there is IPv6.
+    url = address(server, database.name, host="[2001:db8::1]")
+    done = script("wait-for-db", DATABASE_URL=url, DB_WAIT_SECONDS=LONG, seconds=20)
+    assert done.status == 2
+    assert "IPv6" in done.err and "6543" in done.err and "DATABASE_URL" in done.err, done.err

@@ -139,6 +139,24 @@ def test_ports_are_whole_numbers_in_range(value: str, is_right: bool) -> None:
         ("number", ["0.5", "2"], ["1e3", ".5", "nan"]),
         ("bool", ["0", "1"], ["true", "yes", "2"]),
         ("url", ["http://a", "https://me:pw@h:1/p?q#f", "postgresql://h/db"], ["//h", "http://"]),
+        (
+            "postgres_url",
+            [
+                "postgresql://u:p%40s@db.example.com:6543/d?sslmode=require",
+                "postgres://u.v@h/d",
+                "postgresql://u:p@[2001:db8::1]:65535/d",
+            ],
+            [
+                "postgres//u:p@h/d",
+                "mysql://u:p@h/d",
+                "postgresql://u:p@s@h/d",
+                "postgresql://u:p/s@h/d",
+                "postgresql://h:6543/d",
+                "postgresql://u:p@h:65536/d",
+                "postgresql://u:p@h:port/d",
+                "postgresql://u:p@h",
+            ],
+        ),
         ("size", ["512m", "1g", "1.5GB", "1024"], ["m", "1 g", "1t"]),
         ("duration", ["30s", "1m30s", "200ms"], ["30", "s", "1d"]),
         (

@@ -1,0 +1,1 @@
+"""Reports on habits, made by workers: a Django API, a Celery worker and a stream of events."""
