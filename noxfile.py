@@ -106,6 +106,12 @@ def dev_smoke(session: nox.Session) -> None:
 
 
 @nox.session
+def developing(session: nox.Session) -> None:
+    """Debug a service across its reloads, profile it, build it anew, draw the stack."""
+    end_to_end(session)
+
+
+@nox.session
 def test_env(session: nox.Session) -> None:
     """Run the applications' tests in the throw-away stack, development untouched beside it."""
     end_to_end(session)

@@ -109,6 +109,13 @@ def build(
     stack.build(session, services, no_cache=no_cache)
 
 
+def rebuild(session: Session, service: Service) -> None:
+    """Build the image of one service without the cache, and run the service from it."""
+    from gangway import stack
+
+    stack.rebuild(session, service)
+
+
 def config(session: Session) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
     from gangway import operations
@@ -202,6 +209,17 @@ def urls(session: Session) -> None:
     operations.show_urls(session)
 
 
+def graph(
+    session: Session,
+    mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
+    svg: A[str, Option("write the SVG to this file, not below .gangway/graph/")] = "",
+) -> None:
+    """Draw the stack: services, what waits for what, ports, networks, volumes."""
+    from gangway.graph import pictures
+
+    pictures.graph(session, mermaid_file=mermaid, svg_file=svg)
+
+
 def scale(
     session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
 ) -> int | None:
@@ -209,6 +227,31 @@ def scale(
     from gangway import stack
 
     return stack.scale(session, services)
+
+
+def debug(
+    session: Session,
+    service: Service,
+    wait: A[bool, Option("start the program only once a debugger has attached", "w")] = False,
+    off: A[bool, Option("run it without again")] = False,
+    ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
+) -> None:
+    """Let a debugger attach to a Python service, on port 5678; it may again after each reload."""
+    from gangway import debug, stack
+
+    wish = debug.Wish(service, wait=wait, off=off, auto_ports=stack.auto_ports(ports))
+    debug.debug(session, wish)
+
+
+def profile(
+    session: Session,
+    service: Service,
+    seconds: A[int, Option("how long to look")] = 10,
+) -> None:
+    """Record what a running Python service does, as a flame graph (an SVG)."""
+    from gangway import profiling
+
+    profiling.profile(session, service, seconds=seconds)
 
 
 def test_run(
@@ -254,11 +297,11 @@ def stacks() -> None:
 
 
 EVERYWHERE: list[Callable[..., Any]] = [
-    up, down, ps, logs, exec_, shell, run, restart, build, config, env, psql, redis, migrate,
-    makemigration, downgrade, history, seed, reset, stats, urls, scale,
+    up, down, ps, logs, exec_, shell, run, restart, build, rebuild, config, env, psql, redis,
+    migrate, makemigration, downgrade, history, seed, reset, stats, urls, graph, scale,
 ]  # fmt: skip
 BY_KIND: dict[str, list[Callable[..., Any]]] = {
-    "dev": [],
+    "dev": [debug, profile],
     "test": [cli.named("run", test_run)],
     "prod": [init, scan],
 }

@@ -1,5 +1,5 @@
 # One Dockerfile for every Python service; APP names its folder under apps/.
-#   base -> uv -> dependencies -> production, development
+#   base -> uv -> dependencies -> production, development (<- debugger)
 #             \-> test-dependencies -> test (all apps side by side)
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
@@ -34,10 +34,20 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
+# The debugger and the profiler, for development only and apart from what the app has.
+FROM uv AS debugger
+COPY docker/requirements-debug.txt /tmp/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index /opt/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
+        --target /opt/debugger --require-hashes --only-binary :all: --compile-bytecode \
+        -r /tmp/requirements-debug.txt
+
 FROM base AS development
 # The mounted source is never written to, and a .pyc can't outlive an edit in the same second.
 ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=dependencies /opt/venv /opt/venv
+COPY --link --from=debugger /opt/debugger /opt/debugger
 COPY scripts/ /opt/gangway/bin/
 ARG APP
 COPY apps/${APP}/ /srv/app/

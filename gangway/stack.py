@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangway import builds, operations
+from gangway import builds, operations, preflight
 from gangway import up as starting
 from gangway.errors import GangwayError
 from gangway.session import Session, say
@@ -26,12 +26,9 @@ def up(
 
     `timeout` is in seconds. Raises GangwayError when something doesn't start.
     """
-    if ports not in ("", "auto"):
-        raise GangwayError(
-            f"--ports is {ports!r}",
-            mend="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
-        )
-    wish = starting.Wish(tuple(services), build=build, auto_ports=bool(ports), timeout=timeout)
+    wish = starting.Wish(
+        tuple(services), build=build, auto_ports=auto_ports(ports), timeout=timeout
+    )
     session = starting.up(session, wish)
     if session.dry_run:
         return None
@@ -41,6 +38,16 @@ def up(
         say("sources are watched anyway; run up again when a lock file has changed")
         return None
     return session.run("watch", "--no-up", *services) if watch else None
+
+
+def auto_ports(ports: str) -> bool:
+    """Return what `--ports` asks for; raises GangwayError for anything but `auto`."""
+    if ports not in ("", "auto"):
+        raise GangwayError(
+            f"--ports is {ports!r}",
+            mend="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
+        )
+    return bool(ports)
 
 
 def restart(session: Session, services: Sequence[str]) -> None:
@@ -55,6 +62,27 @@ def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
     session.check_services(services)
     session.engine.check()
     builds.build(session, services, no_cache=no_cache)
+
+
+def rebuild(session: Session, service: str) -> None:
+    """Build one service's image, every layer anew, and replace its container alone.
+
+    What it needs is started where it doesn't run. Raises GangwayError for a service that isn't
+    built here.
+    """
+    session.check_services([service])
+    if "build" not in session.model.services[service]:
+        raise GangwayError(
+            f"{service} isn't built here: its image comes from elsewhere",
+            mend=f"invoke {session.name}.restart {service} starts it again",
+        )
+    with session.changing("rebuild"):
+        session = preflight.prepare(session, [service])
+        builds.build(session, [service], no_cache=True)
+        wish = starting.Wish((service,))
+        # Native services have no image: what is built anew are the libraries of all apps.
+        tail = ["restart"] if session.native else ["up", "--detach", "--force-recreate"]
+        starting.watched(session, wish, *tail, *starting.alone(session, service), service)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> int | None:

@@ -59,6 +59,21 @@ def start(session: Session, wish: Wish) -> None:
     watched(session, wish, "up", "--detach", *wish.options, *wish.services)
 
 
+def alone(session: Session, service: str) -> tuple[str, ...]:
+    """Return Compose's flag that leaves alone what a service needs, where all of that is ready."""
+    if session.native or session.dry_run:
+        return ()
+    one_shots = session.model.one_shots()
+    there = {
+        found.service
+        for found in session.engine.containers(session.project)
+        if (found.state == "running" and found.health in ("", "healthy"))
+        or (found.state == "exited" and found.exit_code == 0 and found.service in one_shots)
+    }
+    needed = set(session.model.wanted([service])) - {service}
+    return ("--no-deps",) if needed <= there else ()
+
+
 def watched(session: Session, wish: Wish, *tail: str) -> None:
     """Run a `docker compose` call that starts containers, and watch until they are ready."""
     if not session.announce(session.command(*tail)):

@@ -23,6 +23,7 @@ from importlib.machinery import (
 )
 from types import ModuleType
 
+import debugging
 from watching import Sources
 
 # Seconds without a report after which a child counts as started: only then is the CPU ours.
@@ -131,6 +132,9 @@ class _Reporter(MetaPathFinder):
 
     def _report(self, spec: ModuleSpec) -> None:
         if not spec.origin or spec.name in self._known or spec.name.endswith("__main__"):
+            return
+        # A debugger starts threads when it is imported, and is not the program's.
+        if spec.origin.startswith(os.path.join(debugging.FOLDER, "")):
             return
         own = spec.has_location and self._sources.holds(spec.origin)
         if own and "." in spec.name:

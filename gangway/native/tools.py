@@ -19,6 +19,7 @@ from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
 
 REQUIREMENTS: Final = "requirements-native.txt"
+DEBUG_REQUIREMENTS: Final = "docker/requirements-debug.txt"
 _SITE: Final = Path(sysconfig.get_path("purelib"))
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 _BUNDLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
@@ -122,6 +123,37 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
         {**environment, "UV": program, "VENV": str(folder)},
     )  # fmt: skip
     (folder / "gangway.stamp").write_text(stamp(root, apps))
+
+
+def debugger_folder(root: Path) -> Path:
+    """Return the folder with the debugger and the profiler for programs of this machine."""
+    return root / ".gangway" / "native" / "debugger"
+
+
+def debugger(root: Path, shell: Mapping[str, str]) -> Path:
+    """Return that folder, with both installed as their lock has them.
+
+    Raises GangwayError where that fails.
+    """
+    lock = root / DEBUG_REQUIREMENTS
+    wanted = f"{sys.version}\n{lock.read_text(encoding='utf-8')}"
+    folder = debugger_folder(root)
+    mark = folder / "gangway.stamp"
+    if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
+        return folder
+    uv = _SCRIPTS / "uv"
+    program = str(uv) if uv.exists() else shutil.which("uv")
+    if not program:
+        raise _missing("uv")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _run(
+        [program, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder),
+         "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "-r", str(lock)],
+        root, {**shell, **_index(shell)},
+    )  # fmt: skip
+    mark.write_text(wanted, encoding="utf-8")
+    return folder
 
 
 def _index(shell: Mapping[str, str]) -> dict[str, str]:
