@@ -81,7 +81,7 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def policy(session: nox.Session) -> None:
     """Hold the rendered model of every environment and stack to the rules; needs no engine."""
-    pytest(session, "tests/policy")
+    pytest(session, "--numprocesses=2", "tests/policy")
 
 
 @nox.session

@@ -282,11 +282,14 @@ def scan(session: Session) -> int:
     return scanning.scan(session)
 
 
-def offline(force: A[bool, Option("build even what is up to date")] = False) -> None:
+def offline(
+    force: A[bool, Option("build even what is up to date")] = False,
+    also: A[str, Option("one that is only built on demand: langflow")] = "",
+) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
     from gangway import stack
 
-    stack.offline_images(ROOT, force=force)
+    stack.offline_images(ROOT, force=force, also=also.split())
 
 
 def stacks() -> None:

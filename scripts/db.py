@@ -3,6 +3,8 @@
 ``db.py wait [--timeout SECONDS] [-- COMMAND...]`` returns, or becomes the command, once the
 database answers. ``db.py lock -- COMMAND... [--then COMMAND...]`` waits, takes a lock in the
 database and runs the commands one after the other; the first that fails ends it, with its status.
+``db.py init FOLDER`` runs the folder's ``*.sql`` files in the order of their names, each as one
+transaction. They run before every migration, and so must change nothing the second time.
 
 Reads POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or
 POSTGRES_PASSWORD_FILE, DB_WAIT_SECONDS (30) and DB_LOCK_SECONDS (300).
@@ -99,6 +101,7 @@ class Session:
     """An open connection that is in no transaction between two calls."""
 
     value: Callable[[str], Any]
+    script: Callable[[str], object]
     close: Callable[[], None]
 
 
@@ -121,7 +124,11 @@ def _asyncpg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
         loop.run_until_complete(connection.close(timeout=2))
         loop.close()
 
-    return Session(lambda sql: loop.run_until_complete(connection.fetchval(sql)), close)
+    return Session(
+        lambda sql: loop.run_until_complete(connection.fetchval(sql)),
+        lambda sql: loop.run_until_complete(connection.execute(sql)),
+        close,
+    )
 
 
 def _psycopg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
@@ -140,7 +147,7 @@ def _psycopg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
             cursor.execute(sql)
             return cursor.fetchone()[0]
 
-    return Session(value, connection.close)
+    return Session(value, lambda sql: connection.cursor().execute(sql), connection.close)
 
 
 def _pg8000(driver: ModuleType, settings: Settings, timeout: float) -> Session:
@@ -152,7 +159,7 @@ def _pg8000(driver: ModuleType, settings: Settings, timeout: float) -> Session:
         database=settings.name,
         timeout=timeout,
     )
-    return Session(lambda sql: connection.run(sql)[0][0], connection.close)
+    return Session(lambda sql: connection.run(sql)[0][0], connection.run, connection.close)
 
 
 Connect = Callable[[ModuleType, Settings, float], Session]
@@ -392,6 +399,25 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     return outcome or 0
 
 
+# -- the scripts before the migrations ------------------------------------------------------------
+
+
+def initialise(settings: Settings, folder: Path) -> int:
+    """Run the folder's scripts; the first that fails ends it, with its name and the reason."""
+    scripts = sorted(folder.glob("*.sql"), key=lambda script: script.name)
+    if not scripts:
+        raise Mistake(f"{folder} has no .sql file; look at INIT_SQL")
+    session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
+    for script in scripts:
+        try:
+            session.script(script.read_text(encoding="utf-8"))
+        except Exception as error:  # noqa: BLE001 - each driver has its own
+            raise Mistake(f"{folder.name}/{script.name}: {_reason(error)}") from None
+    session.close()
+    say(f"{folder.name}: ran {', '.join(script.name for script in scripts)}")
+    return 0
+
+
 # -- the command line -----------------------------------------------------------------------------
 
 
@@ -432,6 +458,8 @@ def main(arguments: Sequence[str]) -> int:
     options, command = rest[:cut], list(rest[cut + 1 :])
     if what == "lock" and not options and command:
         return lock(Settings.load(), _split(command, "--then"))
+    if what == "init" and len(options) == 1 and not command:
+        return initialise(Settings.load(), Path(options[0]))
     if what != "wait" or (options and (len(options) != 2 or options[0] != "--timeout")):
         raise Mistake("usage: wait-for-db [--timeout SECONDS] [-- COMMAND...]")
     if options:

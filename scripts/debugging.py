@@ -25,27 +25,22 @@ _LENGTH = re.compile(rb"Content-Length: *(\d+)", re.IGNORECASE)
 
 
 class Debugger:
-    """The reloader's side, and in a child the program's: the way to the relay between."""
+    """The reloader's side, and in a child the program's: the way to the relay between.
 
-    def __init__(self, listener: socket.socket) -> None:
-        reports, self._reports = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._relay = os.fork()
-        if self._relay == 0:
-            os.close(self._reports)
-            _relay(listener, reports)
-        os.close(reports)
-        listener.close()
+    The relay lives for as long as anybody can write to ``reports``.
+    """
+
+    def __init__(self, reports: int) -> None:
+        self._reports = reports
 
     def gone(self) -> None:
         """Have connections wait: the program ends, or has ended, and another will follow."""
         self._report(0)
 
-    def close(self) -> None:
-        """Give the address back."""
-        os.kill(self._relay, signal.SIGKILL)
-        os.waitpid(self._relay, 0)
+    def handed_over(self) -> dict[str, str]:
+        """Return the variables with which a program in this one's place goes on."""
+        os.set_inheritable(self._reports, True)  # noqa: FBT003
+        return {"DEBUG_RELAY": str(self._reports)}
 
     def enter_program(self) -> None:
         """In the program, before its own code runs: let a debugger in."""
@@ -77,6 +72,9 @@ def wanted() -> Debugger | None:
     text = os.environ.get("DEBUG_PORT")
     if not text:
         return None
+    if relay := os.environ.pop("DEBUG_RELAY", ""):
+        os.set_inheritable(int(relay), False)  # noqa: FBT003
+        return Debugger(int(relay))
     host = os.environ.get("DEBUG_HOST") or "127.0.0.1"
     if not text.isdecimal():
         _say(f"DEBUG_PORT={text} is not a whole number")
@@ -86,7 +84,20 @@ def wanted() -> Debugger | None:
     except (OSError, OverflowError) as error:
         _say(f"no debugger can listen on {host}:{text}: {error}; look at DEBUG_HOST and DEBUG_PORT")
         raise SystemExit(2) from None
-    return Debugger(listener)
+    return Debugger(_start(listener))
+
+
+def _start(listener: socket.socket) -> int:
+    """Start the relay; return what it is told the program's port by."""
+    read, write = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork() == 0:
+        os.close(write)
+        _relay(listener, read)
+    os.close(read)
+    listener.close()
+    return write
 
 
 # ---- the relay's process

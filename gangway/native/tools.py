@@ -17,6 +17,7 @@ from typing import Final
 
 from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
+from gangway.native import node
 
 REQUIREMENTS: Final = "requirements-native.txt"
 DEBUG_REQUIREMENTS: Final = "docker/requirements-debug.txt"
@@ -65,7 +66,7 @@ def require() -> None:
 
 def programs(root: Path, apps: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that services look for programs in, before PATH."""
-    servers = [folder for folder in (postgres(), valkey()) if folder]
+    servers = [folder for folder in (postgres(), valkey(), node.wheel()) if folder]
     return (venv(root, apps) / "bin", root / "scripts", *servers)
 
 
@@ -78,7 +79,7 @@ def venv(root: Path, apps: Sequence[str]) -> Path:
 def stamp(root: Path, apps: Sequence[str]) -> str:
     """Return what tells one set of the apps' locked libraries from another."""
     total = zlib.crc32(sys.version.encode())
-    for lock in locks(root, apps):
+    for lock in (*locks(root, apps), *node.locks(root, apps)):
         total = zlib.crc32(lock.read_bytes(), total)
     return f"{total:08x}"
 
@@ -116,6 +117,7 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {**shell, **_index(shell)}
     wanted = [lock.parent if lock.suffix == ".lock" else lock for lock in locks(root, apps)]
+    node.install(root, apps, shell)
     base = getattr(sys, "_base_executable", sys.executable)
     _run([program, "venv", "--quiet", "--python", base, str(folder)], root, environment)
     _run(

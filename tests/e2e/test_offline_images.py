@@ -30,7 +30,8 @@ PYTHON = os.environ.get("PYTHON_IMAGE") or "gangway.local/python:3.13"
 POSTGRES = os.environ.get("POSTGRES_IMAGE") or "gangway.local/postgres:18"
 REDIS = os.environ.get("REDIS_IMAGE") or "gangway.local/redis:9"
 NGINX = os.environ.get("NGINX_IMAGE") or "gangway.local/nginx:1.31"
-ALL = (PYTHON, POSTGRES, REDIS, NGINX)
+QDRANT = os.environ.get("QDRANT_IMAGE") or "gangway.local/qdrant-stand-in:1"
+ALL = (PYTHON, POSTGRES, REDIS, NGINX, QDRANT)
 #: How production runs everything: any uid, no capability, nothing writable but what is named.
 HARDENED = (
     "--user=12345:12345",
@@ -56,6 +57,7 @@ SIZE_LIMITS = {
     "gangway.local/postgres:18": 112,
     "gangway.local/redis:9": 92,
     "gangway.local/nginx:1.31": 96,
+    "gangway.local/qdrant-stand-in:1": 175,
 }
 
 pytestmark = pytest.mark.engine
@@ -654,6 +656,97 @@ class TestPython:
         assert int(certificates) > 50
 
 
+def request(
+    container: Container, method: str, path: str, body: object = None
+) -> tuple[int, dict[str, Any]]:
+    """Send a request to Qdrant from within its container; return the status and the answer."""
+    content = "" if body is None else json.dumps(body)
+    script = (
+        "exec 3<>/dev/tcp/127.0.0.1/6333;"
+        'printf "%s %s HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n%s" "$1" "$2" "${#3}" "$3" >&3;'
+        "cat <&3"
+    )
+    done = container.exec("bash", "-c", script, "bash", method, path, content)
+    head, _, answer = done.stdout.replace("\r", "").partition("\n\n")
+    status = head.split()[1:2]
+    if not status:
+        return 0, {}
+    return int(status[0]), json.loads(answer) if answer.startswith("{") else {}
+
+
+VECTORS = {"vectors": {"size": 2, "distance": "Cosine"}}
+POINTS = [
+    {"id": 1, "vector": [1, 0], "payload": {"name": "east"}},
+    {"id": 2, "vector": [0, 1], "payload": {"name": "north"}},
+]
+
+
+class TestQdrant:
+    """The stand-in, or Qdrant itself: what the apps ask of it."""
+
+    @pytest.fixture
+    def qdrant(self, start: Start) -> Container:
+        flags = ("--tmpfs=/qdrant/storage:mode=1777", "--tmpfs=/qdrant/snapshots:mode=1777")
+        container = start(QDRANT, flags=[*HARDENED, *flags])
+        container.wait(lambda: request(container, "GET", "/readyz")[0] == 200)
+        return container
+
+    def test_the_nearest_point_comes_first_with_its_cosine(self, qdrant: Container) -> None:
+        assert request(qdrant, "GET", "/collections/a/exists")[1]["result"] == {"exists": False}
+        assert request(qdrant, "PUT", "/collections/a", VECTORS)[0] == 200
+        assert request(qdrant, "GET", "/collections/a/exists")[1]["result"] == {"exists": True}
+        points = "/collections/a/points"
+        assert request(qdrant, "PUT", f"{points}?wait=true", {"points": POINTS})[0] == 200
+        query = {"query": [4, 3], "limit": 5, "with_payload": True}
+        found = request(qdrant, "POST", f"{points}/query", query)[1]["result"]["points"]
+        assert [(point["payload"]["name"], round(point["score"], 3)) for point in found] == [
+            ("east", 0.8),
+            ("north", 0.6),
+        ]
+
+    def test_points_are_listed_a_page_at_a_time_and_can_be_deleted(self, qdrant: Container) -> None:
+        request(qdrant, "PUT", "/collections/a", VECTORS)
+        points = "/collections/a/points"
+        request(qdrant, "PUT", f"{points}?wait=true", {"points": POINTS})
+        page = request(qdrant, "POST", f"{points}/scroll", {"limit": 1})[1]["result"]
+        assert [point["id"] for point in page["points"]] == [1]
+        assert page["next_page_offset"] == 2
+        request(qdrant, "POST", f"{points}/delete?wait=true", {"points": [1]})
+        page = request(qdrant, "POST", f"{points}/scroll", {})[1]["result"]
+        assert [point["id"] for point in page["points"]] == [2]
+        assert page["next_page_offset"] is None
+
+    def test_what_is_wrong_is_said_with_qdrants_own_statuses(self, qdrant: Container) -> None:
+        assert request(qdrant, "POST", "/collections/none/points/query", {"query": [1]})[0] == 404
+        request(qdrant, "PUT", "/collections/a", VECTORS)
+        assert request(qdrant, "PUT", "/collections/a", VECTORS)[0] == 409
+        short = {"points": [{"id": 1, "vector": [1]}]}
+        status, answer = request(qdrant, "PUT", "/collections/a/points?wait=true", short)
+        assert status == 400
+        assert "expected dim: 2, got 1" in answer["status"]["error"]
+
+    def test_points_outlive_a_kill(self, volume: str, start: Start) -> None:
+        flags = [f"--volume={volume}:/qdrant/storage"]
+        first = start(QDRANT, flags=flags)
+        first.wait(lambda: request(first, "GET", "/readyz")[0] == 200)
+        request(first, "PUT", "/collections/a", VECTORS)
+        request(first, "PUT", "/collections/a/points?wait=true", {"points": POINTS})
+        succeed("kill", first.name)
+        second = start(QDRANT, flags=flags)
+        second.wait(lambda: request(second, "GET", "/readyz")[0] == 200)
+        page = request(second, "POST", "/collections/a/points/scroll", {})[1]["result"]
+        assert [point["payload"]["name"] for point in page["points"]] == ["east", "north"]
+
+    def test_it_ends_at_once_when_it_is_told_to(self, qdrant: Container) -> None:
+        seconds, status = qdrant.stop()
+        assert status == 0
+        assert seconds < 5
+
+    def test_the_stand_in_says_that_it_is_one(self, qdrant: Container) -> None:
+        only_offline(QDRANT, "it is Qdrant itself")
+        assert "qdrant-stand-in: not Qdrant itself" in qdrant.logs()
+
+
 class TestEveryImage:
     @pytest.mark.parametrize("image", ALL)
     def test_nothing_that_only_builds_need_is_in_it(self, image: str) -> None:
@@ -687,6 +780,7 @@ class TestEveryImage:
             (POSTGRES, {"StopSignal": "SIGINT", "Volumes": ["/var/lib/postgresql"]}),
             (REDIS, {"Volumes": ["/data"], "WorkingDir": "/data"}),
             (NGINX, {"StopSignal": "SIGQUIT", "ExposedPorts": ["80/tcp"]}),
+            (QDRANT, {"User": "1000:1000", "WorkingDir": "/qdrant"}),
         ],
     )
     def test_the_settings_are_the_official_image_s(

@@ -27,7 +27,7 @@ DATA_STORES: Final = {
     "postgres": ("POSTGRES_HOST", "/var/lib/postgresql"),
     "redis": ("REDIS_HOST", "/data"),
 }
-APP_DOCKERFILE: Final = "docker/app.Dockerfile"
+APP_DOCKERFILES: Final = ("docker/app.Dockerfile", "docker/frontend.Dockerfile")
 SOURCE: Final = "/srv"
 # The names of images that are built here without a registry; docker/offline/ says from what.
 OFFLINE: Final = "gangway.local/"
@@ -56,11 +56,11 @@ class Subject:
 
     @property
     def apps(self) -> dict[str, Service]:
-        """The services that are built from the apps' Dockerfile."""
+        """The services that are built from the apps' Dockerfiles."""
         return {
             name: service
             for name, service in self.services.items()
-            if _build(service).get("dockerfile") == APP_DOCKERFILE
+            if _build(service).get("dockerfile") in APP_DOCKERFILES
         }
 
 

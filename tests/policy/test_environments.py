@@ -29,7 +29,7 @@ PAIRS = [pair for pair in itertools.combinations(COMBINATIONS, 2) if pair[0].sta
 SOMEWHERE = {PROXY, TEST_RUNNER}
 PORTS = {
     "postgres": {5432}, "redis": {6379}, "qdrant": {6333}, "api": {8000}, "app": {5000},
-    "django": {8000}, "fastapi": {8001}, PROXY: {8080},
+    "django": {8000}, "fastapi": {8001}, "frontend": {3000}, "langflow": {7860}, PROXY: {8080},
 }  # fmt: skip
 
 
@@ -141,7 +141,12 @@ def test_both_composes_render_the_same(case: Case) -> None:
 
 def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
     # What the programs themselves read.
-    foreign = {"POSTGRES_INITDB_ARGS", "QDRANT__TELEMETRY_DISABLED", "PYTHONPATH"}
+    foreign = {
+        "POSTGRES_INITDB_ARGS", "QDRANT__TELEMETRY_DISABLED", "PYTHONPATH", "HOME",
+        "PORT", "KEEP_ALIVE_TIMEOUT", "NEXT_TELEMETRY_DISABLED", "NEXT_DIST_DIR",
+        "DO_NOT_TRACK", "LANGFLOW_HOST", "LANGFLOW_PORT", "LANGFLOW_CONFIG_DIR",
+        "LANGFLOW_OPEN_BROWSER", "LANGFLOW_LOG_LEVEL",
+    }  # fmt: skip
     for case in COMBINATIONS:
         for name, service in render(case)["services"].items():
             for variable in service.get("environment") or {}:

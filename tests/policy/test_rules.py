@@ -42,6 +42,7 @@ def test_the_rules_see_every_kind_of_environment_and_the_services_that_they_are_
 # What the rules must at least be about.
 APPS_OF = {
     "core": {"api", "app", "scheduler"},
+    "fullstack": {"api", "frontend"},
     "hybrid": {"django", "fastapi"},
     "dashboards": {"api", "dashboard"},
 }

@@ -25,6 +25,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Break the connection off, as an editor that ends does."""
         self._stream.close()
         self._socket.close()
 

@@ -67,7 +67,9 @@ class TestEnvironment:
             "POSTGRES_PASSWORD": "leak", "DOCKER_HOST": "leak", "AWS_SECRET_ACCESS_KEY": "leak",
         }  # fmt: skip
         found = place(**shell).environment("api", {})
-        assert set(found) == {"HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR"}
+        assert set(found) == {
+            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON",
+        }  # fmt: skip
 
     def test_the_model_s_variables_win_and_null_is_not_set(self) -> None:
         model = {"TZ": "Europe/Kyiv", "EMPTY": "", "UNSET": None, "HARD": HARD}

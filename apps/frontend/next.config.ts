@@ -1,0 +1,22 @@
+import type { NextConfig } from "next";
+
+const here = import.meta.dirname;
+
+const config: NextConfig = {
+  distDir: process.env.NEXT_DIST_DIR ?? ".next",
+  // A server with the few packages that it uses: what the production image consists of.
+  output: "standalone",
+  outputFileTracingRoot: here,
+  turbopack: { root: here },
+  // No picture is ever resized here: the library for it stays out.
+  images: { unoptimized: true },
+  outputFileTracingExcludes: { "*": ["node_modules/sharp/**", "node_modules/@img/**"] },
+  poweredByHeader: false,
+  reactStrictMode: true,
+  logging: { incomingRequests: { ignore: [/^\/health$/] } },
+  typedRoutes: true,
+  // Published on the loopback address; the development server distrusts other names than its own.
+  allowedDevOrigins: ["127.0.0.1"],
+};
+
+export default config;

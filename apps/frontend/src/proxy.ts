@@ -1,0 +1,24 @@
+import { NextResponse, type NextRequest } from "next/server";
+
+import { listHabits } from "./lib/backend.ts";
+import { NOTICE } from "./lib/notice.ts";
+
+export const config = { matcher: "/" };
+
+/** A page that can't show anything says so by its status as well: only here can one be set. */
+export async function proxy(_request: NextRequest): Promise<NextResponse> {
+  try {
+    await listHabits();
+  } catch (error) {
+    console.error(String(error));
+    return new NextResponse(NOTICE, {
+      status: 503,
+      headers: {
+        "Cache-Control": "no-store",
+        "Content-Type": "text/html; charset=utf-8",
+        "Retry-After": "5",
+      },
+    });
+  }
+  return NextResponse.next();
+}

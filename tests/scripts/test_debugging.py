@@ -1,0 +1,129 @@
+"""A debugger that attaches again and again to a program that is started again and again."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.conftest import ROOT, Environment, Script
+from tests.scripts.serving import FIXTURES, fetch, serving
+from tests.support.dap import Client
+from tests.support.postgres import free_port
+from tests.support.processes import Running, eventually
+
+
+@pytest.fixture(scope="session")
+def debugger(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install what the development images have; return the folder."""
+    folder = tmp_path_factory.mktemp("debugger")
+    python = programs / "python"
+    install = ["uv", "pip", "install", f"--python={python}", "--no-build", "--require-hashes"]
+    if not shutil.which("uv"):
+        install = [str(python), "-m", "pip", "install", "--only-binary=:all:"]
+    lock = ROOT / "docker" / "requirements-debug.txt"
+    subprocess.run([*install, "--quiet", "--target", folder, "-r", lock], check=True)
+    return folder
+
+
+@contextmanager
+def debugged(
+    env: Environment, app: Path, debugger: Path, **variables: str
+) -> Iterator[tuple[Running, int, int]]:
+    """Yield the served application, its port and the debugger's."""
+    port = free_port()
+    settings = {"RELOAD": "1", "DEBUG_PORT": str(port), "DEBUG_PATH": str(debugger)}
+    with serving(env, app, **settings, **variables) as (server, web):
+        yield server, web, port
+
+
+def test_it_attaches_after_every_edit_and_sees_the_new_code(
+    env: Environment, app: Path, debugger: Path
+) -> None:
+    file = app / "service.py"
+    with debugged(env, app, debugger) as (_, _, port):
+        client = Client(port)
+        for number in range(3):
+            client.attach({})
+            answer = client.request("evaluate", expression="1 + 1", context="repl")
+            assert answer["result"] == "2"
+            file.write_text(f"{file.read_text()}\n# edit {number}\n")
+            assert client.event("terminated")["body"] == {"restart": True}
+            client.close()
+            client = Client(port)
+        client.close()
+
+
+def test_the_libraries_are_imported_ahead_and_the_debugger_is_not(
+    env: Environment, app: Path, debugger: Path
+) -> None:
+    with debugged(env, app, debugger) as (server, _, port):
+        with Client(port) as client:
+            client.attach({})
+        shared = Path(f"/proc/{server.process.pid}/maps")
+        eventually(lambda: "/venv/" in shared.read_text(), "a library in the reloader", 40)
+        assert str(debugger) not in shared.read_text()
+
+
+def test_a_reloader_that_begins_anew_lets_it_in_again(
+    env: Environment, app: Path, debugger: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "eager.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    code = (app / "service.py").read_text()
+    (app / "service.py").write_text(f"import eager  # noqa: F401\n{code}")
+    library = str(tmp_path / "library")
+    with debugged(env, app, debugger, PYTHONPATH=library) as (server, _, port):
+        before = Client(port)
+        before.attach({})
+        server.says("eager starts threads when it is imported", 40)
+        assert before.event("terminated")["body"] == {"restart": True}
+        before.close()
+        with Client(port) as client:
+            client.attach({})
+
+
+def test_the_end_of_the_reloader_is_the_end_of_all(
+    env: Environment, app: Path, debugger: Path
+) -> None:
+    with debugged(env, app, debugger) as (server, _, port):
+        server.signal()
+        server.ends()
+        eventually(lambda: not listens(port), "the port given back")
+
+
+def test_a_program_is_served_though_its_debugger_is_missing(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with debugged(env, app, empty) as (server, web, _):
+        assert fetch(web)[0] == 200
+        assert f"there is no debugger in {empty}" in server.log
+
+
+@pytest.mark.parametrize("port", ["taken", "http", "70000"])
+def test_a_port_that_cannot_be_had_is_one_message(script: Script, port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        number = str(squatter.getsockname()[1]) if port == "taken" else port
+        done = script(
+            "entrypoint", "serve", cwd=FIXTURES / "command", RELOAD="1", DEBUG_PORT=number,
+            APP_INTERFACE="command", APP_TARGET="service",
+        )  # fmt: skip
+    assert done.status == 2
+    assert "DEBUG_PORT" in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
