@@ -136,6 +136,24 @@ def stack_hybrid(session: nox.Session) -> None:
 
 
 @nox.session
+def stack_fullstack(session: nox.Session) -> None:
+    """Run the Next.js front end on the API: save, watch, either alone, and production."""
+    end_to_end(session)
+
+
+@nox.session
+def stack_dashboards(session: nox.Session) -> None:
+    """Run the Dash app, locked by Poetry, in development, production and staging; look at it."""
+    end_to_end(session)
+
+
+@nox.session
+def stack_jobs(session: nox.Session) -> None:
+    """Run jobs, their streams and their browser; kill workers, lose Redis, pool the database."""
+    end_to_end(session)
+
+
+@nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)

@@ -8,21 +8,27 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from benchmarks.bench import Failed
 
-_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+_TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
+#: The messages after which a browser has, or fetches, what was saved.
+NEWS: Final = frozenset({"serverComponentChanges", "built"})
+#: Seconds without a message after which all has been said.
+SILENCE: Final = 0.4
 
 
 class Updates:
     """A browser's connection for hot updates to the server at `url`."""
 
-    def __init__(self, url: str, seconds: float = 30.0) -> None:
-        """Connect; no message may be longer than `seconds` in coming."""
+    def __init__(self, url: str) -> None:
+        """Connect, and listen from now on."""
         place = urlsplit(url)
-        self._socket = socket.create_connection((place.hostname, place.port), timeout=seconds)
+        self._socket = socket.create_connection((place.hostname, place.port))
         self._reader = self._socket.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
@@ -35,13 +41,39 @@ class Updates:
             raise Failed(f"no websocket at {url}: {status}")
         while self._reader.readline().strip():
             pass
+        self._heard: Queue[str] = Queue()
+        Thread(target=self._listen, daemon=True).start()
+        self.quiet()
+
+    def told(self, seconds: float = 30.0) -> None:
+        """Return when the browser is told of news; raises Failed where it isn't."""
+        try:
+            while self._heard.get(timeout=seconds) not in NEWS:
+                pass
+        except Empty:
+            raise Failed(f"the browser was told nothing for {seconds:g} s") from None
+
+    def quiet(self) -> None:
+        """Return when all has been said."""
+        try:
+            while True:
+                self._heard.get(timeout=SILENCE)
+        except Empty:
+            return
 
     def close(self) -> None:
         """Hang up."""
-        self._reader.close()
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def messages(self) -> Iterator[dict[str, Any]]:
+    def _listen(self) -> None:
+        try:
+            for message in self._messages():
+                self._heard.put(str(message.get("type")))
+        except (Failed, OSError):
+            return
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
         """Yield each message as it comes; what isn't JSON is left out."""
         while True:
             first, second = self._read(2)

@@ -93,7 +93,13 @@ IMAGES = (
 ON_DEMAND = {
     "langflow": OfflineImage(
         "gangway.local/langflow:1",
-        ("langflow.Dockerfile", "requirements-langflow.txt", "install-wheel"),
+        (
+            "langflow.Dockerfile",
+            "requirements-langflow.txt",
+            "requirements-uv.txt",
+            "install-wheel",
+            "install-many",
+        ),
         (DEBIAN.name, PYTHON.name),
     ),
 }

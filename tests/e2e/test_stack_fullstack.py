@@ -9,11 +9,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
+from tests.e2e import browser as browsers
 from tests.e2e.conftest import MakeCheckout, MakeNative
 from tests.e2e.production import by_service, faults
 from tests.e2e.support import (
@@ -141,7 +144,7 @@ class TestDevelopment:
         for number in (1, 2, 3):
             with stack.checkout.edited(PAGE, "<h1>Habits", f"<h1>Edit {number} of the habits"):
                 eventually(
-                    lambda text=f"Edit {number} of": stack.serves("frontend", "/", text),
+                    partial(stack.serves, "frontend", "/", f"Edit {number} of"),
                     within=SAVED_TO_SERVED,
                 )
         eventually(lambda: stack.serves("frontend", "/", "<h1>Habits"), within=SAVED_TO_SERVED)
@@ -209,6 +212,60 @@ class TestDevelopment:
         assert took < 8 and record["State"]["ExitCode"] in (0, 143), record["State"]
 
 
+class TestBrowser:
+    pytestmark = engine
+
+    def test_the_page_is_looked_at(self, stack: Stack, browser: Browser) -> None:
+        # The first look waits for the compiler.
+        eventually(lambda: stack.serves("frontend", "/", "<h1>Habits"))
+        browsers.look(
+            browser,
+            stack.urls["frontend"],
+            "frontend-dev",
+            lambda page: page.get_by_text("Write to a friend").wait_for(),
+        )
+
+    def test_habits_are_added_checked_in_and_deleted(
+        self, stack: Stack, browser: Browser, api: httpx.Client
+    ) -> None:
+        with browsers.visit(browser, stack.urls["frontend"]) as found:
+            page = found.page
+            page.on("dialog", lambda dialog: dialog.accept())
+            field = page.get_by_label("New habit")
+            # Without JavaScript at work the button would do nothing but send the form.
+            page.wait_for_load_state("networkidle")
+            page.get_by_role("button", name="Add", exact=True).click()
+            page.get_by_text("Give the habit a name.").wait_for()
+            assert field.get_attribute("aria-invalid") == "true"
+            field.fill("Splice a rope")
+            field.press("Enter")
+            page.get_by_role("listitem").filter(has_text="Splice a rope").wait_for()
+            assert field.input_value() == "" and "Splice a rope" in habits(api)
+            field.fill("Splice a rope")
+            field.press("Enter")
+            page.get_by_text("“Splice a rope” is on the list already.").wait_for()
+            page.get_by_role("button", name="Check in: Splice a rope").click()
+            done = page.get_by_role("button", name="Done today: Splice a rope")
+            done.wait_for()
+            assert done.is_disabled()
+            found.keep("frontend-used")
+            page.get_by_role("button", name="Delete Splice a rope").click()
+            page.get_by_role("listitem").filter(has_text="Splice a rope").wait_for(state="detached")
+            assert "Splice a rope" not in habits(api)
+            assert found.faults == []
+
+    def test_a_save_changes_the_page_under_the_readers_eyes_and_keeps_what_was_typed(
+        self, stack: Stack, browser: Browser
+    ) -> None:
+        with browsers.visit(browser, stack.urls["frontend"]) as found:
+            page = found.page
+            page.wait_for_load_state("networkidle")
+            page.get_by_label("New habit").fill("half a thought")
+            with stack.checkout.edited(PAGE, "<h1>Habits", "<h1>Saved habits"):
+                page.get_by_role("heading", name="Saved habits").wait_for()
+                assert page.get_by_label("New habit").input_value() == "half a thought"
+
+
 class TestWatch:
     pytestmark = engine
 
@@ -239,7 +296,7 @@ class TestWatch:
                 text = (checkout.root / lock).read_text(encoding="utf-8")
                 checkout.write(lock, text + "\n")
                 eventually(
-                    lambda service=service, was=was: running(checkout, service) - {was, ""},
+                    partial(replaced, checkout, service, was),
                     within=BUILT,
                     what=f"a new container of {service}",
                 )
@@ -294,7 +351,7 @@ class TestHalves:
 class TestProduction:
     pytestmark = engine
 
-    def test_it_is_built_and_served_by_the_proxy(self, stack: Stack) -> None:
+    def test_it_is_built_and_served_by_the_proxy(self, stack: Stack, browser: Browser) -> None:
         checkout = stack.checkout
         checkout.succeed("dev.down")
         checkout.succeed("prod.init")
@@ -312,6 +369,13 @@ class TestProduction:
                 assert styled.status_code == 200
                 assert "immutable" in styled.headers["cache-control"]
                 assert proxy.get("/health").json() == {"status": "ok"}
+
+                browsers.look(
+                    browser,
+                    url,
+                    "frontend-prod",
+                    lambda page: page.get_by_text("Ship it").wait_for(),
+                )
 
                 records = by_service(checkout, "prod")
                 assert set(records) == SERVICES | {"nginx"}
@@ -349,7 +413,9 @@ class TestNative:
         if not shutil.which("node"):
             pytest.skip("no Node on this machine")
         checkout = make_native(user=myself(), **STACK, **registry())
-        checkout.succeed("dev.up", "--ports", "auto", timeout=300)
+        # Before the ports are chosen: somebody may take one while packages are installed.
+        checkout.succeed("dev.build", timeout=300)
+        checkout.succeed("dev.up", "--ports", "auto")
         urls = checkout.urls("dev")
         with web(urls["frontend"], follow_redirects=True) as page:
             page.timeout = httpx.Timeout(60)
@@ -380,10 +446,9 @@ def headers(stack: Stack) -> httpx.Headers:
     return httpx.Headers({"x-powered-by": "?"}) if answer is None else answer.headers
 
 
-def running(checkout: Checkout, service: str) -> set[str]:
-    """Return the containers of a service that run."""
-    return {
-        str(found["Id"])
+def replaced(checkout: Checkout, service: str, former: str) -> bool:
+    """Say whether another container of the service runs than the former one."""
+    return any(
+        found["State"]["Running"] and found["Id"] != former
         for found in checkout.containers("dev", service)
-        if found["State"]["Running"]
-    }
+    )
