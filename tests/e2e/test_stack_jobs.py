@@ -22,7 +22,7 @@ from tests.e2e import support
 from tests.e2e.conftest import MakeCheckout, MakeNative
 from tests.e2e.support import Checkout, docker, eventually, inspect, myself, one_message
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 #: How long a step takes at least, in seconds.
 STEP = 0.4
@@ -212,6 +212,8 @@ def checkout(make_checkout: MakeCheckout) -> Checkout:
 
 @pytest.fixture(scope="module")
 def stack(checkout: Checkout) -> Iterator[Stack]:
+    # First, for it takes a while: free ports may not stay free for so long.
+    checkout.succeed("dev.build", timeout=600)
     checkout.succeed("dev.up", "--ports", "auto", timeout=600)
     with running(checkout, "dev") as stack:
         yield stack
@@ -399,25 +401,6 @@ class TestDevelopment:
         whole(Listener(events=[*listener.events, *rest.events]), 8)
         assert "did not end within" not in docker(*log).stderr
 
-    def test_images_are_no_larger_than_they_need_be(self, stack: Stack) -> None:
-        base = inspect([os.environ.get("PYTHON_IMAGE") or _python_image(stack.checkout)])[0]
-        sizes = {
-            service: inspect([stack.checkout.containers("dev", service)[0]["Image"]])[0]["Size"]
-            for service in ("api", "worker")
-        }
-        print({name: f"{size / 1e6:.0f} MB" for name, size in sizes.items()})
-        assert sizes["api"] - base["Size"] <= API_OVER_BASE
-        assert sizes["worker"] <= WORKER_IN_ALL
-        for service, there in (("api", False), ("worker", True)):
-            look = "command -v chromium-headless-shell && python -c 'import playwright'"
-            found = docker("exec", stack.container(service), "sh", "-c", look)
-            assert (found.status == 0) is there, found.text
-
-
-def _python_image(checkout: Checkout) -> str:
-    model = json.loads(checkout.succeed("dev.config", "--", "--format", "json").stdout)
-    return str(model["services"]["api"]["build"]["args"]["PYTHON_IMAGE"])
-
 
 class TestExternalDatabase:
     """DATABASE_URL, and PgBouncer in transaction mode behind it."""
@@ -432,6 +415,7 @@ class TestExternalDatabase:
         )
         override = (PGBOUNCER / "docker-compose.override.yml").read_text(encoding="utf-8")
         checkout.write("docker-compose.override.yml", override)
+        checkout.succeed("dev.build", timeout=600)
         checkout.succeed("dev.up", "--ports", "auto", timeout=600)
         with running(checkout, "dev") as stack:
             yield stack
@@ -504,6 +488,11 @@ class TestExternalDatabase:
         assert "p@ss" not in message
 
 
+def _python_image(checkout: Checkout) -> str:
+    model = json.loads(checkout.succeed("dev.config", "--", "--format", "json").stdout)
+    return str(model["services"]["api"]["build"]["args"]["PYTHON_IMAGE"])
+
+
 class TestProduction:
     @pytest.fixture(scope="class")
     @classmethod
@@ -528,6 +517,20 @@ class TestProduction:
         job = shipped.ask(mode="detailed", habits=1)
         whole(shipped.followed(job), 1)
         assert shipped.client.get(shipped.job(job)["report"]).content.startswith(b"%PDF-")
+
+    def test_images_are_no_larger_than_they_need_be(self, shipped: Stack) -> None:
+        base = inspect([os.environ.get("PYTHON_IMAGE") or _python_image(shipped.checkout)])[0]
+        sizes = {
+            service: inspect([shipped.checkout.containers("prod", service)[0]["Image"]])[0]["Size"]
+            for service in ("api", "worker")
+        }
+        print({name: f"{size / 1e6:.0f} MB" for name, size in sizes.items()})
+        assert sizes["api"] - base["Size"] <= API_OVER_BASE
+        assert sizes["worker"] <= WORKER_IN_ALL
+        for service, there in (("api", False), ("worker", True)):
+            look = "command -v chromium-headless-shell && python -c 'import playwright'"
+            found = docker("exec", shipped.container(service), "sh", "-c", look)
+            assert (found.status == 0) is there, found.text
 
     def test_clients_behind_the_proxy_are_told_apart(self, shipped: Stack) -> None:
         shipped.ask(habits=1)
