@@ -39,7 +39,10 @@ def chromium() -> str | None:
 @contextmanager
 def started(program: str) -> Iterator[Browser]:
     """Start a browser for the block; it has no profile, and uses no proxy of the shell's."""
-    flags = ["--no-proxy-server", "--disable-dev-shm-usage"]
+    # What is fetched for the browser (below) has no address to it, and a page without one may open
+    # no websocket to this machine.
+    local = "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets"
+    flags = ["--no-proxy-server", "--disable-dev-shm-usage", local]
     # Chromium's own sandbox refuses root.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

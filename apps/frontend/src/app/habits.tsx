@@ -2,7 +2,7 @@
 
 import { useRef, useState, type SubmitEvent } from "react";
 
-import { days, nameProblem, NAME_LENGTH, parseHabits, reason, type Habit } from "@/lib/habits.ts";
+import { days, nameProblem, parseHabits, reason, type Habit } from "@/lib/habits.ts";
 
 const AWAY = "The server doesn't answer. Nothing was changed; try again in a moment.";
 
@@ -82,7 +82,7 @@ export function Habits({ initial }: { initial: Habit[] }) {
           name="name"
           ref={field}
           autoComplete="off"
-          placeholder={`Read ten pages (up to ${NAME_LENGTH} characters)`}
+          placeholder="Read ten pages"
           aria-invalid={problem !== null}
           aria-describedby={problem ? "problem" : undefined}
           onChange={() => setProblem(null)}
