@@ -89,7 +89,7 @@ IMAGES = (
     ),
 )
 
-#: Built only when they are asked for by name, for what they take: 1.2 GB and some minutes.
+#: Built only when they are asked for by name, for what they take: 1.8 GB and some minutes.
 ON_DEMAND = {
     "langflow": OfflineImage(
         "gangway.local/langflow:1",
