@@ -271,7 +271,10 @@ def test_a_wrong_password_in_the_url_names_the_url(
 def test_an_ipv6_only_host_is_told_at_once_to_use_the_pooler(
     script: Script, server: Postgres, database: Database
 ) -> None:
-    # A prefix for documentation, to which there is no way even where there is IPv6.
+    # An address for documentation. Nothing is sent: this only looks for a route.
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        if probe.connect_ex(("2001:db8::1", 1)) == 0:
+            pytest.skip("there is a way to IPv6 addresses here; containers have none")
     url = address(server, database.name, host="[2001:db8::1]")
     done = script("wait-for-db", DATABASE_URL=url, DB_WAIT_SECONDS=LONG, seconds=20)
     assert done.status == 2
