@@ -15,9 +15,20 @@ from jobs.channel import connect
 from jobs.models import Job
 
 
+class Client(AsyncClient):  # type: ignore[misc]
+    """A client with an address of its own."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+
+    def _base_scope(self, **request: Any) -> Any:
+        return super()._base_scope(**request) | {"client": [self._address, 1]}
+
+
 @pytest.fixture
 def client() -> AsyncClient:
-    return AsyncClient(client=("192.0.2.1", 1))
+    return Client("192.0.2.1")
 
 
 def post(client: AsyncClient, run: Run, body: object) -> Any:
@@ -105,7 +116,7 @@ def test_each_client_has_a_limit_of_its_own(client: AsyncClient, run: Run) -> No
     assert statuses == [400] * limit + [429]
     refused = post(client, run, {})
     assert 0 < int(refused.headers["Retry-After"]) <= 60
-    client = AsyncClient(client=("192.0.2.2", 1))
+    client = Client("192.0.2.2")
     assert post(client, run, {}).status_code == 400
 
 
