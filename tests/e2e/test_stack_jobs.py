@@ -413,7 +413,7 @@ class TestExternalDatabase:
         checkout = make_checkout(
             "pooled", GANGWAY_STACK="jobs", JOBS_STEP_SECONDS=str(STEP), DATABASE_URL=cls.URL
         )
-        override = (PGBOUNCER / "docker-compose.override.yml").read_text(encoding="utf-8")
+        override = (PGBOUNCER / "override.yml").read_text(encoding="utf-8")
         checkout.write("docker-compose.override.yml", override)
         checkout.succeed("dev.build", timeout=600)
         checkout.succeed("dev.up", "--ports", "auto", timeout=600)
