@@ -287,22 +287,25 @@ class TestWatch:
                 eventually(lambda: "x-powered-by" in headers(stack))
             eventually(lambda: "x-powered-by" not in headers(stack))
 
-            # Below a mount, where Compose sees it only because the mount is written long.
+            # Below a mount, where Compose sees it only because the mount is written long. They are
+            # put back after the end: Compose 2.26 is deaf to Ctrl-C while it builds.
+            locks = {}
             for service, lock in (
                 ("api", "apps/api/requirements.txt"),
                 ("frontend", "apps/frontend/package-lock.json"),
             ):
                 was = stack.container(service)
-                text = (checkout.root / lock).read_text(encoding="utf-8")
-                checkout.write(lock, text + "\n")
+                locks[lock] = (checkout.root / lock).read_text(encoding="utf-8")
+                checkout.write(lock, locks[lock] + "\n")
                 eventually(
                     partial(replaced, checkout, service, was),
                     within=BUILT,
                     what=f"a new container of {service}",
                 )
-                checkout.write(lock, text)
             watching.interrupt()
             watching.ended()
+        for lock, text in locks.items():
+            checkout.write(lock, text)
         checkout.succeed("dev.up", timeout=BUILT)
         assert page.get("/").status_code == 200
 
