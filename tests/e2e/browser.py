@@ -96,7 +96,8 @@ class Visit:
         """Save the whole page as an artifact; return the file."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.page.screenshot(path=path, full_page=True, animations="disabled")
+        # The caret stays: to hide it changes the page, which React may be about to compare.
+        self.page.screenshot(path=path, full_page=True, animations="disabled", caret="initial")
         return path
 
 
