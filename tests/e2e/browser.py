@@ -105,6 +105,9 @@ class Visit:
 _FETCHED: Final = {"document", "fetch", "font", "image", "script", "stylesheet", "xhr"}
 
 
+_DROPPED: Final = "ERR_NETWORK_CHANGED"
+
+
 def _fetch(route: Route) -> None:
     # Chromium drops whatever is under way when a network of this machine comes or goes
     # (ERR_NETWORK_CHANGED), and engines make and remove networks all the time.
@@ -138,6 +141,25 @@ def visit(browser: Browser, url: str, width: int = 1280) -> Iterator[Visit]:
         yield found
     finally:
         context.close()
+
+
+def submit(found: Visit, click: Callable[[], None]) -> None:
+    """Send a form by a click, and wait for the page that follows.
+
+    Once more where Chromium dropped it because a network came or went: what a form sends can't be
+    fetched for it. Only for what may be sent twice.
+    """
+    for chance in (2, 1, 0):
+        try:
+            with found.page.expect_navigation():
+                click()
+        except PlaywrightError as error:
+            if _DROPPED not in str(error) or not chance:
+                raise
+            found.faults[:] = [fault for fault in found.faults if _DROPPED not in fault]
+            found.page.goto(found.url)
+        else:
+            return
 
 
 def look(
