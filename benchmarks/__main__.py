@@ -337,11 +337,11 @@ class Bench:
             pass
         sources = apps / "frontend" / "src" / "app"
         for what, file, old in (
-            ("page", sources / "page.tsx", "<h1>Habits"),
+            ("the page", sources / "page.tsx", "<h1>Habits"),
             ("its client's part", sources / "habits.tsx", ">New habit"),
         ):
             told, served = self._page_edits(file, old, page)
-            name = f"full stack: save of the {what} to"
+            name = f"full stack: save of {what} to"
             self.add(seconds(f"{name} the whole page served, {EDITS} edits", served, 0.2))
             self.add(seconds(f"{name} the browser being told, {EDITS} edits", told, 0.2))
         self.checkout.invoke("dev.down", *stack, "--volumes", "--yes")
