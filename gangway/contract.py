@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from gangway.environment import KINDS, Environment, Variable, words
+from gangway.environment import KINDS, Environment, Variable
 from gangway.errors import Finding, FindingsError, nearest
 from gangway.spec import ALL_KINDS, FILE, Contract, Spec, load
 
@@ -168,13 +168,12 @@ def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
 
 
 def _stack(env: Environment) -> Iterator[Finding]:
-    kinds = words(env.get("STACK_ENVIRONMENTS"))
-    if kinds and env.kind not in kinds:
+    if env.kind not in env.meant_for:
         found = env.variable("STACK_ENVIRONMENTS")
         yield Finding(
             f"the {env.stack} stack is not meant for the {env.name} environment",
             found.origin if found else "",
-            f"it runs in {' and '.join(kinds)}; `invoke stacks` lists the others",
+            f"it runs in {' and '.join(env.meant_for)}; `invoke stacks` lists the others",
         )
 
 

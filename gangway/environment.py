@@ -107,6 +107,11 @@ class Environment:
         return words(self.get("COMPOSE_PROFILES"))
 
     @property
+    def meant_for(self) -> tuple[str, ...]:
+        """The kinds of environments that the stack is meant for."""
+        return words(self.get("STACK_ENVIRONMENTS")) or tuple(dict.fromkeys(KINDS.values()))
+
+    @property
     def apps(self) -> tuple[str, ...]:
         """The folders under `apps/` that make up the stack."""
         return words(self.get("STACK_APPS")) or DEFAULT_APPS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gangway import environment, output
-from gangway.environment import DEFAULT_STACK, Environment, words
+from gangway.environment import DEFAULT_STACK, Environment
 from gangway.session import Session
 
 
@@ -32,11 +32,6 @@ def about(root: Path, stack: str) -> str:
             break
         lines.append(line.removeprefix("#").strip())
     return " ".join(lines).partition(". ")[0].rstrip(".")
-
-
-def meant_for(stack: Environment) -> tuple[str, ...]:
-    """Return the kinds of environments that the stack of an environment is meant for."""
-    return words(stack.get("STACK_ENVIRONMENTS"))
 
 
 def having(asked: Environment, profiles: Collection[str]) -> list[str]:
@@ -71,9 +66,7 @@ def _sessions(root: Path, stack: str) -> list[Session]:
         environment.load(root, name, stack=stack, engine="docker")
         for name in environment.environments(root)
     ]
-    return [
-        Session(each) for each in loaded if not (kinds := meant_for(each)) or each.kind in kinds
-    ]
+    return [Session(each) for each in loaded if each.kind in each.meant_for]
 
 
 def _preset(root: Path, stack: str, sessions: Sequence[Session]) -> Preset:

@@ -108,10 +108,7 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
 
     Raises GangwayError where that fails; what was there before is gone then.
     """
-    uv = _SCRIPTS / "uv"
-    program = str(uv) if uv.exists() else shutil.which("uv")
-    if not program:
-        raise _missing("uv")
+    program = _uv()
     folder = venv(root, apps)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,10 +140,7 @@ def debugger(root: Path, shell: Mapping[str, str]) -> Path:
     mark = folder / "gangway.stamp"
     if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
         return folder
-    uv = _SCRIPTS / "uv"
-    program = str(uv) if uv.exists() else shutil.which("uv")
-    if not program:
-        raise _missing("uv")
+    program = _uv()
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _run(
@@ -156,6 +150,15 @@ def debugger(root: Path, shell: Mapping[str, str]) -> Path:
     )  # fmt: skip
     mark.write_text(wanted, encoding="utf-8")
     return folder
+
+
+def _uv() -> str:
+    """Return uv, ours before the machine's; raises GangwayError for neither."""
+    own = _SCRIPTS / "uv"
+    program = str(own) if own.exists() else shutil.which("uv")
+    if not program:
+        raise _missing("uv")
+    return program
 
 
 def _index(shell: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gangway import environment
-from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, KINDS, Kind, words
+from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
 from gangway.session import TASK_PROFILES
 from tests.unit.conftest import ROOT, compose_programs
 
@@ -69,12 +69,7 @@ def combinations() -> list[Case]:
         for name in environment.environments(ROOT)
         for stack in environment.stacks(ROOT)
     ]
-    meant = [words(loaded(case).get("STACK_ENVIRONMENTS")) for case in found]
-    return [
-        case
-        for case, kinds in zip(found, meant, strict=True)
-        if case.kind in (kinds or KINDS.values())
-    ]
+    return [case for case in found if case.kind in loaded(case).meant_for]
 
 
 def loaded(case: Case) -> environment.Environment:
