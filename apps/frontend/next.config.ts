@@ -8,6 +8,8 @@ const config: NextConfig = {
   output: "standalone",
   outputFileTracingRoot: here,
   turbopack: { root: here },
+  // A compiler that remembers what it knew before a restart may send a page to reload without end.
+  experimental: { turbopackFileSystemCacheForDev: false },
   // No picture is ever resized here: the library for it stays out.
   images: { unoptimized: true },
   outputFileTracingExcludes: { "*": ["node_modules/sharp/**", "node_modules/@img/**"] },
