@@ -1,4 +1,4 @@
-"""What must hold, one session each; bare `nox` runs all of them but the benchmark.
+"""What must hold, one session each; bare `nox` runs all but the benchmark and Langflow.
 
 Sessions use the environment that Nox itself runs in, `.venv` as `scripts/bootstrap` makes it: one
 lock file, nothing installed again for each session; `lint` alone adds the apps' packages, for their
@@ -156,6 +156,15 @@ def stack_jobs(session: nox.Session) -> None:
 @nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
+    end_to_end(session)
+
+
+@nox.session(default=False)
+def stack_langflow(session: nox.Session) -> None:
+    """Run Langflow beside the full stack; its image alone takes ten minutes and 2 GB."""
+    needs_engine(session)
+    if os.environ.get("GANGWAY_IMAGES") == "offline":
+        run(session, "invoke", "images.offline", "--also", "langflow")
     end_to_end(session)
 
 

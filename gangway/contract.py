@@ -29,7 +29,7 @@ def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list
     findings = [*_unknown_names(env, contract), *_kind(env), *_values(env, contract)]
     findings += [*_ports(env, contract), *_stack(env)]
     if env.kind == "prod":
-        findings += _weak_variables(env, contract)
+        findings += _secret_variables(env, contract)
         if secrets:
             findings += _secret_files(env, contract)
     return findings
@@ -132,6 +132,20 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
             )
         elif spec.exists:
             yield from _missing_paths(env, spec, found)
+        if found.value and found.layer != "default":
+            yield from _lacking(env, contract, spec, found)
+
+
+def _lacking(
+    env: Environment, contract: Contract, spec: Spec, found: Variable
+) -> Iterator[Finding]:
+    for name, wanted in spec.only_with.items():
+        other = contract.variables[name]
+        value = _effective(env, other).value
+        # Without a default in environments of this kind it has no say there.
+        if value not in ("", wanted):
+            what = f"{spec.name} needs {name}={wanted}, and that is {value} here"
+            yield Finding(what, found.origin, other.meaning)
 
 
 def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Finding]:
@@ -177,12 +191,18 @@ def _stack(env: Environment) -> Iterator[Finding]:
         )
 
 
-def _weak_variables(env: Environment, contract: Contract) -> Iterator[Finding]:
+def _secret_variables(env: Environment, contract: Contract) -> Iterator[Finding]:
     for spec in contract.variables.values():
-        if not spec.secret or spec.type == "url":
-            continue
         found = env.variable(spec.name)
-        if found and (fault := _weakness(spec, found.value)):
+        if not spec.secret or spec.type == "url" or not found or not found.value:
+            continue
+        if spec.in_file:
+            yield Finding(
+                f"{spec.name} would stand in the containers' environment",
+                found.origin,
+                f"put it in a file, mode 0600, and set {spec.in_file} to its path",
+            )
+        elif fault := _weakness(spec, found.value):
             mend = f"run `invoke {env.name}.init` and leave {spec.name} out"
             yield Finding(f"{spec.name} {fault}", found.origin, mend)
 
@@ -191,27 +211,42 @@ def _secret_files(env: Environment, contract: Contract) -> Iterator[Finding]:
     directory = _value(env, contract, "SECRETS_DIR") or "."
     init = f"invoke {env.name}.init"
     for spec in contract.variables.values():
-        if not spec.secret_file:
-            continue
-        path = Path(directory) / spec.secret_file
-        where = path.as_posix()
-        try:
-            status = (env.root / path).stat()
-            value = (env.root / path).read_text(encoding="utf-8", errors="replace").strip("\r\n")
-        except FileNotFoundError:
-            yield Finding(f"the secret {spec.name} has no file", where, init)
-            continue
-        except OSError as error:
-            yield Finding(f"cannot be read: {error.strerror}", where, f"ls -l {where}")
-            continue
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            mode = f"{stat.S_IMODE(status.st_mode):04o}"
-            yield Finding(f"others can read it (mode {mode})", where, f"chmod 600 {where}")
-        yield from _owner(env, contract, status, where)
-        if not value:
-            yield Finding("it is empty", where, f"rm {where} && {init}")
-        elif fault := _weakness(spec, value):
-            yield Finding(f"the secret {spec.name} {fault}", where, f"rm {where} && {init}")
+        if spec.secret_file:
+            where = (Path(directory) / spec.secret_file).as_posix()
+            missing = Finding(f"the secret {spec.name} has no file", where, init)
+            yield from _secret_file(env, contract, spec, where, missing, f"rm {where} && {init}")
+        elif spec.in_file and (where := env.get(spec.in_file)):
+            # One that isn't there is a path's finding already.
+            yield from _secret_file(env, contract, spec, where, None, f"write it to {where}")
+
+
+def _secret_file(
+    env: Environment,
+    contract: Contract,
+    spec: Spec,
+    where: str,
+    missing: Finding | None,
+    mend: str,
+) -> Iterator[Finding]:
+    path = env.root / where
+    try:
+        status = path.stat()
+        value = path.read_text(encoding="utf-8", errors="replace").strip("\r\n")
+    except FileNotFoundError:
+        if missing:
+            yield missing
+        return
+    except OSError as error:
+        yield Finding(f"cannot be read: {error.strerror}", where, f"ls -l {where}")
+        return
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        yield Finding(f"others can read it (mode {mode})", where, f"chmod 600 {where}")
+    yield from _owner(env, contract, status, where)
+    if not value:
+        yield Finding("it is empty", where, mend)
+    elif fault := spec.fault(value) or _weakness(spec, value):
+        yield Finding(f"the secret {spec.name} {fault}", where, mend)
 
 
 def _owner(

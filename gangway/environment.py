@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -122,6 +122,11 @@ class Environment:
         return words(self.get("STACK_OPTIONAL"))
 
     @property
+    def tests(self) -> tuple[str, ...]:
+        """The services, each of a profile of its name, that test what pytest doesn't."""
+        return words(self.get("STACK_TESTS"))
+
+    @property
     def env_files(self) -> list[str]:
         """The words that hand the environment's files to Compose, lowest layer first."""
         return [word for file in self.files for word in ("--env-file", file)]
@@ -134,13 +139,23 @@ class Environment:
         """Return the environment variables for that call: the shell's and the command line's."""
         return {**self.shell, **self.overrides}
 
-    def plain(self, args: Sequence[str], *, cwd: Path | None = None) -> str:
+    def plain(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        is_secret: Callable[[str], bool] | None = None,
+    ) -> str:
         """Return a whole command (e.g. from `compose_command`) as a user can paste it.
 
-        Values from the command line stand before it as assignments; where `cwd` (default: the
-        current directory) is not the checkout's root, `cd` comes first.
+        Values from the command line stand before it as assignments, of what `is_secret` as the
+        shell's own variable; where `cwd` (default: the current directory) is not the checkout's
+        root, `cd` comes first.
         """
-        words = [f"{name}={shlex.quote(value)}" for name, value in self.overrides.items()]
+        words = []
+        for name, value in self.overrides.items():
+            hidden = is_secret is not None and is_secret(name)
+            words.append(f"{name}=" + (f'"${{{name}:?}}"' if hidden else shlex.quote(value)))
         command = " ".join([*words, shlex.join(args)])
         here = (cwd or Path.cwd()).resolve()
         root = self.root.resolve()

@@ -202,12 +202,12 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
     return kept
 
 
-def urls(model: Model) -> list[tuple[str, str]]:
-    """Return (service, URL) for every published port of what starts by default."""
+def urls(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (service, URL) for every published port of what these, or all, start."""
     found = []
-    default = model.by_default()
+    started = model.wanted(services)
     for port in model.published():
-        if port.service not in default:
+        if port.service not in started:
             continue
         host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
         scheme = _SCHEMES.get(port.target, "http")
@@ -215,9 +215,9 @@ def urls(model: Model) -> list[tuple[str, str]]:
     return found
 
 
-def show_urls(session: Session) -> None:
-    """Print the table of URLs on standard output."""
-    print(output.table(urls(session.model)))
+def show_urls(session: Session, services: Sequence[str] = ()) -> None:
+    """Print the table of the URLs of these services, or of all, on standard output."""
+    print(output.table(urls(session.model, services)))
 
 
 def show_environment(session: Session) -> None:
@@ -226,7 +226,7 @@ def show_environment(session: Session) -> None:
 
     rows = environment.table(session.environment, contract.load(session.root))
     print(output.table(rows, ("NAME", "VALUE", "FROM")))
-    say(f"\nthe same, for Compose: {session.environment.plain(session.command('config'))}")
+    say(f"\nthe same, for Compose: {session.plain(session.command('config'))}")
 
 
 def no_terminal() -> list[str]:

@@ -149,7 +149,7 @@ def _record_natively(session: Session, service: str, seconds: int, path: Path) -
 def _recorded(session: Session, argv: Sequence[str], service: str, path: Path) -> bytes:
     """Run a recording to its end; return what it writes to standard output."""
     shown = os.path.relpath(path)
-    say(f"$ {session.environment.plain(argv)}" + ("" if session.native else f" > {shown}"))
+    say(f"$ {session.plain(argv)}" + ("" if session.native else f" > {shown}"))
     say(f"looking at {service}; it needs something to do meanwhile")
     done = subprocess.run(
         argv,

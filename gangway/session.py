@@ -80,7 +80,8 @@ class Session:
     @cached_property
     def model(self) -> Model:
         """The merged model of the stack, rendered by Compose (no engine needed)."""
-        profiles = [*self.environment.profiles, *self.environment.optional, *TASK_PROFILES]
+        here = self.environment
+        profiles = [*here.profiles, *here.optional, *here.tests, *TASK_PROFILES]
         return self.render(*(word for profile in profiles for word in ("--profile", profile)))
 
     @property
@@ -125,18 +126,26 @@ class Session:
             raise GangwayError(
                 "the Compose files can't be merged: " + (said[-1] if said else "no reason given"),
                 where=self.environment.get("COMPOSE_FILE"),
-                mend=f"see the whole message: {self.environment.plain(done.argv[:-2])}",
+                mend=f"see the whole message: {self.plain(done.argv[:-2])}",
             )
         model = json.loads(done.stdout)
         rendered.keep(self.environment, made_of, model)
         return Model(model, frozenset(self.environment.profiles))
+
+    def plain(self, argv: Sequence[str]) -> str:
+        """Return a command as it can be pasted, no secret of the command line in it."""
+        if not self.environment.overrides:
+            return self.environment.plain(argv)
+        from gangway import spec
+
+        return self.environment.plain(argv, is_secret=spec.load(self.root).is_secret)
 
     def announce(self, argv: Sequence[str]) -> bool:
         """Print the plain command, as it can be pasted; return whether to run it.
 
         A dry run prints nothing else, and so on standard output.
         """
-        plain = self.environment.plain(argv)
+        plain = self.plain(argv)
         if self.dry_run:
             print(plain)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, get_args
 
@@ -29,6 +29,8 @@ class Spec:
     required: frozenset[Kind] = frozenset()
     secret: bool = False
     secret_file: str | None = None
+    in_file: str | None = None
+    only_with: Mapping[str, str] = field(default_factory=dict)
     insecure: frozenset[str] = frozenset()
     choices: tuple[str, ...] = ()
     min: float | None = None
@@ -140,7 +142,15 @@ def _build(data: object) -> tuple[Contract, list[tuple[str, str]]]:
             faults += [(str(name), f"{name}: {problem}") for problem in problems]
             if not problems:
                 variables[name] = _spec(name, str(group), entry)
+    faults += _strangers(variables)
     return Contract(variables, tuple(prefixes)), faults
+
+
+def _strangers(variables: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:
+    for spec in variables.values():
+        for other in (*spec.only_with, *filter(None, [spec.in_file])):
+            if other not in variables:
+                yield spec.name, f"{spec.name}: {other} is described nowhere"
 
 
 def _problems(name: str, entry: object) -> Iterator[str]:
@@ -222,6 +232,12 @@ def _is_line(value: object) -> bool:
 
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
+
+
+def _is_settings(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(word, str) for pair in value.items() for word in pair
+    )
 
 
 def _is_bound(value: object) -> bool:
@@ -325,6 +341,8 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "required": (_is_kinds, f"a list of {ALL_KINDS}"),
     "secret": (_is_flag, "true or false"),
     "secret_file": (_is_text, "a file's name"),
+    "in_file": (_is_text, "a variable's name"),
+    "only_with": (_is_settings, "variables, each with the quoted value that it must have"),
     "insecure": (_is_texts, "a list of texts"),
     "choices": (_is_texts, "a list of texts"),
     "min": (_is_bound, "a number"),

@@ -33,7 +33,7 @@ def up(
     if session.dry_run:
         return None
     say()
-    operations.show_urls(session)
+    operations.show_urls(session, services)
     if watch and session.native:
         say("sources are watched anyway; run up again when a lock file has changed")
         return None

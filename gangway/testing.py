@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gangway import builds, operations, preflight, up
 from gangway.session import Session, say
@@ -16,7 +17,12 @@ _PREFIX = "apps/"
 
 @dataclass(frozen=True)
 class Wish:
-    """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are."""
+    """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are.
+
+    A path below an app that has a runner of its own goes to that one, which works in the app's
+    folder `tests`, unless it is Python's. An expression and arguments are pytest's, and so is the
+    run that has them.
+    """
 
     paths: tuple[str, ...] = ()
     expression: str = ""
@@ -26,22 +32,15 @@ class Wish:
 
 
 def run(session: Session, wish: Wish) -> int:
-    """Bring a fresh stack up, run pytest in it, take it down; return pytest's exit status.
+    """Bring a fresh stack up, run its tests, take it down; return the first exit status but 0.
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    # A container's /tmp is its own; here it is everybody's.
-    cache = session.root / ".gangway" / "native" / "pytest-cache"
-    options = ["-o", f"cache_dir={cache}"] if session.native else []
-    options += ["-o", f"testpaths={' '.join(folders(session))}"]
-    if "api" not in session.environment.apps:
-        # The fixtures that the apps share are the api's: its tables, its cache.
-        options += ["--confcutdir", session.environment.apps[0]]
-    words = command(wish, *options)
-    pytest = ["run", "--rm", "--no-deps", *operations.no_terminal(), RUNNER, *words]
+    once = ("run", "--rm", "--no-deps", *operations.no_terminal())
+    runs = [[*once, *words] for words in runners(session, wish)]
     if session.dry_run:
         session.announce(session.command("up", "--detach", *needed(session)))
-        return session.run(*pytest)
+        return next(filter(None, [session.run(*words) for words in runs]), 0)
     with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         session = preflight.prepare(session, (RUNNER,), auto_ports=True)
@@ -52,8 +51,50 @@ def run(session: Session, wish: Wish) -> int:
             taken_down(session, keep=wish.keep),
             up.beside(session, up.Wish(tuple(services)), first),
         ):
-            session.announce(session.command("--progress", "quiet", *pytest))
-            return session.call("--progress", "quiet", *pytest)
+            return next(filter(None, [_call(session, words) for words in runs]), 0)
+
+
+def _call(session: Session, words: Sequence[str]) -> int:
+    session.announce(session.command("--progress", "quiet", *words))
+    return session.call("--progress", "quiet", *words)
+
+
+def runners(session: Session, wish: Wish) -> list[list[str]]:
+    """Return the services that run the tests which are wished for, each with its words."""
+    others = session.environment.tests
+    chosen: dict[str, list[str]] = {}
+    for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths):
+        app, _, inside = path.partition("/")
+        own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
+        if own in others and not python:
+            chosen.setdefault(own, []).extend([] if folder else [inside.removeprefix("tests/")])
+        if own not in others or folder or python:
+            chosen.setdefault(RUNNER, []).append(path)
+    if not wish.paths:
+        chosen = {RUNNER: [], **{name: [] for name in others}}
+    for_pytest = wish.expression or wish.coverage or wish.arguments
+    return [
+        [name, *(pytest(session, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
+        for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)
+        if name == RUNNER or not for_pytest
+    ]
+
+
+def pytest(session: Session, wish: Wish) -> list[str]:
+    """Return pytest's command line in the runner, where `apps/` is the working directory."""
+    # A container's /tmp is its own; here it is everybody's.
+    cache = session.root / ".gangway" / "native" / "pytest-cache"
+    options = ["-o", f"cache_dir={cache}"] if session.native else []
+    options += ["-o", f"testpaths={' '.join(folders(session))}"]
+    if "api" not in session.environment.apps:
+        # The fixtures that the apps share are the api's: its tables, its cache.
+        options += ["--confcutdir", session.environment.apps[0]]
+    words = ["python", "-m", "pytest", *options, *wish.paths]
+    if wish.expression:
+        words += ["-k", wish.expression]
+    if wish.coverage:
+        words += ["--cov", "--cov-report=term-missing:skip-covered"]
+    return [*words, *wish.arguments]
 
 
 def folders(session: Session) -> list[str]:
@@ -102,14 +143,3 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def command(wish: Wish, *options: str) -> list[str]:
-    """Return pytest's command line inside the runner, where `apps/` is the working directory."""
-    words = ["python", "-m", "pytest", *options]
-    words += [path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths]
-    if wish.expression:
-        words += ["-k", wish.expression]
-    if wish.coverage:
-        words += ["--cov", "--cov-report=term-missing:skip-covered"]
-    return [*words, *wish.arguments]

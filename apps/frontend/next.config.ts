@@ -8,14 +8,14 @@ const config: NextConfig = {
   output: "standalone",
   outputFileTracingRoot: here,
   turbopack: { root: here },
-  // A compiler that remembers what it knew before a restart may send a page to reload without end.
+  // A compiler that remembers what it knew before a restart may make a page reload without end.
   experimental: { turbopackFileSystemCacheForDev: false },
   // No picture is ever resized here: the library for it stays out.
   images: { unoptimized: true },
   outputFileTracingExcludes: { "*": ["node_modules/sharp/**", "node_modules/@img/**"] },
   poweredByHeader: false,
   reactStrictMode: true,
-  logging: { incomingRequests: { ignore: [/^\/health$/] } },
+  logging: { incomingRequests: { ignore: [/^\/(health|ready)$/] } },
   typedRoutes: true,
   // Published on the loopback address; the development server distrusts other names than its own.
   allowedDevOrigins: ["127.0.0.1"],

@@ -335,6 +335,24 @@ class TestWatch:
             (checkout.root / "env/local.env").unlink()
 
 
+@pytest.mark.engine
+@pytest.mark.timeout(600)
+def test_its_tests_run_in_a_throw_away_stack_on_python_and_on_node(
+    make_checkout: MakeCheckout,
+) -> None:
+    checkout = make_checkout(**STACK, **registry())
+    done = checkout.succeed("test.run", "apps/frontend", timeout=BUILT)
+    assert re.search(r"[1-9]\d* passed", done.stdout) and "failed" not in done.stdout, done.text
+    assert re.search(r"pass [1-9]\d*\n", done.stdout) and "fail 0" in done.stdout, done.text
+    checkout.write(
+        "apps/frontend/tests/wrong.test.ts", 'import { test } from "node:test";\n'
+        'test("wrong", () => { throw new Error("meant to fail"); });\n',
+    )  # fmt: skip
+    done = checkout.invoke("test.run", "apps/frontend/tests/wrong.test.ts", timeout=BUILT)
+    assert done.status == 1 and "meant to fail" in done.text, done.text
+    assert checkout.leftovers("test") == []
+
+
 class TestHalves:
     pytestmark = engine
 

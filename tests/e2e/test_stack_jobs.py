@@ -411,7 +411,11 @@ class TestExternalDatabase:
     @classmethod
     def pooled(cls, make_checkout: MakeCheckout) -> Iterator[Stack]:
         checkout = make_checkout(
-            "pooled", GANGWAY_STACK="jobs", JOBS_STEP_SECONDS=str(STEP), DATABASE_URL=cls.URL
+            "pooled",
+            GANGWAY_STACK="jobs",
+            JOBS_STEP_SECONDS=str(STEP),
+            DATABASE_URL=cls.URL,
+            POOLER_ADDRESS=bridge_address(),
         )
         override = (PGBOUNCER / "override.yml").read_text(encoding="utf-8")
         checkout.write("docker-compose.override.yml", override)
@@ -481,11 +485,51 @@ class TestExternalDatabase:
         assert done.status == 2 and "Traceback" not in done.stderr, done.text
         assert all(word in said[-1] for word in words), said
 
+    def test_production_takes_its_address_from_a_file_only(self, pooled: Stack) -> None:
+        checkout = pooled.checkout
+        checkout.succeed("prod.init", DATABASE_URL="")
+        message = one_message(checkout.invoke("prod.up"))
+        assert "DATABASE_URL_FILE" in message and "p%40ss" not in message
+        port = docker("port", pooled.container("pooler"), "6543").stdout.strip()
+        file = checkout.root / "secrets/prod/database_url"
+        file.write_text(self.URL.replace("pooler:6543", port))
+        file.chmod(0o600)
+        os.chown(file, *owner(file.with_name("secret_key")))
+        outside = {"DATABASE_URL": "", "DATABASE_URL_FILE": "./secrets/prod/database_url"}
+        message = one_message(checkout.invoke("prod.up", **outside))
+        assert "DATA_INTERNAL=false" in message
+
+        outside["DATA_INTERNAL"] = "false"
+        checkout.succeed("prod.build", timeout=600, **outside)
+        checkout.succeed("prod.up", "--ports", "auto", **outside)
+        try:
+            with running(checkout, "prod") as production:
+                whole(production.followed(production.ask(habits=2)), 2)
+            assert not checkout.containers("prod", "postgres")
+            told = "p%40ss", "p@ss"
+            for record in checkout.containers("prod"):
+                environment = str(record["Config"]["Env"])
+                assert not any(word in environment for word in told), record["Name"]
+        finally:
+            checkout.succeed("prod.down", "--volumes", "--yes", **outside)
+
     def test_a_malformed_address_is_refused_before_anything_starts(self, pooled: Stack) -> None:
         url = "postgresql://gangway:p@ss@pooler/external"
         message = one_message(pooled.checkout.invoke("dev.up", DATABASE_URL=url))
         assert "DATABASE_URL" in message and "USER:PASSWORD@HOST:6543/DATABASE" in message
         assert "p@ss" not in message
+
+
+def bridge_address() -> str:
+    """Return this machine's address on the engine's own network: containers reach it."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    return docker("network", "inspect", "bridge", "--format", template).stdout.strip()
+
+
+def owner(file: Path) -> tuple[int, int]:
+    """Return the uid and gid that a file belongs to."""
+    status = file.stat()
+    return status.st_uid, status.st_gid
 
 
 def _python_image(checkout: Checkout) -> str:

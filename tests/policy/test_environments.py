@@ -146,7 +146,7 @@ def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
         "POSTGRES_INITDB_ARGS", "QDRANT__TELEMETRY_DISABLED", "PYTHONPATH", "HOME",
         "PORT", "KEEP_ALIVE_TIMEOUT", "NEXT_TELEMETRY_DISABLED", "NEXT_DIST_DIR",
         "DO_NOT_TRACK", "LANGFLOW_HOST", "LANGFLOW_PORT", "LANGFLOW_CONFIG_DIR",
-        "LANGFLOW_OPEN_BROWSER", "LANGFLOW_LOG_LEVEL",
+        "LANGFLOW_OPEN_BROWSER", "LANGFLOW_LOG_LEVEL", "LANGFLOW_DB_DRIVER_CONNECTION_SETTINGS",
     }  # fmt: skip
     for case in COMBINATIONS:
         for name, service in render(case)["services"].items():
@@ -160,6 +160,7 @@ def test_every_variable_of_the_contract_is_read_by_something() -> None:
     inside = "\n".join(map(Path.read_text, programs()))
     layers = [*compose_files(), *sorted((ROOT / "env").glob("*/*.env"))]
     used = {name for path in layers for name in references(path)}
+    used |= {name for spec in CONTRACT.variables.values() for name in spec.only_with}
     for name, spec in CONTRACT.variables.items():
         if spec.inside:
             assert re.search(rf"\b{name}\b", inside), f"no program reads {name}"

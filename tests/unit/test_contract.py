@@ -289,6 +289,66 @@ def test_a_secret_that_the_containers_cannot_read_is_found(checkout: Checkout) -
     assert finding.mend == f"chown {os.geteuid()} secrets/secret_key"
 
 
+OUTSIDE = "postgresql://me:a-long-enough-password@db.invalid:6543/habits"
+STACK = "STACK_EXTERNAL_DATABASE=1\n"
+
+
+def test_an_external_database_is_refused_where_the_stack_s_apps_take_none(
+    checkout: Checkout,
+) -> None:
+    root = made(checkout)
+    (finding,) = found(root, overrides={"DATABASE_URL": OUTSIDE})
+    assert finding.what == "DATABASE_URL needs STACK_EXTERNAL_DATABASE=1, and that is 0 here"
+    assert finding.where == "command line" and "leave DATABASE_URL" in finding.mend
+    assert found(root, shell={"DATABASE_URL": ""}) == []
+    taken = made(checkout, dev=STACK)
+    assert found(taken, shell={"DATABASE_URL": OUTSIDE}) == []
+
+
+def test_production_takes_an_external_database_s_address_from_a_file_only(
+    checkout: Checkout,
+) -> None:
+    root = made(checkout, prod=STACK)
+    (finding,) = found(root, "prod", shell={"DATABASE_URL": OUTSIDE})
+    assert finding.what == "DATABASE_URL would stand in the containers' environment"
+    assert "DATABASE_URL_FILE" in finding.mend and OUTSIDE not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "what"),
+    [
+        (OUTSIDE, 0o644, "others can read it (mode 0644)"),
+        ("", 0o600, "it is empty"),
+        ("mysql://me:secret@db/x", 0o600, "the secret DATABASE_URL is not an address"),
+    ],
+)
+def test_that_file_is_held_to_the_rules_of_secrets(
+    content: str, mode: int, what: str, checkout: Checkout
+) -> None:
+    lines = "DATABASE_URL_FILE=secrets/database_url\nDATA_INTERNAL=false\n"
+    root = made(checkout, prod=STACK + lines)
+    file = root / "secrets/database_url"
+    (missing,) = found(root, "prod")
+    assert missing.what == "DATABASE_URL_FILE names secrets/database_url, which is not there"
+    file.write_text(OUTSIDE)
+    file.chmod(0o600)
+    assert found(root, "prod") == []
+    file.write_text(content)
+    file.chmod(mode)
+    (finding,) = found(root, "prod")
+    assert finding.what.startswith(what) and finding.where == "secrets/database_url"
+    assert "secret@" not in str(finding)
+
+
+def test_an_external_database_needs_a_way_out_of_the_data_network(checkout: Checkout) -> None:
+    root = made(checkout, prod=STACK + "DATABASE_URL_FILE=secrets/database_url\n")
+    (root / "secrets/database_url").write_text(OUTSIDE)
+    (root / "secrets/database_url").chmod(0o600)
+    (finding,) = found(root, "prod")
+    assert finding.what == "DATABASE_URL_FILE needs DATA_INTERNAL=false, and that is true here"
+    assert finding.where.startswith("env/prod.env:")
+
+
 def contract_of(checkout: Checkout, text: str) -> Path:
     return checkout({"env/contract.yml": text})
 
@@ -307,6 +367,11 @@ def contract_of(checkout: Checkout, text: str) -> Path:
             "groups:\n  A:\n    B: {type: integer, meaning: m}\n",
             "env/contract.yml:3",
             "`type` must be one of string,",
+        ),
+        (
+            'groups:\n  A:\n    B: {type: int, meaning: m, only_with: {C: "1"}}\n',
+            "env/contract.yml:3",
+            "B: C is described nowhere",
         ),
         (
             "groups:\n  A:\n    B: {type: int, meaning: m, secrt: true}\n",

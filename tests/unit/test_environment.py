@@ -342,6 +342,13 @@ def test_the_plain_command_does_the_same_when_pasted_anywhere(
         assert "B: it's $$HOME; two words\n" in done.stdout
 
 
+def test_the_plain_command_shows_no_secret(checkout: Checkout) -> None:
+    root = checkout({"env/dev.env": HEAD})
+    env = load(root, "dev", shell={}, overrides={"A": "two words", "TOKEN": "geheim"})
+    line = env.plain(["true"], cwd=root, is_secret="TOKEN".__eq__)
+    assert line == "A='two words' TOKEN=\"${TOKEN:?}\" true"
+
+
 def test_a_process_gets_the_shell_and_the_command_line() -> None:
     env = load(ROOT, "dev", shell={"A": "1", "B": "2"}, overrides={"B": "3"})
     assert env.process_environment() == {"A": "1", "B": "3"}

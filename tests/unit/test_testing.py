@@ -1,0 +1,59 @@
+"""Which runner gets which tests: pytest, or one of an app's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gangway import environment
+from gangway.session import Session
+from gangway.testing import RUNNER, Wish, runners
+
+ROOT = Path(__file__).parents[2]
+PYTEST = "python -m pytest"
+
+
+def asked(stack: str, wish: Wish) -> list[str]:
+    """Return the runners with the paths that they get."""
+    loaded = environment.load(ROOT, "test", stack=stack, engine="docker", shell={})
+    found = []
+    for name, *words in runners(Session(loaded), wish):
+        assert name != RUNNER or " ".join(words).startswith(PYTEST)
+        paths = [word for word in words if "." in word or "/" in word]
+        found.append(" ".join([name, *(path for path in paths if "=" not in path)]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ((), [RUNNER, "frontend-tests"]),
+        (("apps/api/tests/test_habits.py",), [f"{RUNNER} api/tests/test_habits.py"]),
+        (("./apps/frontend/tests",), [f"{RUNNER} frontend/tests", "frontend-tests"]),
+        (("apps/frontend/tests/habits.test.ts",), ["frontend-tests habits.test.ts"]),
+        (
+            ("apps/frontend/tests/test_pages.py::test_the_front_end_is_well",),
+            [f"{RUNNER} frontend/tests/test_pages.py::test_the_front_end_is_well"],
+        ),
+        (
+            ("apps/frontend/tests/habits.test.ts", "apps/api/tests"),
+            [f"{RUNNER} api/tests", "frontend-tests habits.test.ts"],
+        ),
+    ],
+)
+def test_a_path_goes_to_the_runner_that_knows_its_tests(
+    paths: tuple[str, ...], expected: list[str]
+) -> None:
+    assert asked("fullstack", Wish(paths)) == expected
+
+
+def test_a_stack_without_a_runner_of_its_own_has_pytest_alone() -> None:
+    assert asked("core", Wish()) == [RUNNER]
+
+
+@pytest.mark.parametrize(
+    "wish", [Wish(expression="streak"), Wish(coverage=True), Wish(arguments=("-x",))]
+)
+def test_what_only_pytest_understands_runs_pytest_alone(wish: Wish) -> None:
+    assert asked("fullstack", wish) == [RUNNER]
