@@ -137,8 +137,14 @@ def visit(browser: Browser, url: str, width: int = 1280) -> Iterator[Visit]:
     try:
         found = Visit(context.new_page(), url)
         found.watch()
-        found.page.goto(url)
-        yield found
+        try:
+            found.page.goto(url)
+            yield found
+        except PlaywrightError:
+            print(
+                f"{url}, {width} px: {found.faults or 'no fault was seen'}; {found.keep('failed')}"
+            )
+            raise
     finally:
         context.close()
 

@@ -42,6 +42,9 @@ def create_server(settings: Settings) -> Flask:
     )
     app.layout = page.layout()
     page.connect(app, data)
+    # Dash sets itself up in its first request, and answers 500 to whoever asks meanwhile: a browser
+    # whose page another worker made, for its scripts.
+    server.test_client().get(settings.path)
     return server
 
 

@@ -37,6 +37,18 @@ def test_everything_on_the_page_comes_from_here(serve: Serve) -> None:
     assert all(found(client, address) for address in addresses)
 
 
+def test_a_worker_has_the_scripts_of_a_page_that_another_made(serve: Serve) -> None:
+    addresses = re.findall(r'src="([^"]+)"', serve().get("/").text)
+    assert addresses
+    other = serve().application
+    for address in addresses:
+        # Without what Flask does before a request: a second thread doesn't wait for the first.
+        with other.test_request_context(address):
+            answer = other.make_response(other.dispatch_request())
+            assert answer.status_code == 200
+            answer.close()
+
+
 def test_the_pages_may_live_under_a_prefix(serve: Serve) -> None:
     client = serve(path="/plots/")
     page = client.get("/plots/").text
