@@ -329,4 +329,4 @@ BY_KIND: dict[str, list[Callable[..., Any]]] = {
 ns = Collection(*cli.environments(ROOT, EVERYWHERE, BY_KIND))
 ns.add_collection(cli.collection("images", [cli.task(offline)], "Base images."))
 ns.add_task(cli.task(stacks))
-cli.install(program, ns)
+ns = cli.install(program, ns)

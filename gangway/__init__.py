@@ -4,4 +4,9 @@ The modules are nouns of the domain. Nothing here imports another module at pack
 that a command which needs one of them pays for that one only.
 """
 
+import sys
+
 __version__ = "0.1.0"
+
+# Invoke forbids Python to keep bytecode, and every task would compile these modules anew.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)

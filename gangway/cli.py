@@ -304,15 +304,16 @@ def _lines(indent: str, entries: Mapping[str, str]) -> list[str]:
     return [f"{indent}{label:<24}  {about}" for label, about in entries.items()]
 
 
-def install(program: Program, namespace: Collection) -> None:
+def install(program: Program, namespace: Collection) -> Collection:
     """Make `program`, which is reading its command line now, understand bare words.
 
-    Does nothing where the tasks are imported by something else than a running Invoke, or where
-    Invoke was asked for completions.
+    Returns the tasks that it needs for that: those which the command line names, since Invoke
+    copies each that it is given, several times. Does nothing where the tasks are imported by
+    something else than a running Invoke, or where Invoke was asked for completions.
     """
     core = getattr(program, "core", None)
     if core is None or program.args.complete.value:
-        return
+        return namespace
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}
     if program.args.list.value is True:
@@ -337,6 +338,19 @@ def install(program: Program, namespace: Collection) -> None:
             refuse(GangwayError(f"{value} is not a number", mend="invoke --help TASK"))
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
+    wanted = [word for word in (*core.unparsed, program.args.help.value) if word in typed]
+    return subset(namespace, wanted) if wanted else namespace
+
+
+def subset(namespace: Collection, names: Iterable[str]) -> Collection:
+    """Return a namespace with these tasks alone, under the names that they have in the whole."""
+    found = Collection()
+    for name in names:
+        group = name.rpartition(".")[0]
+        if group and group not in found.collections:
+            found.add_collection(Collection(group))
+        (found.collections[group] if group else found).add_task(namespace[name])
+    return found
 
 
 def refuse(error: GangwayError) -> NoReturn:
