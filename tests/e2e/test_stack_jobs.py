@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -487,7 +487,7 @@ class TestExternalDatabase:
 
     def test_production_takes_its_address_from_a_file_only(self, pooled: Stack) -> None:
         checkout = pooled.checkout
-        checkout.succeed("prod.init", DATABASE_URL="")
+        checkout.succeed("prod.init")
         message = one_message(checkout.invoke("prod.up"))
         assert "DATABASE_URL_FILE" in message and "p%40ss" not in message
         port = docker("port", pooled.container("pooler"), "6543").stdout.strip()
@@ -495,15 +495,15 @@ class TestExternalDatabase:
         file.write_text(self.URL.replace("pooler:6543", port))
         file.chmod(0o600)
         os.chown(file, *owner(file.with_name("secret_key")))
-        outside = {"DATABASE_URL": "", "DATABASE_URL_FILE": "./secrets/prod/database_url"}
-        message = one_message(checkout.invoke("prod.up", **outside))
-        assert "DATA_INTERNAL=false" in message
+        file_alone = {"DATABASE_URL": "", "DATABASE_URL_FILE": "./secrets/prod/database_url"}
+        inside = replace(checkout, variables={**checkout.variables, **file_alone})
+        assert "DATA_INTERNAL=false" in one_message(inside.invoke("prod.up"))
 
-        outside["DATA_INTERNAL"] = "false"
-        checkout.succeed("prod.build", timeout=600, **outside)
-        checkout.succeed("prod.up", "--ports", "auto", **outside)
+        outside = replace(inside, variables={**inside.variables, "DATA_INTERNAL": "false"})
+        outside.succeed("prod.build", timeout=600)
+        outside.succeed("prod.up", "--ports", "auto")
         try:
-            with running(checkout, "prod") as production:
+            with running(outside, "prod") as production:
                 whole(production.followed(production.ask(habits=2)), 2)
             assert not checkout.containers("prod", "postgres")
             told = "p%40ss", "p@ss"
@@ -511,7 +511,7 @@ class TestExternalDatabase:
                 environment = str(record["Config"]["Env"])
                 assert not any(word in environment for word in told), record["Name"]
         finally:
-            checkout.succeed("prod.down", "--volumes", "--yes", **outside)
+            outside.succeed("prod.down", "--volumes", "--yes")
 
     def test_a_malformed_address_is_refused_before_anything_starts(self, pooled: Stack) -> None:
         url = "postgresql://gangway:p@ss@pooler/external"

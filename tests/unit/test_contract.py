@@ -299,7 +299,7 @@ def test_an_external_database_is_refused_where_the_stack_s_apps_take_none(
     root = made(checkout)
     (finding,) = found(root, overrides={"DATABASE_URL": OUTSIDE})
     assert finding.what == "DATABASE_URL needs STACK_EXTERNAL_DATABASE=1, and that is 0 here"
-    assert finding.where == "command line" and "leave DATABASE_URL" in finding.mend
+    assert finding.where == "command line" and "leave DATABASE_URL" in str(finding.mend)
     assert found(root, shell={"DATABASE_URL": ""}) == []
     taken = made(checkout, dev=STACK)
     assert found(taken, shell={"DATABASE_URL": OUTSIDE}) == []
@@ -311,7 +311,7 @@ def test_production_takes_an_external_database_s_address_from_a_file_only(
     root = made(checkout, prod=STACK)
     (finding,) = found(root, "prod", shell={"DATABASE_URL": OUTSIDE})
     assert finding.what == "DATABASE_URL would stand in the containers' environment"
-    assert "DATABASE_URL_FILE" in finding.mend and OUTSIDE not in str(finding)
+    assert "DATABASE_URL_FILE" in str(finding.mend) and OUTSIDE not in str(finding)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_an_external_database_needs_a_way_out_of_the_data_network(checkout: Chec
     (root / "secrets/database_url").chmod(0o600)
     (finding,) = found(root, "prod")
     assert finding.what == "DATABASE_URL_FILE needs DATA_INTERNAL=false, and that is true here"
-    assert finding.where.startswith("env/prod.env:")
+    assert str(finding.where).startswith("env/prod.env:")
 
 
 def contract_of(checkout: Checkout, text: str) -> Path:
