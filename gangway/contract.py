@@ -145,7 +145,8 @@ def _lacking(
         # Without a default in environments of this kind it has no say there.
         if value not in ("", wanted):
             what = f"{spec.name} needs {name}={wanted}, and that is {value} here"
-            yield Finding(what, found.origin, other.meaning)
+            meaning = f"{other.meaning[:1].lower()}{other.meaning[1:]}"
+            yield Finding(what, found.origin, f"{name}: {meaning}")
 
 
 def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Finding]:
