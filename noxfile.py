@@ -10,6 +10,7 @@ A session that needs a container engine is skipped where none answers; where CI 
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import shutil
@@ -119,8 +120,19 @@ def test_env(session: nox.Session) -> None:
 
 @nox.session
 def prod_smoke(session: nox.Session) -> None:
-    """Make, start, inspect, load, scale and stop the production stack."""
-    end_to_end(session)
+    """Make, start, inspect, load, scale and stop the production stack; `-- --stack NAME`: another.
+
+    Another is held to production's rules, and to what its own tests say of production.
+    """
+    needs_engine(session)
+    stack = stack_of(session.posargs)
+    if stack == "core":
+        pytest(session, "tests/e2e/test_prod_smoke.py", "tests/e2e/test_prod_stack.py")
+        return
+    pytest(session, "tests/e2e/test_prod_stack.py")
+    own = f"tests/e2e/test_stack_{stack}.py"
+    if Path(ROOT, own).exists():
+        pytest(session, own, "-k", "TestProduction")
 
 
 @nox.session
@@ -202,6 +214,13 @@ def end_to_end(session: nox.Session) -> None:
     needs_engine(session)
     name = session.name.removeprefix("test_")
     pytest(session, f"tests/e2e/test_{name}.py")
+
+
+def stack_of(words: list[str]) -> str:
+    """Return the stack that `--stack NAME` among the words names."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--stack", default="core")
+    return str(parser.parse_known_args(words)[0].stack)
 
 
 def needs_engine(session: nox.Session) -> None:

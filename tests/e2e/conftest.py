@@ -24,6 +24,11 @@ MakeNative = Callable[..., NativeCheckout]
 _made: list[Checkout] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `nox -s prod_smoke -- --stack NAME` name the stack."""
+    parser.addoption("--stack", default="core", help="the stack that test_prod_stack.py ships")
+
+
 @pytest.fixture(scope="session")
 def _engine() -> None:
     try:

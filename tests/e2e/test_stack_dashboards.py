@@ -233,7 +233,7 @@ class TestProduction:
     def test_the_containers_are_held_to_production_s_rules(self, prod: Live) -> None:
         found = production.by_service(prod.checkout, "prod")
         assert set(found) == SERVICES
-        assert [fault for name in found for fault in faults(name, found[name])] == []
+        assert [fault for name in found for fault in production.faults(name, found[name])] == []
         secrets = production.read_secrets(prod.checkout, "prod")
         # A probe of Redis has its password in its environment for the moment that it takes.
         eventually(
@@ -348,12 +348,6 @@ def live(checkout: Checkout, environment: str) -> Iterator[Live]:
     yield Live(checkout, urls["nginx"])
     checkout.succeed(f"{environment}.down", "--volumes", "--yes")
     assert checkout.leftovers(environment) == []
-
-
-def faults(name: str, record: dict[str, Any]) -> list[str]:
-    """Return what is not as production must have it; the dashboard is one of the apps."""
-    found = production.faults("api" if name in APPS - {"migrate"} else name, record)
-    return [fault.replace("api:", f"{name}:", 1) for fault in found]
 
 
 def said(container: str) -> str:
