@@ -230,12 +230,10 @@ def busy(url: str) -> Iterator[None]:
         thread.join()
 
 
-def profiled(stack: Stack, seconds: int = 4) -> tuple[Path, str]:
+def profiled(stack: Stack) -> tuple[Path, str]:
     """Record the api under load; return the picture, and the functions that it names."""
     with busy(stack.urls["api"]):
-        done = stack.checkout.succeed(
-            "dev.profile", "api", "--seconds", str(seconds), *stack.engine
-        )
+        done = stack.checkout.succeed("dev.profile", "api", "--seconds", "4", *stack.engine)
     path = stack.checkout.root / done.stdout.strip()
     names = [
         title.text or ""
@@ -252,7 +250,7 @@ class TestProfile:
 
     def test_the_service_keeps_its_restrictions_and_its_container(self, stack: Stack) -> None:
         before = stack.checkout.ids("dev")
-        profiled(stack, 1)
+        profiled(stack)
         assert stack.checkout.ids("dev") == before
         (container,) = stack.checkout.containers("dev", "api")
         assert container["HostConfig"]["CapDrop"] == ["ALL"]
