@@ -23,8 +23,9 @@ def by_service(checkout: Checkout, environment: str) -> dict[str, Record]:
 def faults(service: str, record: Record) -> list[str]:
     """Return what is not as production must have it in a container, by the engine's account."""
     host, config = record["HostConfig"], record["Config"]
-    # What is built here is named after the project.
-    app = config["Image"].startswith(config["Labels"]["com.docker.compose.project"])
+    # What is built here is named after the project; nginx itself is fit to be process 1.
+    built = config["Image"].startswith(config["Labels"]["com.docker.compose.project"])
+    app = built and service != "nginx"
     held = {
         "is not root": config["User"].split(":")[0] not in ("", "0", "root"),
         "has a group that is not root's": config["User"].partition(":")[2] not in ("", "0"),
@@ -46,7 +47,7 @@ def faults(service: str, record: Record) -> list[str]:
         == ("no" if service == "migrate" else "unless-stopped"),
         "has a health check": service == "migrate" or bool(config.get("Healthcheck")),
         "publishes a port only as the proxy": bool(host["PortBindings"]) == (service == "nginx"),
-        "has an init": not app or host["Init"] is True,
+        "has an init": not app or host.get("Init") is True,
     }
     return [f"{service}: not true that it {what}" for what, holds in held.items() if not holds]
 
