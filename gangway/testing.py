@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway import builds, operations, preflight, up
+from gangway.errors import GangwayError
 from gangway.session import Session, say
 
 RUNNER = "test-runner"
@@ -60,7 +61,10 @@ def _call(session: Session, words: Sequence[str]) -> int:
 
 
 def runners(session: Session, wish: Wish) -> list[list[str]]:
-    """Return the services that run the tests which are wished for, each with its words."""
+    """Return the services that run the tests which are wished for, each with its words.
+
+    Raises GangwayError where pytest's options leave no test to run.
+    """
     others = session.environment.tests
     chosen: dict[str, list[str]] = {}
     for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths):
@@ -73,6 +77,11 @@ def runners(session: Session, wish: Wish) -> list[list[str]]:
     if not wish.paths:
         chosen = {RUNNER: [], **{name: [] for name in others}}
     for_pytest = wish.expression or wish.coverage or wish.arguments
+    if for_pytest and RUNNER not in chosen:
+        raise GangwayError(
+            f"-k, --cov and what stands after -- are pytest's, and {' and '.join(chosen)} is not",
+            mend="leave them out, or name a folder or a file of Python tests",
+        )
     return [
         [name, *(pytest(session, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
         for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gangway import environment
+from gangway.errors import GangwayError
 from gangway.session import Session
 from gangway.testing import RUNNER, Wish, runners
 
@@ -57,3 +58,8 @@ def test_a_stack_without_a_runner_of_its_own_has_pytest_alone() -> None:
 )
 def test_what_only_pytest_understands_runs_pytest_alone(wish: Wish) -> None:
     assert asked("fullstack", wish) == [RUNNER]
+
+
+def test_options_that_leave_no_test_to_run_are_refused() -> None:
+    with pytest.raises(GangwayError, match="frontend-tests is not"):
+        asked("fullstack", Wish(("apps/frontend/tests/habits.test.ts",), expression="name"))
