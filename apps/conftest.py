@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from api.cache import VERSION, Cache
@@ -226,6 +227,13 @@ def live() -> Callable[[str, str], str]:
         return url
 
     return wait
+
+
+@pytest.fixture
+def api(live: Callable[[str, str], str]) -> Iterator[httpx.Client]:
+    """A client of the live API."""
+    with httpx.Client(base_url=live("API_URL", "http://api:8000")) as client:
+        yield client
 
 
 def _wait_ready(url: str, deadline: float) -> None:

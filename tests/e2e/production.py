@@ -7,8 +7,7 @@ from typing import Any
 
 from tests.e2e.support import Checkout, docker, inspect
 
-APPS = {"api", "app", "scheduler", "migrate"}
-SERVICES = APPS | {"nginx", "postgres", "redis"}
+SERVICES = {"api", "app", "scheduler", "migrate", "nginx", "postgres", "redis"}
 Record = dict[str, Any]
 
 

@@ -23,8 +23,7 @@ from tests.e2e.support import Checkout, docker, eventually, get, myself, web
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 STACK = ("--stack", "dashboards")
-APPS = {"api", "dashboard", "migrate"}
-SERVICES = APPS | {"nginx", "postgres", "redis"}
+SERVICES = {"api", "dashboard", "migrate", "nginx", "postgres", "redis"}
 #: What the example rows' habits are called.
 SEEDED = ("Drink a glass of water", "Read ten pages")
 FIELDS = {"time", "level", "logger", "message"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -30,12 +31,19 @@ def url(checkout: Checkout) -> str:
     return table["langflow"]
 
 
-@pytest.fixture(scope="module")
-def client(url: str) -> Iterator[httpx.Client]:
+@contextmanager
+def signed_in(url: str) -> Iterator[httpx.Client]:
+    """Return a client whom Langflow knows, for the block."""
     with web(url) as client:
         client.timeout = httpx.Timeout(60)
         token = client.get("/api/v1/auto_login").json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Iterator[httpx.Client]:
+    with signed_in(url) as client:
         yield client
 
 
@@ -70,8 +78,5 @@ def test_a_flow_outlives_its_container(checkout: Checkout, client: httpx.Client,
     number = save(client, "Furl the sails")
     checkout.succeed("dev.down")
     checkout.succeed("dev.up", "langflow", timeout=300)
-    with web(url) as again:
-        again.timeout = httpx.Timeout(60)
-        token = again.get("/api/v1/auto_login").json()["access_token"]
-        again.headers["Authorization"] = f"Bearer {token}"
+    with signed_in(url) as again:
         assert again.get(f"/api/v1/flows/{number}").json()["name"] == "Furl the sails"

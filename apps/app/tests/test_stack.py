@@ -10,12 +10,6 @@ Live = Callable[[str, str], str]
 
 
 @pytest.fixture
-def api(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live("API_URL", "http://api:8000")) as client:
-        yield client
-
-
-@pytest.fixture
 def pages(live: Live) -> Iterator[httpx.Client]:
     url = live("APP_URL", "http://app:5000")
     with httpx.Client(base_url=url, follow_redirects=True) as client:

@@ -9,12 +9,6 @@ Live = Callable[[str, str], str]
 
 
 @pytest.fixture
-def api(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live("API_URL", "http://api:8000")) as client:
-        yield client
-
-
-@pytest.fixture
 def pages(live: Live) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=live("FRONTEND_URL", "http://frontend:3000"), timeout=60) as client:
         yield client
