@@ -7,6 +7,8 @@ is an option that `spread` fills from the bare words on the command line.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
 import re
 import sys
@@ -314,6 +316,8 @@ def install(program: Program, namespace: Collection) -> Collection:
     core = getattr(program, "core", None)
     if core is None or program.args.complete.value:
         return namespace
+    # Python looks for garbage as it ends: in all that was imported, and for nothing.
+    atexit.register(gc.freeze)
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}
     if program.args.list.value is True:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gangway import compose
 from gangway.errors import GangwayError
 from gangway.process import Runner
 
@@ -73,9 +74,9 @@ class Engine:
         Raises GangwayError with the versions found and needed.
         """
         with ThreadPoolExecutor(max_workers=2) as pool:
-            compose = pool.submit(self.check_compose)
+            checked = pool.submit(self.check_compose)
             server = self.ping()
-            compose.result()
+            checked.result()
         if self.podman:
             self._check_api(server)
         elif version(server) < MINIMUM_ENGINE:
@@ -109,15 +110,15 @@ class Engine:
 
     def check_compose(self) -> None:
         """Refuse a Compose that is missing or too old; needs no engine."""
-        compose = self.runner.capture(["docker", "compose", "version", "--short"], timeout=30)
-        if compose.status != 0:
+        found = compose.installed(self.runner)
+        if not found:
             raise GangwayError(
                 "this docker has no Compose",
                 mend="install the Compose plugin: https://docs.docker.com/compose/install/",
             )
-        if version(compose.stdout) < MINIMUM_COMPOSE:
+        if version(found) < MINIMUM_COMPOSE:
             raise GangwayError(
-                f"Docker Compose {compose.stdout.strip()} is too old: "
+                f"Docker Compose {found} is too old: "
                 f"{shown(MINIMUM_COMPOSE)} or later is needed (for !override and !reset)",
                 mend="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
             )

@@ -7,7 +7,6 @@ others (`include`, `extends`, `env_file`) are never kept.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gangway import project
+from gangway import memory, project
 from gangway.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
@@ -56,10 +55,7 @@ def kept(environment: Environment, made_of: Mapping[str, Any] | None) -> dict[st
     """Return the model that was made of the same; None where there is none."""
     if made_of is None:
         return None
-    try:
-        found = json.loads(_file(environment).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    found = memory.read(_file(environment))
     model: dict[str, Any] | None = found.get("model") if found.get("made_of") == made_of else None
     return model
 
@@ -67,18 +63,10 @@ def kept(environment: Environment, made_of: Mapping[str, Any] | None) -> dict[st
 def keep(
     environment: Environment, made_of: Mapping[str, Any] | None, model: Mapping[str, Any]
 ) -> None:
-    """Keep a model for the next task; a disk that is full or read-only only costs time."""
+    """Keep a model for the next task."""
     if made_of is None:
         return
-    path = _file(environment)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"made_of": made_of, "model": model}, file)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
+    memory.write(_file(environment), {"made_of": made_of, "model": model})
 
 
 def _file(environment: Environment) -> Path:

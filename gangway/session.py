@@ -101,7 +101,7 @@ class Session:
             return self.environment.compose_command(*args)
         from gangway.native import tools
 
-        return [*tools.compose(), *self.environment.env_files, *args]
+        return [*tools.compose(self.runner), *self.environment.env_files, *args]
 
     def call(self, *args: str) -> int:
         """Run `docker compose ARGS…`, or its native counterpart; return its exit status."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, get_args
 
+from gangway import memory
 from gangway.environment import Kind
 from gangway.errors import Finding, FindingsError, GangwayError, nearest
 
 FILE: Final = "env/contract.yml"
+_KEPT: Final = Path(".gangway") / "contract.json"
 ALL_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY")
@@ -91,22 +93,16 @@ def load(root: Path, file: str = FILE) -> Contract:
 
     Raises GangwayError (all faults at once) where it is missing or malformed.
     """
-    # yaml costs 20 ms, which a command that needs no contract should not pay.
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         text = (root / file).read_text(encoding="utf-8")
-        data = yaml.load(text, Loader=loader)  # noqa: S506 (both are safe loaders)
     except OSError as error:
         raise GangwayError(f"cannot read it: {error.strerror}", where=file) from None
     except UnicodeDecodeError:
         raise GangwayError("it is not UTF-8 text", where=file) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{file}:{mark.line + 1}" if mark else file
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise GangwayError(f"not YAML: {problem}", where=where) from None
+    kept = memory.read(root / _KEPT)
+    if kept.get("text") == text:
+        return _build(kept["data"])[0]
+    data = _parsed(text, file)
     contract, faults = _build(data)
     if faults:
         places = _lines(text)
@@ -117,7 +113,22 @@ def load(root: Path, file: str = FILE) -> Contract:
             ),
             summary=f"{file} is malformed",
         )
+    memory.write(root / _KEPT, {"text": text, "data": data})
     return contract
+
+
+def _parsed(text: str, file: str) -> object:
+    # Imported late: with it, reading the contract takes 40 ms.
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 (both are safe loaders)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else file
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise GangwayError(f"not YAML: {problem}", where=where) from None
 
 
 def _build(data: object) -> tuple[Contract, list[tuple[str, str]]]:

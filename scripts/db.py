@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import re
@@ -465,8 +466,11 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
 
     In the fork that is to become a command this does not return: the command runs.
     """
-    # Imported here, it is there for every fork that asks.
+    # Imported here, it is there for every fork that asks. There is no garbage in it to look for.
+    gc.disable()
     _driver()
+    gc.freeze()
+    gc.enable()
     runner = Runner()
     held = Lock(settings)
     try:
@@ -479,7 +483,6 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
         outcome = runner.fork()
         if outcome is None:
             launch.run(command)
-            return 0
         if outcome:
             say(f"{shlex.join(command)}: ended with status {outcome}; nothing after it was run")
             break
@@ -564,5 +567,5 @@ if __name__ == "__main__":
         status = main(sys.argv[1:])
     except Mistake as mistake:
         say(str(mistake))
-        _leave(2)
-    sys.exit(status)
+        status = 2
+    _leave(status)

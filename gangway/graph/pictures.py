@@ -58,8 +58,9 @@ def committed(root: Path, stack: str) -> Diagram:
     optional = environment.words(env.beneath.get("STACK_OPTIONAL", ""))
     flags += [word for profile in (*on, *optional) for word in ("--profile", profile)]
     shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    argv = [*tools.compose(), *flags, "config", "--format", "json"]
-    done = Runner(root, shell).capture(argv, timeout=60)
+    runner = Runner(root, shell)
+    argv = [*tools.compose(runner), *flags, "config", "--format", "json"]
+    done = runner.capture(argv, timeout=60)
     if done.status != 0:
         raise GangwayError(f"the Compose files can't be merged: {done.stderr.strip()}")
     model = Model(json.loads(done.stdout), frozenset(on))

@@ -16,6 +16,7 @@ from gangway.errors import GangwayError
 from gangway.model import Model
 from gangway.native import tools
 from gangway.native.service import Place, Supervised, unescaped
+from gangway.process import Runner
 
 DIRECTORY: Final = Path(".gangway") / "native"
 # A service whose monitor was killed together with it.
@@ -69,7 +70,7 @@ class NativeEngine:
 
     def check_compose(self) -> None:
         """Refuse a Compose that can't merge the files."""
-        tools.compose()
+        tools.compose(Runner(self.root, self.shell))
 
     def ping(self) -> str:
         """Return what stands for the engine's version: there is always this machine."""

@@ -18,6 +18,7 @@ from typing import Final
 from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
 from gangway.native import node
+from gangway.process import Runner
 
 REQUIREMENTS: Final = "requirements-native.txt"
 DEBUG_REQUIREMENTS: Final = "docker/requirements-debug.txt"
@@ -38,18 +39,17 @@ def valkey() -> Path | None:
     return binaries[0].parent if binaries else None
 
 
-def compose() -> list[str]:
+def compose(runner: Runner) -> list[str]:
     """Return the words that call a Compose which can merge the files; no daemon is needed.
 
     The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
     """
+    from gangway.compose import installed
     from gangway.engine import MINIMUM_COMPOSE, version
 
-    if shutil.which("docker"):
-        argv = ["docker", "compose", "version", "--short"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if done.returncode == 0 and version(done.stdout) >= MINIMUM_COMPOSE:
-            return ["docker", "compose"]
+    there = shutil.which("docker", path=runner.environment.get("PATH"))
+    if there and version(installed(runner)) >= MINIMUM_COMPOSE:
+        return ["docker", "compose"]
     wheel = _SCRIPTS / "docker-compose"
     if wheel.exists():
         return [str(wheel)]

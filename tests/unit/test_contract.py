@@ -516,3 +516,11 @@ def test_a_copy_of_the_checkout_without_git_keeps_the_contract(tmp_path: Path) -
     (tmp_path / "env/local.env").unlink(missing_ok=True)
     env: Environment = load(tmp_path, "dev", shell={})
     assert contract.check(env, contract.load(tmp_path)) == []
+
+
+def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(checkout: Checkout) -> None:
+    text = (ROOT / contract.FILE).read_text()
+    root = contract_of(checkout, text)
+    assert contract.load(root) == contract.load(root) == REAL
+    (root / contract.FILE).write_text(text.replace("    LOG_LEVEL:", "    LOUDNESS:", 1))
+    assert set(contract.load(root).variables) ^ set(REAL.variables) == {"LOG_LEVEL", "LOUDNESS"}
