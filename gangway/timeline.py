@@ -129,6 +129,10 @@ class Timeline:
             case _:
                 return "failed"
 
+    def count(self, service: str) -> int:
+        """Return how many containers of a service are known."""
+        return len(self._containers[service])
+
     def state(self, service: str) -> str:
         """Return the state of the container of a service that is furthest from ready."""
         containers = self._containers[service].values()

@@ -135,6 +135,8 @@ class _Start:
         self._queue: Queue[Event | None] = Queue()
         self._said: deque[str] = deque(maxlen=400)
         self._building = False
+        # The model doesn't say how many there will be.
+        self._scaled = "--scale" in wish.options
 
     @contextlib.contextmanager
     def under_way(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
@@ -223,7 +225,8 @@ class _Start:
 
     def await_ready(self) -> None:
         """After Compose has started everything, wait for the last health checks."""
-        self._settle()
+        if not self._all_seen():
+            self._settle()
         snapshot = time.monotonic()
         while self._timeline.pending() and not self._timeline.failed():
             self._drain(_TICK)
@@ -235,6 +238,18 @@ class _Start:
         if self._timeline.failed():
             self._settle()
             self._fail(0)
+
+    def _all_seen(self) -> bool:
+        """Say whether events have told of every container: the engine need not be asked then."""
+        if self._scaled:
+            return False
+        while not self._queue.empty():
+            self._drain(0)
+        return all(
+            self._timeline.count(name) >= int((service.get("deploy") or {}).get("replicas") or 1)
+            for name, service in self._session.model.services.items()
+            if name in self._timeline.services
+        )
 
     def _drain(self, seconds: float) -> None:
         try:

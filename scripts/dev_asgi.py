@@ -33,7 +33,11 @@ class Patient(uvicorn.Server):
         for server in self.servers:
             server.close()
         await asyncio.sleep(UNDER_WAY)
-        await super().shutdown(sockets)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        elif not self.force_exit:
+            # Nobody is connected: what else uvicorn does is to wait for them.
+            await self.lifespan.shutdown()
 
 
 if __name__ == "__main__":
