@@ -145,6 +145,23 @@ class Engine:
         ids = self._lines(["docker", "ps", "-aq", "--filter", f"label={_PROJECT}={project}"])
         return [self._container(raw) for raw in self._inspect(ids)]
 
+    def running(self, project: str) -> dict[str, list[str]]:
+        """Return the ids of a project's running containers by service."""
+        template = '{{.ID}} {{.Label "' + _SERVICE + '"}}'
+        label = f"label={_PROJECT}={project}"
+        found: dict[str, list[str]] = {}
+        for line in self._lines(["docker", "ps", "--filter", label, "--format", template]):
+            container, _, service = line.partition(" ")
+            found.setdefault(service, []).append(container)
+        return found
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Stop containers side by side, each within its own grace period.
+
+        Those that somebody else has stopped or removed meanwhile are no error.
+        """
+        self.runner.capture(["docker", "stop", *ids])
+
     def project_directories(self, project: str) -> set[str]:
         """Return the directories of the checkouts that a project's containers came from."""
         template = '{{.Label "' + _WORKING_DIR + '"}}'

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+def stop_order(needs: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
+    """Yield services in an order in which nothing stops before those that depend on it.
+
+    `needs` maps each to what it depends on; those that are yielded together may stop together.
+    """
+    left = set(needs)
+    while left:
+        needed = {needed for name in left for needed in needs[name]}
+        level = sorted(left - needed) or sorted(left)
+        yield level
+        left -= set(level)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gangway import output
+from gangway.engine import Engine
 from gangway.errors import GangwayError
-from gangway.model import Model
+from gangway.model import Model, stop_order
 from gangway.session import Session, confirm, say
 
 _ALL = ("--profile", "*")
@@ -38,7 +41,35 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
             names = session.model.volumes()
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
-        return take_down(session, *(["--volumes"] if volumes else []))
+        with _stopping(session):
+            return take_down(session, *(["--volumes"] if volumes else []))
+
+
+@contextlib.contextmanager
+def _stopping(session: Session) -> Iterator[None]:
+    """Stop the containers beside the block, in Compose's own order and with its own patience.
+
+    Compose looks around for half a second before it begins with that.
+    """
+    engine = session.engine
+    if not isinstance(engine, Engine) or session.dry_run:
+        yield
+        return
+    model = session.model
+
+    def stop() -> None:
+        there = engine.running(session.project)
+        # Through one-shots, too, which have ended long ago.
+        needs = {
+            name: set(model.wanted([name])) - {name} for name in there if name in model.services
+        }
+        for level in stop_order(needs):
+            engine.stop([container for name in level for container in there[name]])
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stopped = pool.submit(stop)
+        yield
+        stopped.result()
 
 
 def take_down(session: Session, *flags: str) -> int:

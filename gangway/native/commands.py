@@ -7,15 +7,16 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gangway import output
 from gangway.errors import GangwayError
+from gangway.model import stop_order
 from gangway.native import tools
 from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
-from gangway.native.service import Supervised, as_user, command, private, seconds, stop
+from gangway.native.service import as_user, command, private, seconds, stop
 from gangway.session import Session
 
 Verb = Callable[[Session, NativeEngine, argparse.Namespace], int]
@@ -61,7 +62,10 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
     if options.timeout == 0:
         stop(list(present.values()), at_once=True)
     else:
-        for level in _levels(present):
+        needs = {
+            name: each.read("spec.json").get("depends_on") or () for name, each in present.items()
+        }
+        for level in stop_order(needs):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
     # What the tests' model has in memory is gone with it.
@@ -69,17 +73,6 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
     if options.volumes or in_memory:
         engine.remove_volumes()
     return 0
-
-
-def _levels(present: Mapping[str, Supervised]) -> Iterator[list[str]]:
-    """Yield names in an order in which nothing is stopped before those that depend on it."""
-    needs = {name: each.read("spec.json").get("depends_on") or () for name, each in present.items()}
-    left = set(present)
-    while left:
-        needed = {needed for name in left for needed in needs[name]}
-        level = sorted(left - needed) or sorted(left)
-        yield level
-        left -= set(level)
 
 
 def ps(_session: Session, engine: NativeEngine, _options: argparse.Namespace) -> int:

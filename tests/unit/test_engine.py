@@ -9,7 +9,7 @@ import pytest
 from gangway.diagnosis import compose_failed
 from gangway.engine import MINIMUM_COMPOSE, version
 from gangway.environment import load
-from gangway.model import Model
+from gangway.model import Model, stop_order
 from gangway.operations import urls
 from gangway.session import Session
 
@@ -105,3 +105,18 @@ def test_a_failed_start_is_told_by_its_cause(said: str, message: str, mend: str)
     error = compose_failed(Session(environment), [said], 1)
     assert message in error.message
     assert mend in (error.mend or "")
+
+
+def test_nothing_stops_before_those_that_depend_on_it() -> None:
+    needs = {
+        "db": [],
+        "api": ["db", "cache"],
+        "proxy": ["api", "away"],
+        "cache": [],
+        "cron": ["db"],
+    }
+    assert list(stop_order(needs)) == [["cron", "proxy"], ["api"], ["cache", "db"]]
+
+
+def test_what_depends_on_itself_in_a_circle_stops_all_the_same() -> None:
+    assert list(stop_order({"a": ["b"], "b": ["a"]})) == [["a", "b"]]
