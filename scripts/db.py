@@ -8,7 +8,8 @@ transaction. They run before every migration, and so must change nothing the sec
 
 Reads DATABASE_URL or DATABASE_URL_FILE, or else POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB,
 POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE; DB_WAIT_SECONDS (30) and
-DB_LOCK_SECONDS (300). Nothing depends on the session, so that a transaction pooler may be between.
+DB_LOCK_SECONDS (300); DB_IMPORTS, modules that the commands are going to need. Nothing depends on
+the session, so that a transaction pooler may be between.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import gc
 import importlib
 import os
 import re
+import select
 import shlex
 import signal
 import socket
@@ -39,6 +41,8 @@ LOCK = int.from_bytes(b"gangway")
 ATTEMPT = 5.0
 # Seconds between attempts: at first, and at most.
 PAUSE, LONGEST_PAUSE = 0.05, 0.2
+# Seconds in which a database that is there has answered.
+PATIENCE = 0.2
 
 # Server start-up, shutdown, crash recovery, too many connections: all of them pass.
 PASSING = {"57P03", "57P01", "57P02", "53300"}
@@ -400,6 +404,10 @@ class Lock:
         os.close(end)
         os.set_inheritable(self._end, True)  # noqa: FBT003
 
+    def taken_within(self, seconds: float) -> bool:
+        """Say whether the waiting is over, one way or the other, after ``seconds`` at most."""
+        return bool(select.select([self._ready], [], [], seconds)[0])
+
     def acquire(self) -> int:
         """Wait for the lock; return 0, or the status to end with."""
         if os.read(self._ready, 1):
@@ -469,11 +477,12 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     # Imported here, it is there for every fork that asks. There is no garbage in it to look for.
     gc.disable()
     _driver()
-    gc.freeze()
-    gc.enable()
     runner = Runner()
     held = Lock(settings)
     try:
+        _import_ahead(held)
+        gc.freeze()
+        gc.enable()
         if status := held.acquire():
             return status
     except SystemExit:
@@ -488,6 +497,19 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
             break
     held.release()
     return outcome or 0
+
+
+def _import_ahead(held: Lock) -> None:
+    """While a database isn't there yet, import what the commands will ask for (DB_IMPORTS).
+
+    One that takes so long is most likely a new one, and its migrations begin with these imports.
+    """
+    for number, name in enumerate(os.environ.get("DB_IMPORTS", "").split()):
+        if held.taken_within(0 if number else PATIENCE):
+            return
+        # What is missing or broken is the command's to complain of.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 # -- the scripts before the migrations ------------------------------------------------------------

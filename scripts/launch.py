@@ -34,9 +34,10 @@ def forget_ourselves() -> None:
 def run(command: Sequence[str]) -> NoReturn:
     """Run ``command`` and end with it; what is not Python replaces us."""
     _run(command)
-    # As Python ends, but for taking apart, piece by piece, memory that goes anyway.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    # As Python ends (and multiprocessing's forks), but for taking apart, piece by piece, memory
+    # that goes anyway.
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+    atexit._run_exitfuncs()  # noqa: SLF001
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

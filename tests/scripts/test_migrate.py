@@ -312,3 +312,46 @@ def test_a_folder_of_init_scripts_that_is_not_there_is_named(
     assert failed.status == 2
     assert "fulstack has no .sql file; look at INIT_SQL" in failed.err
     assert database.query("SELECT to_regclass('habits')") == ""
+
+
+def test_a_commands_threads_and_exit_functions_come_to_their_end(
+    script: Script, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "last.py").write_text(
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'exit function')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+    )
+    done = script("migrate", MIGRATE_COMMAND="python -m last")
+    assert (done.status, done.out) == (0, "thread\nexit function\n")
+
+
+@pytest.fixture
+def imports(tmp_path: Path, env: Environment) -> None:
+    """Modules for DB_IMPORTS, and a command that tells which of them it found imported."""
+    (tmp_path / "needed.py").write_text("import sys\nprint('importing', file=sys.stderr)\n")
+    (tmp_path / "broken.py").write_text("raise RuntimeError\n")
+    tell = "import sys\nprint('ahead' if 'needed' in sys.modules else 'not ahead')\n"
+    (tmp_path / "tell.py").write_text(tell)
+    env |= {"PYTHONPATH": str(tmp_path), "DB_IMPORTS": "broken missing.one needed"}
+    env |= {"MIGRATE_COMMAND": "python -m tell"}
+
+
+@pytest.mark.usefixtures("imports")
+def test_who_has_to_wait_imports_what_the_command_needs_meanwhile(
+    env: Environment, database: Database, tmp_path: Path
+) -> None:
+    first = {"MIGRATE_COMMAND": "bash -c 'echo begun; until [[ -e go ]]; do sleep 0.01; done'"}
+    with running(["migrate"], env=env | first, cwd=tmp_path) as holder:
+        holder.says("begun")
+        with running(["migrate"], env=env, cwd=tmp_path) as waiting:
+            waiting.says("importing")
+            (tmp_path / "go").touch()
+            assert waiting.ends(5) == 0
+            assert "\nahead" in waiting.log
+            assert "Traceback" not in waiting.log
+
+
+@pytest.mark.usefixtures("imports")
+def test_who_need_not_wait_imports_nothing_ahead(script: Script, database: Database) -> None:
+    assert script("migrate").out == "not ahead\n"
