@@ -6,6 +6,7 @@ the app's own (``Preload``), and the next child finds them ready.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -31,10 +32,15 @@ QUIET = 1.0
 
 
 class Preload:
-    """The parent's side: what the children reported, and what of it is imported by now."""
+    """The parent's side: what the children reported, and what of it is imported by now.
 
-    def __init__(self, sources: Sources) -> None:
+    With a file ``memory`` that is known from one run to the next, for as long as ``state`` (of
+    the libraries that are installed) stays the same.
+    """
+
+    def __init__(self, sources: Sources, memory: str = "", state: str = "") -> None:
         self._sources = sources
+        self._memory, self._state = memory, state
         self._guard = _Guard()
         self._waiting: deque[str] = deque()
         self._seen: set[str] = set()
@@ -47,6 +53,7 @@ class Preload:
         os.set_blocking(self._write, False)
         sys.path[:] = [entry for entry in sys.path if not sources.holds(os.path.abspath(entry))]
         sys.meta_path.insert(0, self._guard)
+        self._take(self._recalled())
 
     def learn(self) -> None:
         """Take in what was reported."""
@@ -55,6 +62,15 @@ class Preload:
         except BlockingIOError:
             return
         *lines, self._rest = self._rest.split(b"\n")
+        self._take(lines)
+        self._remember(lines)
+        self.started()
+
+    def started(self) -> None:
+        """Leave the CPU to a child for a while."""
+        self._last = time.monotonic()
+
+    def _take(self, lines: Sequence[bytes]) -> None:
         for line in lines:
             name = line[1:].decode()
             if line[:1] == b"-":
@@ -62,7 +78,36 @@ class Preload:
             elif name not in self._seen:
                 self._seen.add(name)
                 self._waiting.append(name)
-        self._last = time.monotonic()
+
+    def _recalled(self) -> list[bytes]:
+        try:
+            with open(self._memory, "rb") as file:
+                state, *lines = file.read().splitlines()
+        except (OSError, ValueError):
+            return []
+        return lines if state.decode() == self._state else []
+
+    def _remember(self, lines: Sequence[bytes]) -> None:
+        """Write it down, or forget the file; without it a start takes longer, nothing else."""
+        if not self._memory:
+            return
+        anew = not self._recalled()
+        try:
+            with open(self._memory, "wb" if anew else "ab") as file:
+                file.write(b"\n".join([self._state.encode()] * anew + [*lines, b""]))
+        except OSError:
+            self._memory = ""
+
+    def forget(self) -> None:
+        """Remember nothing: something in it must not be imported ahead."""
+        if self._memory:
+            with contextlib.suppress(OSError):
+                os.unlink(self._memory)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to import, now or later."""
+        return bool(self._waiting)
 
     def due(self) -> float | None:
         """Return in how many seconds there is something to import; None: never."""

@@ -223,6 +223,8 @@ class Monitor:
     def probe(self, process: subprocess.Popen[bytes]) -> None:
         """Run the health check as Compose describes it for as long as ``process`` runs."""
         check = self.spec["healthcheck"]
+        while self.spec["gate"] and not os.path.exists("gate"):
+            time.sleep(0.01)
         began, failures, health = time.monotonic(), 0, "starting"
         outputs: list[dict[str, object]] = []
         # The first one at once: a start that takes 100 ms shouldn't be seen after 200.

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from gangway.errors import GangwayError
 
+GATE: Final = "gate"
 MONITOR: Final = Path(__file__).with_name("monitor.py")
 # What a service gets of this process's own environment; all else is the model's.
 INHERITED: Final = frozenset(
@@ -143,6 +144,11 @@ def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = ""
     # Without its monitor nobody would restart, probe or stop it.
     leash = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), "--"]
     logging = (service.get("logging") or {}).get("options") or {}
+    environment = place.environment(name, service)
+    gate = _reloads(service, environment)
+    if gate:
+        environment["RELOAD_GATE"] = str(place.folder(name) / GATE)
+        environment["RELOAD_MEMORY"] = str(place.state / "imports" / name)
     return {
         "argv": [
             *as_user(service),
@@ -150,7 +156,7 @@ def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = ""
             *command(place, name, service),
         ],
         "cwd": str(place.directory(service)),
-        "environment": place.environment(name, service),
+        "environment": environment,
         "healthcheck": _healthcheck(place, service.get("healthcheck") or {}),
         "restart": service.get("restart") or "no",
         "stop_signal": int(stop),
@@ -158,7 +164,14 @@ def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = ""
         "log_bytes": size(logging.get("max-size"), 10 * 1024**2),
         "build": build,
         "depends_on": sorted(service.get("depends_on") or ()),
+        "gate": gate,
     }
+
+
+def _reloads(service: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Say whether a service runs under the reloader, which can wait for its turn at a gate."""
+    words = [*(service.get("entrypoint") or ()), *(service.get("command") or ())]
+    return words[:2] == ["entrypoint", "serve"] and environment.get("RELOAD") == "1"
 
 
 def _healthcheck(place: Place, check: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -210,14 +223,20 @@ class Supervised:
             return {}
         return found
 
-    def launch(self, wanted: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    def launch(self, wanted: Mapping[str, Any], *, held: bool = False) -> subprocess.Popen[bytes]:
         """Start the monitor, which starts the service; `wanted` is its spec. See `begun`.
 
-        Raises GangwayError where the folder can't be written.
+        `held` makes one that has a gate wait there until `let_in`. Raises GangwayError where the
+        folder can't be written.
         """
         try:
             private(self.folder / "tmp")
             (self.folder / "state.json").unlink(missing_ok=True)
+            if wanted["gate"]:
+                private(Path(wanted["environment"]["RELOAD_MEMORY"]).parent)
+                (self.folder / GATE).unlink(missing_ok=True)
+            if not held:
+                self.let_in()
             descriptor = os.open(
                 self.folder / "spec.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
             )
@@ -234,6 +253,10 @@ class Supervised:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, cwd="/",
         )  # fmt: skip
+
+    def let_in(self) -> None:
+        """Open the gate: what the service depends on is ready."""
+        (self.folder / GATE).touch(mode=0o600)
 
     def begun(self, monitor: subprocess.Popen[bytes]) -> None:
         """Return once the monitor holds the lock, which its first word in state.json says.

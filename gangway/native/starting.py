@@ -41,24 +41,30 @@ def up(
     note = unenforced(start.services, wanted)
     if note:
         say(note)
-    deadline = time.monotonic() + timeout
     try:
-        while not start.ready(first):
-            start.step()
-            if time.monotonic() > deadline:
-                pending = start.timeline.pending()
-                diagnosis.show(session, pending)
-                raise GangwayError(
-                    f"not ready after {timeout:g} s: {', '.join(pending)}",
-                    mend="the lines above are its last words; --timeout SECONDS waits longer",
-                )
-            time.sleep(_TICK)
-    except KeyboardInterrupt:
-        say(
-            f"\ninterrupted: what had started is still there "
-            f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
-        )
+        _follow(start, session, first, timeout)
+    except BaseException as error:
+        start.turn_away()
+        if isinstance(error, KeyboardInterrupt):
+            say(
+                f"\ninterrupted: what had started is still there "
+                f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
+            )
         raise
+
+
+def _follow(start: _Start, session: Session, first: Collection[str], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not start.ready(first):
+        start.step()
+        if time.monotonic() > deadline:
+            pending = start.timeline.pending()
+            diagnosis.show(session, pending)
+            raise GangwayError(
+                f"not ready after {timeout:g} s: {', '.join(pending)}",
+                mend="the lines above are its last words; --timeout SECONDS waits longer",
+            )
+        time.sleep(_TICK)
 
 
 class _Start:
@@ -78,6 +84,7 @@ class _Start:
         self._waiting = dict.fromkeys(wanted)
         self._one_shots = one_shots
         self._renew = renew
+        self._held: dict[str, Supervised] = {}
         self.timeline = Timeline(
             wanted,
             probed=[name for name in wanted if self._specs[name]["healthcheck"]],
@@ -100,13 +107,15 @@ class _Start:
             del self._waiting[name]
         try:
             # Side by side: each takes a moment.
-            for service, monitor in [started for name in able if (started := self._start(name))]:
+            begun = [started for name in able if (started := self._start(name))]
+            begun += [held for name in self._waiting if (held := self._hold(name))]
+            for service, monitor in begun:
                 service.begun(monitor)
         except GangwayError:
             self._check_disk()
             raise
-        begun = [name for name in self._specs if name not in self._waiting]
-        states = [container(self._engine.supervised(name)) for name in begun]
+        there = [name for name in self._specs if name not in self._waiting]
+        states = [container(self._engine.supervised(name)) for name in there]
         self.timeline.settle(states, time.time())
         self._view.update()
         failed = self.timeline.failed()
@@ -169,8 +178,25 @@ class _Start:
             file.stat().st_mtime < ended for source in sources for file in builds.files(source)
         )
 
+    def _hold(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
+        """Start a service that can wait at its gate: what it imports meanwhile is there then."""
+        service, wanted = self._engine.supervised(name), self._specs[name]
+        if not wanted["gate"] or name in self._held or service.runs():
+            return None
+        self._held[name] = service
+        return service, service.launch(wanted, held=True)
+
+    def turn_away(self) -> None:
+        """End what still waits at its gate: nobody will let it in."""
+        stop([service for name, service in self._held.items() if name in self._waiting])
+
     def _start(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         service, wanted = self._engine.supervised(name), self._specs[name]
+        if service.runs() and wanted["gate"]:
+            # Held by this start, or by one that was killed.
+            service.let_in()
+            if name in self._held:
+                return None
         if name in self._one_shots and not self._renew and self._still_done(name):
             return None
         if service.runs():

@@ -347,22 +347,52 @@ class Writer:
 
 
 class TestTwoAtOnce:
-    def test_of_two_ups_one_works_and_the_other_is_refused(self, checkout: NativeCheckout) -> None:
+    @pytest.fixture
+    def go(self, checkout: NativeCheckout) -> Iterator[Path]:
+        """Take the stack down, and return a file that migrate waits for when it starts."""
         checkout.succeed("dev.down")
         wait = "[sh, -c, 'until [ -e go ]; do sleep 0.05; done; exec entrypoint migrate']"
         go = checkout.root / "apps" / "api" / "go"
         with override(checkout, f"services: {{migrate: {{command: {wait}}}}}\n"):
             try:
-                with checkout.started("dev.up") as up:
-                    up.says("\n  redis ")
-                    message = one_message(checkout.invoke("dev.up"))
-                    assert re.search(
-                        r"dev is being changed by invoke dev\.up \(process \d+\)", message
-                    )
-                    go.touch()
-                    assert up.ended() == 0, up.text
+                yield go
             finally:
                 go.unlink(missing_ok=True)
+
+    def test_of_two_ups_one_works_and_the_other_is_refused(
+        self, checkout: NativeCheckout, go: Path
+    ) -> None:
+        with checkout.started("dev.up") as up:
+            up.says("\n  redis ")
+            message = one_message(checkout.invoke("dev.up"))
+            assert re.search(r"dev is being changed by invoke dev\.up \(process \d+\)", message)
+            go.touch()
+            assert up.ended() == 0, up.text
+        assert checkout.healthy()
+
+    def test_after_an_up_was_killed_the_next_one_lets_in_what_waits_at_its_gate(
+        self, checkout: NativeCheckout, go: Path
+    ) -> None:
+        with checkout.started("dev.up") as up:
+            eventually(lambda: "api" in checkout.pids())
+            waiting = checkout.pids()["api"]
+            up.process.kill()
+            up.ended()
+        go.touch()
+        checkout.succeed("dev.up")
+        assert checkout.healthy()
+        assert checkout.pids()["api"] == waiting
+
+    def test_an_interrupted_up_leaves_nobody_at_the_gate(
+        self, checkout: NativeCheckout, go: Path
+    ) -> None:
+        with checkout.started("dev.up") as up:
+            eventually(lambda: "api" in checkout.pids())
+            up.interrupt()
+            assert up.ended() == 130
+        assert set(checkout.pids()) == {"postgres", "redis", "migrate"}
+        go.touch()
+        checkout.succeed("dev.up")
         assert checkout.healthy()
 
 

@@ -6,7 +6,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -393,6 +394,82 @@ def test_a_newly_installed_library_is_the_one_that_is_used(
         (packages / "library.py").write_text("version = 'new and longer'\n")
         (work / "main.py").write_text((work / "main.py").read_text() + "\n")
         worker.says("library new")
+
+
+@pytest.fixture
+def gated(env: Environment, tmp_path: Path) -> Path:
+    """A program with a library that tells when it is imported; return the path of its gate."""
+    for folder in ("app", "libraries"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "libraries/needed.py").write_text("print('library', flush=True)\n")
+    (tmp_path / "app/service.py").write_text(
+        "import time, needed\nprint('own code', flush=True)\ntime.sleep(60)\n"
+    )
+    env |= {"PYTHONPATH": str(tmp_path / "libraries"), "APP_INTERFACE": "command"}
+    env |= {"APP_TARGET": "service", "RELOAD": "1", "RELOAD_GATE": str(tmp_path / "gate")}
+    env |= {"RELOAD_MEMORY": str(tmp_path / "memory")}
+    return tmp_path / "gate"
+
+
+@contextmanager
+def at_the_gate(env: Environment, gate: Path) -> Iterator[Running]:
+    with running(["entrypoint", "serve"], env=env, cwd=gate.parent / "app") as server:
+        yield server
+
+
+def run_before(env: Environment, gate: Path) -> None:
+    """Let it run once with the gate open, so that it knows what it needs; then close that."""
+    gate.touch()
+    with at_the_gate(env, gate) as server:
+        server.says("own code")
+        memory = gate.with_name("memory")
+        eventually(lambda: memory.exists() and b"+needed" in memory.read_bytes(), "the memory")
+    gate.unlink()
+
+
+def goes_on_saying(server: Running, text: str) -> None:
+    """Check that its output stays the same for longer than it would take to start."""
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert server.log == text
+        time.sleep(0.05)
+
+
+def test_at_a_closed_gate_nothing_of_the_program_runs(env: Environment, gated: Path) -> None:
+    with at_the_gate(env, gated) as server:
+        goes_on_saying(server, "")
+        gated.touch()
+        server.says("own code")
+
+
+def test_at_the_gate_the_libraries_of_the_last_run_are_imported_and_no_own_code(
+    env: Environment, gated: Path
+) -> None:
+    run_before(env, gated)
+    with at_the_gate(env, gated) as server:
+        server.says("library")
+        goes_on_saying(server, "library\n")
+        gated.touch()
+        server.says("own code")
+        assert server.log.count("library") == 1
+
+
+def test_what_was_needed_with_other_libraries_is_forgotten(env: Environment, gated: Path) -> None:
+    run_before(env, gated)
+    memory = gated.with_name("memory")
+    memory.write_bytes(b"other libraries" + memory.read_bytes())
+    with at_the_gate(env, gated) as server:
+        goes_on_saying(server, "")
+        gated.touch()
+        server.says("own code")
+        eventually(lambda: b"other" not in memory.read_bytes(), "a new memory")
+
+
+def test_a_signal_at_the_gate_ends_it(env: Environment, gated: Path) -> None:
+    with at_the_gate(env, gated) as server:
+        goes_on_saying(server, "")
+        server.signal()
+        assert server.ends(5) == 0
 
 
 @pytest.mark.parametrize(
