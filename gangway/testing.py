@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway import builds, operations, preflight, up
 from gangway.errors import GangwayError
+from gangway.gate import GATED, Gate
 from gangway.session import Session, say
 
 RUNNER = "test-runner"
@@ -37,8 +40,12 @@ def run(session: Session, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    once = ("run", "--rm", "--no-deps", *operations.no_terminal())
-    runs = [[*once, *words] for words in runners(session, wish)]
+    once = ["run", "--rm", "--no-deps", *operations.no_terminal()]
+    gate = Gate.of(session)
+    runs = [
+        gate.gated(once, name, words) if name == RUNNER else [*once, name, *words]
+        for name, *words in runners(session, wish)
+    ]
     if session.dry_run:
         session.announce(session.command("up", "--detach", *needed(session)))
         return next(filter(None, [session.run(*words) for words in runs]), 0)
@@ -48,16 +55,45 @@ def run(session: Session, wish: Wish) -> int:
         builds.refresh(session, list(session.model.services))
         services = needed(session)
         first = [name for name, condition in services.items() if condition != "service_started"]
+        gate.close()
         with (
             taken_down(session, keep=wish.keep),
-            up.beside(session, up.Wish(tuple(services)), first),
+            up.beside(session, up.Wish(tuple(services)), first) as ready,
         ):
-            return next(filter(None, [_call(session, words) for words in runs]), 0)
+            if GATED not in runs[0]:
+                ready()
+            with _started(session, runs[0]) as program:
+                if GATED in runs[0]:
+                    ready()
+                    gate.open()
+                statuses = [program.wait()]
+            statuses += [_call(session, words) for words in runs[1:]]
+            return next(filter(None, statuses), 0)
+
+
+@contextlib.contextmanager
+def _started(session: Session, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a call beside the block on this terminal; it ends with the block, if not before."""
+    argv = session.command("--progress", "quiet", *words)
+    session.announce(argv)
+    if session.native:
+        argv = [sys.executable, *argv[1:]]
+    program = session.runner.start(argv)
+    try:
+        yield program
+    except KeyboardInterrupt:
+        # It got the signal, too, and ends in its own way.
+        raise
+    except BaseException:
+        program.terminate()
+        raise
+    finally:
+        program.wait()
 
 
 def _call(session: Session, words: Sequence[str]) -> int:
-    session.announce(session.command("--progress", "quiet", *words))
-    return session.call("--progress", "quiet", *words)
+    with _started(session, words) as program:
+        return program.wait()
 
 
 def runners(session: Session, wish: Wish) -> list[list[str]]:

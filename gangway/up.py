@@ -95,23 +95,24 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
 
 
 @contextlib.contextmanager
-def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[None]:
-    """Start the services; run the block once those named `first` are ready, beside the others.
+def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Callable[[], None]]:
+    """Start the services; run the block beside that, once there are networks to join.
 
-    The block's end waits until all have started. Raises GangwayError when one doesn't.
+    The block gets a function that returns when those named `first` are ready, and its end waits
+    until all have started. Raises GangwayError when one doesn't.
     """
     tail = ("up", "--detach", *wish.services)
     session.announce(session.command(*tail))
     if session.native:
         from gangway.native import starting
 
-        starting.up(session, session.model.wanted(wish.services), timeout=wish.timeout, first=first)
-        yield
+        wanted = session.model.wanted(wish.services)
+        yield lambda: starting.up(session, wanted, timeout=wish.timeout, first=first)
         return
     start = _Start(session, session.model.wanted(wish.services), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
-        start.follow(compose, first)
-        yield
+        start.follow(compose, start.all_made)
+        yield lambda: start.follow(compose, lambda: start.are_ready(first))
         start.follow(compose)
 
 
@@ -194,13 +195,24 @@ class _Start:
                 self._building = True
                 builds.show_step(text)
 
-    def follow(self, compose: subprocess.Popen[str], first: Collection[str] = ()) -> None:
-        """Follow events until Compose ends, or those named `first` are ready.
+    def all_made(self) -> bool:
+        """Say whether every service has its container, and so its networks."""
+        states = [self._timeline.state(name) for name in self._timeline.services]
+        return "waiting" not in states
+
+    def are_ready(self, services: Collection[str]) -> bool:
+        """Say whether the named services are ready."""
+        return not set(services).intersection(self._timeline.pending())
+
+    def follow(
+        self, compose: subprocess.Popen[str], until: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Follow events until Compose ends, or `until` says that this is enough.
 
         Raises GangwayError when a service fails, or Compose does.
         """
         while compose.poll() is None:
-            if first and not set(first).intersection(self._timeline.pending()):
+            if until():
                 return
             self._drain(_TICK)
             if self._timeline.failed():

@@ -390,7 +390,7 @@ class TestTwoAtOnce:
             eventually(lambda: "api" in checkout.pids())
             up.interrupt()
             assert up.ended() == 130
-        assert set(checkout.pids()) == {"postgres", "redis", "migrate"}
+        assert not {"api", "app", "scheduler"}.intersection(checkout.pids())
         go.touch()
         checkout.succeed("dev.up")
         assert checkout.healthy()
