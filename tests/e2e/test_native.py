@@ -374,7 +374,7 @@ class TestTwoAtOnce:
         self, checkout: NativeCheckout, go: Path
     ) -> None:
         with checkout.started("dev.up") as up:
-            eventually(lambda: "api" in checkout.pids())
+            eventually(lambda: checkout.seen("api").get("pid"))
             waiting = checkout.pids()["api"]
             up.process.kill()
             up.ended()
@@ -387,7 +387,7 @@ class TestTwoAtOnce:
         self, checkout: NativeCheckout, go: Path
     ) -> None:
         with checkout.started("dev.up") as up:
-            eventually(lambda: "api" in checkout.pids())
+            eventually(lambda: checkout.seen("api").get("pid"))
             up.interrupt()
             assert up.ended() == 130
         assert not {"api", "app", "scheduler"}.intersection(checkout.pids())

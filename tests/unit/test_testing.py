@@ -8,6 +8,7 @@ import pytest
 
 from gangway import environment
 from gangway.errors import GangwayError
+from gangway.gate import Gate
 from gangway.session import Session
 from gangway.testing import RUNNER, Wish, runners
 
@@ -63,3 +64,23 @@ def test_what_only_pytest_understands_runs_pytest_alone(wish: Wish) -> None:
 def test_options_that_leave_no_test_to_run_are_refused() -> None:
     with pytest.raises(GangwayError, match="frontend-tests is not"):
         asked("fullstack", Wish(("apps/frontend/tests/habits.test.ts",), expression="name"))
+
+
+@pytest.mark.parametrize(
+    ("native", "folder", "expected"),
+    [
+        (
+            False,
+            "/a checkout/.gangway/test.gate",
+            "run --volume /a checkout/.gangway/test.gate:/run/gate:ro test-runner"
+            " gated-pytest /run/gate/open -x",
+        ),
+        (False, "/a:b/test.gate", "run test-runner python -m pytest -x"),
+        (True, "/a:b/test.gate", "run test-runner gated-pytest /a:b/test.gate/open -x"),
+    ],
+)
+def test_pytest_is_given_its_gate_where_it_can_see_it(
+    native: bool, folder: str, expected: str
+) -> None:
+    gate = Gate(Path(folder), native)
+    assert " ".join(gate.gated(["run"], RUNNER, [*PYTEST.split(), "-x"])) == expected
