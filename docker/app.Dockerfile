@@ -16,9 +16,10 @@ CMD ["serve"]
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
 COPY docker/with-index docker/install-dependencies docker/poetry-requirements docker/strip-wheels \
-    /usr/local/bin/
+    docker/compile-wheels /usr/local/bin/
 # What is installed is changed afterwards: it must not be linked to uv's cache.
-ENV UV_LINK_MODE=copy
+ENV UV_LINK_MODE=copy \
+    BYTECODE_CACHE=/root/.cache/bytecode
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     python -m venv --without-pip /opt/uv && \
@@ -31,7 +32,7 @@ FROM uv AS dependencies
 ARG APP
 # Whichever the app has: requirements.txt, uv.lock or poetry.lock.
 COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
@@ -73,7 +74,7 @@ RUN mkdir /locks && \
 
 FROM uv AS test-dependencies
 COPY --from=locks /locks /locks
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /locks/*
 
@@ -100,7 +101,7 @@ RUN apt-get update -qq && \
 FROM dependencies AS worker-dependencies
 ARG APP
 COPY apps/${APP}/requirements-worker.txt /tmp/worker/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/worker && strip-wheels /opt/venv
 
