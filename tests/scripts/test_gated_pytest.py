@@ -30,7 +30,12 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def gated(env: Environment, folder: Path, *arguments: str) -> Iterator[Running]:
-    command = [sys.executable, SCRIPTS / "gated-pytest", str(folder / "gate"), *arguments]
+    command: list[str | Path] = [
+        sys.executable,
+        SCRIPTS / "gated-pytest",
+        str(folder / "gate"),
+        *arguments,
+    ]
     with running(command, env=env, cwd=folder) as tests:
         yield tests
 
