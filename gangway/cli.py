@@ -19,10 +19,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hint
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
-from gangway.errors import GangwayError, nearest, unknown
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+from gangway.errors import INTERRUPTED, GangwayError, nearest, unknown
 
 
 @dataclass(frozen=True)

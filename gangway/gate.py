@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,21 +31,27 @@ class Gate:
         """Return the gate of the session's environment."""
         return cls(project.state(session.root, f"{session.name}.gate"), session.native)
 
-    def gated(self, once: list[str], service: str, words: list[str]) -> list[str]:
-        """Return a call `once` of a service with words that begin with pytest's, made to wait.
+    def gated(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return the flags of `run` and the words that make a call of pytest wait.
 
-        It is the same call where a container can't see the file: a mount's path has no colon.
+        They are the same call where a container can't see the file: a mount's path has no colon.
         """
-        if not self.native and ":" in str(self.folder):
-            return [*once, service, *words]
-        mount = [] if self.native else ["--volume", f"{self.folder}:{_INSIDE}:ro"]
-        path = f"{self.folder if self.native else _INSIDE}/{_FILE}"
-        return [*once, *mount, service, GATED, path, *words[len(_PYTEST) :]]
+        rest = list(words[len(_PYTEST) :])
+        if self.native:
+            return [], [GATED, f"{self.folder}/{_FILE}", *rest]
+        if ":" in str(self.folder):
+            return [], list(words)
+        return ["--volume", f"{self.folder}:{_INSIDE}:ro"], [GATED, f"{_INSIDE}/{_FILE}", *rest]
 
-    def close(self) -> None:
-        """Make those who come from now on wait."""
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Make those who come in the block wait until `open`; afterwards nobody has to."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         (self.folder / _FILE).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            self.open()
 
     def open(self) -> None:
         """Let them in."""

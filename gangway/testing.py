@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from gangway.session import Session, say
 
 RUNNER = "test-runner"
 _PREFIX = "apps/"
+# Seconds that a run without a stack to test gets to end.
+_LAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,45 +41,62 @@ def run(session: Session, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    once = ["run", "--rm", "--no-deps", *operations.no_terminal()]
-    gate = Gate.of(session)
-    runs = [
-        gate.gated(once, name, words) if name == RUNNER else [*once, name, *words]
-        for name, *words in runners(session, wish)
-    ]
+    once = ("run", "--rm", "--no-deps", *operations.no_terminal())
+    chosen = runners(session, wish)
     if session.dry_run:
         session.announce(session.command("up", "--detach", *needed(session)))
-        return next(filter(None, [session.run(*words) for words in runs]), 0)
+        return next(filter(None, [session.run(*once, *words) for words in chosen]), 0)
+    gate = Gate.of(session)
+    calls = []
+    for name, *words in chosen:
+        flags, words = gate.gated(words) if name == RUNNER else ([], words)
+        calls.append(Call((*once, *flags), name, tuple(words)))
+    early = GATED in calls[0].words
     with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         session = preflight.prepare(session, (RUNNER,), auto_ports=True)
         builds.refresh(session, list(session.model.services))
         services = needed(session)
         first = [name for name, condition in services.items() if condition != "service_started"]
-        gate.close()
         with (
+            gate.closed(),
             taken_down(session, keep=wish.keep),
             up.beside(session, up.Wish(tuple(services)), first) as ready,
         ):
-            if GATED not in runs[0]:
+            if not early:
                 ready()
-            with _started(session, runs[0]) as program:
-                if GATED in runs[0]:
+            with _started(session, calls[0]) as program:
+                if early:
                     ready()
                     gate.open()
                 statuses = [program.wait()]
-            statuses += [_call(session, words) for words in runs[1:]]
+            for call in calls[1:]:
+                with _started(session, call) as program:
+                    statuses.append(program.wait())
             return next(filter(None, statuses), 0)
 
 
+@dataclass(frozen=True)
+class Call:
+    """A one-off run of a service: Compose's words before it, its name, the words after it."""
+
+    once: tuple[str, ...]
+    service: str
+    words: tuple[str, ...]
+
+
 @contextlib.contextmanager
-def _started(session: Session, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def _started(session: Session, call: Call) -> Iterator[subprocess.Popen[str]]:
     """Run a call beside the block on this terminal; it ends with the block, if not before."""
-    argv = session.command("--progress", "quiet", *words)
+    argv = session.command("--progress", "quiet", *call.once, call.service, *call.words)
     session.announce(argv)
     if session.native:
-        argv = [sys.executable, *argv[1:]]
-    program = session.runner.start(argv)
+        from gangway.native import commands
+
+        # Itself, not a process that has it as a child: it may have to be ended.
+        program = commands.start(session, call.service, call.words)
+    else:
+        program = session.runner.start(argv)
     try:
         yield program
     except KeyboardInterrupt:
@@ -86,14 +104,12 @@ def _started(session: Session, words: Sequence[str]) -> Iterator[subprocess.Pope
         raise
     except BaseException:
         program.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(_LAST_SECONDS)
+        program.kill()
         raise
     finally:
         program.wait()
-
-
-def _call(session: Session, words: Sequence[str]) -> int:
-    with _started(session, words) as program:
-        return program.wait()
 
 
 def runners(session: Session, wish: Wish) -> list[list[str]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from gangway import output
@@ -17,6 +19,7 @@ from gangway.model import stop_order
 from gangway.native import tools
 from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
 from gangway.native.service import as_user, command, private, seconds, stop
+from gangway.process import Runner
 from gangway.session import Session
 
 Verb = Callable[[Session, NativeEngine, argparse.Namespace], int]
@@ -45,6 +48,14 @@ def run(session: Session, words: Sequence[str]) -> int:
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
     return verb(session, session.processes, options)
+
+
+def start(session: Session, name: str, words: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a service's entrypoint with other words on this terminal, without waiting for it."""
+    engine = session.processes
+    argv = command(engine.place, name, services(session.model)[name], words)
+    argv, folder, environment = _in_place(session, engine, name, argv)
+    return Runner(folder, environment).start(argv)
 
 
 def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
@@ -152,7 +163,7 @@ def exec_(session: Session, engine: NativeEngine, options: argparse.Namespace) -
             f"{options.service} isn't running",
             mend=f"invoke {session.name}.up {options.service}",
         )
-    return _in_place(session, engine, options.service, options.words)
+    return run_quietly(*_in_place(session, engine, options.service, options.words))
 
 
 def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
@@ -168,18 +179,18 @@ def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace)
     if name in session.model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
         (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
-    return _in_place(session, engine, name, words)
+    return run_quietly(*_in_place(session, engine, name, words))
 
 
-def _in_place(session: Session, engine: NativeEngine, name: str, words: Sequence[str]) -> int:
+def _in_place(
+    session: Session, engine: NativeEngine, name: str, words: Sequence[str]
+) -> tuple[list[str], Path, dict[str, str]]:
+    """Return what runs `words` as the service would: program, working directory, environment."""
     service = services(session.model)[name]
     place = engine.place
     private(place.folder(name) / "tmp")
-    return run_quietly(
-        [*as_user(service), *place.program(words)],
-        place.directory(service),
-        place.environment(name, service),
-    )
+    argv = [*as_user(service), *place.program(words)]
+    return argv, place.directory(service), place.environment(name, service)
 
 
 def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
@@ -238,8 +249,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run `python -m gangway.native --env-file env/dev.env … COMMAND` as a task prints it."""
-    from pathlib import Path
-
     from gangway.session import open_environment
 
     words, files = list(argv), []

@@ -171,5 +171,13 @@ def test_ctrl_c_takes_everything_down(checkout: Checkout, moment: str) -> None:
     assert checkout.leftovers("test") == []
 
 
+def test_a_failing_migration_ends_it_before_any_test(checkout: Checkout) -> None:
+    done = checkout.invoke("test.run", "-e", "MIGRATE_COMMAND=sh -c 'echo no such; exit 7'")
+    assert done.status == 2, done.text
+    assert "error: migrate did not start" in done.stderr
+    assert "test session starts" not in done.stdout
+    assert checkout.leftovers("test") == []
+
+
 def test_development_is_as_it_was(dev: Beside) -> None:
     dev.check()

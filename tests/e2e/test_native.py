@@ -902,8 +902,18 @@ class TestRun:
                 run.says("asleep")
                 run.interrupt()
                 assert run.ended(within=20) == 130, run.text
+                assert "Traceback" not in run.text
         finally:
             file.unlink()
+        self.nothing_left(checkout)
+
+    def test_a_failing_migration_ends_it_before_any_test(self, checkout: NativeCheckout) -> None:
+        done = checkout.invoke(
+            "test.run", "--engine", "native", "-e", "MIGRATE_COMMAND=sh -c 'echo no such; exit 7'"
+        )
+        assert done.status == 2, done.text
+        assert "error: migrate did not start" in done.stderr
+        assert "test session starts" not in done.stdout
         self.nothing_left(checkout)
 
     @staticmethod

@@ -67,20 +67,33 @@ def test_options_that_leave_no_test_to_run_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("native", "folder", "expected"),
+    ("native", "folder", "flags", "words"),
     [
         (
             False,
-            "/a checkout/.gangway/test.gate",
-            "run --volume /a checkout/.gangway/test.gate:/run/gate:ro test-runner"
-            " gated-pytest /run/gate/open -x",
+            "/a checkout/test.gate",
+            ["--volume", "/a checkout/test.gate:/run/gate:ro"],
+            "gated-pytest /run/gate/open -x",
         ),
-        (False, "/a:b/test.gate", "run test-runner python -m pytest -x"),
-        (True, "/a:b/test.gate", "run test-runner gated-pytest /a:b/test.gate/open -x"),
+        (False, "/a:b/test.gate", [], "python -m pytest -x"),
+        (True, "/a:b/test.gate", [], "gated-pytest /a:b/test.gate/open -x"),
     ],
 )
 def test_pytest_is_given_its_gate_where_it_can_see_it(
-    native: bool, folder: str, expected: str
+    native: bool, folder: str, flags: list[str], words: str
 ) -> None:
-    gate = Gate(Path(folder), native)
-    assert " ".join(gate.gated(["run"], RUNNER, [*PYTEST.split(), "-x"])) == expected
+    assert Gate(Path(folder), native).gated([*PYTEST.split(), "-x"]) == (flags, words.split())
+
+
+def test_the_gate_is_closed_for_the_block_alone(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "test.gate", native=True)
+    file = gate.folder / "open"
+    for _ in range(2):
+        with gate.closed():
+            assert not file.exists()
+            gate.open()
+            assert file.exists()
+        assert file.exists()
+    with pytest.raises(ValueError, match="failed"), gate.closed():
+        raise ValueError("failed")
+    assert file.exists()
