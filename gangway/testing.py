@@ -48,8 +48,8 @@ def run(session: Session, wish: Wish) -> int:
         return next(filter(None, [session.run(*once, *words) for words in chosen]), 0)
     gate = Gate.of(session)
     calls = []
-    for name, *words in chosen:
-        flags, words = gate.gated(words) if name == RUNNER else ([], words)
+    for name, *plain in chosen:
+        flags, words = gate.gated(plain) if name == RUNNER else ([], plain)
         calls.append(Call((*once, *flags), name, tuple(words)))
     early = GATED in calls[0].words
     with session.changing("run"):
