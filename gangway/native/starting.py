@@ -16,6 +16,7 @@ from gangway.native import tools
 from gangway.native.engine import container, services
 from gangway.native.service import Supervised, spec, stop
 from gangway.native.unenforced import unenforced
+from gangway.process import interrupts_later
 from gangway.session import Session, say
 from gangway.timeline import Timeline, View
 
@@ -108,9 +109,11 @@ class _Start:
         try:
             # Side by side: each takes a moment.
             begun = [started for name in able if (started := self._start(name))]
-            begun += [held for name in self._waiting if (held := self._hold(name))]
-            for service, monitor in begun:
-                service.begun(monitor)
+            # Whoever waits at a gate must be known, so that it can be turned away.
+            with interrupts_later():
+                begun += [held for name in self._waiting if (held := self._hold(name))]
+                for service, monitor in begun:
+                    service.begun(monitor)
         except GangwayError:
             self._check_disk()
             raise
