@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from gangway import project
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,13 +24,6 @@ def write(path: Path, data: dict[str, Any]) -> None:
 
     A disk that is full or read-only only costs time.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(data, file)
-        new.replace(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
+        project.replace(path, json.dumps(data))

@@ -75,7 +75,7 @@ class Checkout:
                 path.unlink(missing_ok=True)
                 return
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _replace(path, _HEADER + "".join(_line(key, values[key]) for key in sorted(values)))
+            replace(path, _HEADER + "".join(_line(key, values[key]) for key in sorted(values)))
         except OSError as error:
             raise GangwayError(
                 f"cannot write it: {error.strerror}",
@@ -186,7 +186,8 @@ def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:
     return {"BUILD_CA_BUNDLE": next((path for path in named if path and Path(path).is_file()), "")}
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Write a file in one step and for this user alone; raises OSError, the old one still there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

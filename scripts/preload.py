@@ -53,7 +53,9 @@ class Preload:
         os.set_blocking(self._write, False)
         sys.path[:] = [entry for entry in sys.path if not sources.holds(os.path.abspath(entry))]
         sys.meta_path.insert(0, self._guard)
-        self._take(self._recalled())
+        recalled = self._recalled()
+        self._remembers = bool(recalled)
+        self._take(recalled)
 
     def learn(self) -> None:
         """Take in what was reported."""
@@ -91,23 +93,19 @@ class Preload:
         """Write it down, or forget the file; without it a start takes longer, nothing else."""
         if not self._memory:
             return
-        anew = not self._recalled()
+        header = [] if self._remembers else [self._state.encode()]
         try:
-            with open(self._memory, "wb" if anew else "ab") as file:
-                file.write(b"\n".join([self._state.encode()] * anew + [*lines, b""]))
+            with open(self._memory, "ab" if self._remembers else "wb") as file:
+                file.write(b"\n".join([*header, *lines, b""]))
         except OSError:
             self._memory = ""
+        self._remembers = True
 
     def forget(self) -> None:
         """Remember nothing: something in it must not be imported ahead."""
         if self._memory:
             with contextlib.suppress(OSError):
                 os.unlink(self._memory)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there is something to import, now or later."""
-        return bool(self._waiting)
 
     def due(self) -> float | None:
         """Return in how many seconds there is something to import; None: never."""
