@@ -331,6 +331,36 @@ class TestScale:
         assert set(load.answers) == {"200"}, f"{load.answers}\n{proxy_errors(checkout)}"
         assert exit_codes(checkout, "api", since=began) == {"0": 2}
 
+    def test_the_last_replica_serves_though_the_proxy_has_only_just_seen_it_fail(
+        self, stack: Stack, checkout: Checkout, client: httpx.Client
+    ) -> None:
+        """A replica refuses while it starts; it counts again from its first healthy instant."""
+        checkout.succeed("prod.scale", "api=3")
+        last, *others = (record["Id"] for record in checkout.containers("prod", "api"))
+        with Load(stack.url, "/api/habits").running() as load:
+            docker("restart", last)
+            address = f"//{address_of(last)}:8000/"
+            refused = proxy_errors(checkout).count(address)
+
+            def known() -> bool:
+                instance = client.get("/api/health").headers.get("X-Instance")
+                tried = proxy_errors(checkout).count(address) > refused
+                return tried or instance == last[:12]
+
+            eventually(known, within=20, what="a try of the replica that comes back")
+            eventually(lambda: healthy(last), within=30)
+            docker("stop", *others)
+        assert set(load.answers) == {"200"}, f"{load.answers}\n{proxy_errors(checkout)}"
+        checkout.succeed("prod.scale", "api=1")
+
+
+def address_of(container: str) -> str:
+    """Return the address that the proxy reaches a container by."""
+    (record,) = inspect([container])
+    networks = record["NetworkSettings"]["Networks"].items()
+    (address,) = (each["IPAddress"] for name, each in networks if name.endswith("_web"))
+    return str(address)
+
 
 def proxy_errors(checkout: Checkout) -> str:
     """Return what the proxy complained of."""
