@@ -45,7 +45,8 @@ class OptionTask(Task[Any]):
         """`function` has the signature and the docstring, `body` is what Invoke calls."""
         self.function = function
         body.__doc__ = function.__doc__
-        super().__init__(body, name=function.__name__.rstrip("_"))
+        # Without it Invoke looks at the body's signature for them, for every task that there is.
+        super().__init__(body, name=function.__name__.rstrip("_"), positional=())
         self.__doc__ = function.__doc__
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002
@@ -313,7 +314,8 @@ def install(program: Program, namespace: Collection) -> Collection:
     core = getattr(program, "core", None)
     if core is None or program.args.complete.value:
         return namespace
-    # Python looks for garbage as it ends: in all that was imported, and for nothing.
+    # A task makes little garbage; Python looks for it in all that is imported, and as it ends.
+    gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}

@@ -157,10 +157,10 @@ def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment
         line = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _RefusedError("this line is not UTF-8 text", "save the file as UTF-8") from None
-    for character in line.replace("\t", ""):
-        if not character.isprintable():
-            what = f"an invisible character (U+{ord(character):04X}) stands in this line"
-            raise _RefusedError(what, "type the line anew")
+    if not (text := line.replace("\t", "")).isprintable():
+        character = next(each for each in text if not each.isprintable())
+        what = f"an invisible character (U+{ord(character):04X}) stands in this line"
+        raise _RefusedError(what, "type the line anew")
     if not line.strip() or line.lstrip().startswith("#"):
         return
     name, equals, rest = line.partition("=")
@@ -179,6 +179,8 @@ def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment
 
 
 def _template(line: str, rest: str) -> str:
+    if _PLAIN.fullmatch(rest):
+        return rest
     for pattern, what, mend in _REFUSED:
         if match := pattern.match(rest):
             raise _RefusedError(what.format(*match.groups()), mend)

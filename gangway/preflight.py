@@ -17,10 +17,17 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
+    return examine(session, services, auto_ports=auto_ports)[0]
+
+
+def examine(
+    session: Session, services: Sequence[str], *, auto_ports: bool
+) -> tuple[Session, list[Container]]:
+    """Do what `prepare` does; return the project's containers, too, whatever their state."""
     contract.require(session.environment, contract.load(session.root))
     if session.dry_run:
         session.check_services(services)
-        return session
+        return session, []
     with ThreadPoolExecutor(max_workers=3) as pool:
         engine = pool.submit(session.engine.check)
         rendered = pool.submit(lambda: session.model)
@@ -32,11 +39,11 @@ def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool 
     choice.refuse_two(session)
     owned = claim.own(session)
     if owned.project != session.project:
-        containers = []
+        containers = owned.engine.containers(owned.project)
     refuse_two_stacks(session, containers)
     settled = settle_ports(owned, services, containers, auto=auto_ports)
     claim.keep(settled)
-    return settled
+    return settled, containers
 
 
 def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None:

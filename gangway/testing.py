@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,13 +54,13 @@ def run(session: Session, wish: Wish) -> int:
     early = GATED in calls[0].words
     with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
-        session = preflight.prepare(session, (RUNNER,), auto_ports=True)
+        session, left = preflight.examine(session, (RUNNER,), auto_ports=True)
         builds.refresh(session, list(session.model.services))
         services = needed(session)
         first = [name for name, condition in services.items() if condition != "service_started"]
         with (
             gate.closed(),
-            taken_down(session, keep=wish.keep),
+            taken_down(session, left, keep=wish.keep),
             up.beside(session, up.Wish(tuple(services)), first) as ready,
         ):
             if not early:
@@ -176,13 +176,13 @@ def needed(session: Session) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def taken_down(session: Session, *, keep: bool) -> Iterator[None]:
-    """Begin with nothing of an earlier run, and leave nothing when the block ends.
+def taken_down(session: Session, left: Sequence[object], *, keep: bool) -> Iterator[None]:
+    """Begin without the containers `left` by an earlier run; leave nothing when the block ends.
 
     Nothing in this stack outlives it, so it is killed rather than stopped.
     """
     at_once = ("--volumes", "--timeout", "0")
-    if session.engine.containers(session.project):
+    if left:
         say("removing what an earlier run left")
         operations.take_down(session, *at_once)
     try:

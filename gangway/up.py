@@ -96,10 +96,12 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
 
 @contextlib.contextmanager
 def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Callable[[], None]]:
-    """Start the services; run the block beside that, once there are networks to join.
+    """Start the services; run the block beside that, from the first moment on.
 
-    The block gets a function that returns when those named `first` are ready, and its end waits
-    until all have started. Raises GangwayError when one doesn't.
+    The block may run other services of the project: of two calls that want the same network, the
+    engine lets one make it, and Compose has the other take that. The block gets a function that
+    returns when those named `first` are ready, and its end waits until all have started. Raises
+    GangwayError when one doesn't.
     """
     tail = ("up", "--detach", *wish.services)
     session.announce(session.command(*tail))
@@ -111,7 +113,6 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Cal
         return
     start = _Start(session, session.model.wanted(wish.services), wish)
     with start.under_way(session.command("--progress", "plain", *tail)) as compose:
-        start.follow(compose, start.all_made)
         yield lambda: start.follow(compose, lambda: start.are_ready(first))
         start.follow(compose)
 
@@ -144,23 +145,24 @@ class _Start:
         """Run Compose beside the block, and let neither it nor the events outlive that."""
         runner = self._session.runner
         label = f"label=com.docker.compose.project={self._session.project}"
-        # "since" lets no event slip between the start of this and the start of Compose.
+        # "since" lets no event slip between the start of Compose and the start of this.
+        since = f"{time.time():.6f}"
         programs = []
         try:
             # Neither may be on its way unknown to us when Ctrl-C comes.
             with interrupts_later():
-                events = runner.start(
-                    ["docker", "events", "--since", f"{time.time():.6f}",
-                     "--filter", "type=container", "--filter", label, "--format", "{{json .}}"],
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                    own_group=True,
-                )  # fmt: skip
-                programs.append(events)
                 compose = runner.start(
                     argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL, own_group=True,
                 )  # fmt: skip
                 programs.append(compose)
+                events = runner.start(
+                    ["docker", "events", "--since", since,
+                     "--filter", "type=container", "--filter", label, "--format", "{{json .}}"],
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                    own_group=True,
+                )  # fmt: skip
+                programs.append(events)
                 self._compose_reader = self._in_thread(self._read_compose, compose.stdout)
                 self._in_thread(self._read_events, events.stdout)
             yield compose
@@ -194,11 +196,6 @@ class _Start:
             if text.startswith("#"):
                 self._building = True
                 builds.show_step(text)
-
-    def all_made(self) -> bool:
-        """Say whether every service has its container, and so its networks."""
-        states = [self._timeline.state(name) for name in self._timeline.services]
-        return "waiting" not in states
 
     def are_ready(self, services: Collection[str]) -> bool:
         """Say whether the named services are ready."""

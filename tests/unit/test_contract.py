@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import contract, secrets
+from gangway import contract, memory, secrets
 from gangway.environment import Environment, Kind, environments, load
 from gangway.errors import Finding, FindingsError, GangwayError
 from gangway.spec import Spec
@@ -524,3 +524,15 @@ def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(checkout: 
     assert contract.load(root) == contract.load(root) == REAL
     (root / contract.FILE).write_text(text.replace("    LOG_LEVEL:", "    LOUDNESS:", 1))
     assert set(contract.load(root).variables) ^ set(REAL.variables) == {"LOG_LEVEL", "LOUDNESS"}
+
+
+def test_what_was_found_right_by_other_rules_is_checked_again(checkout: Checkout) -> None:
+    wrong = "groups: {one: {NAME: {type: text, meaning: m, colour: red}}}"
+    root = contract_of(checkout, wrong)
+    kept = {
+        "text": wrong, "rules": [0, 0],
+        "data": {"groups": {"one": {"NAME": {"type": "text", "meaning": "m"}}}},
+    }  # fmt: skip
+    memory.write(root / ".gangway" / "contract.json", kept)
+    with pytest.raises(FindingsError, match="unknown field `colour`"):
+        contract.load(root)
