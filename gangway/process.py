@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import subprocess
@@ -83,6 +84,20 @@ class Runner:
                 program.wait()
                 raise
 
+    def stay(self, argv: Sequence[str], patience: float) -> int:
+        """Run `argv`, which reads no input, until it ends or is interrupted; return its status.
+
+        Interrupted, it has `patience` seconds to end before it's killed, with all it started.
+        The end of the terminal counts as an interrupt: a group of its own doesn't hear of that.
+        """
+        with self.start(argv, stdin=subprocess.DEVNULL, own_group=True) as program:
+            try:
+                with _ends_as_interrupts():
+                    return program.wait()
+            except KeyboardInterrupt:
+                _interrupt(program, patience)
+                raise
+
     def start(
         self,
         argv: Sequence[str],
@@ -107,6 +122,31 @@ class Runner:
             )
         except FileNotFoundError as error:
             raise missing(argv[0]) from error
+
+
+@contextlib.contextmanager
+def _ends_as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for the signals that end a process, too."""
+    ends = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in ends]
+    try:
+        yield
+    finally:
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _interrupt(program: subprocess.Popen[str], patience: float) -> None:
+    """Interrupt a program's group; kill what of it is left after `patience` seconds."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(patience)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
 
 
 def missing(program: str) -> GangwayError:

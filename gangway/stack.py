@@ -12,6 +12,9 @@ from gangway import up as starting
 from gangway.errors import GangwayError
 from gangway.session import Session, say
 
+# Compose 2.26 can be deaf to Ctrl-C: while it builds, and now and then while it restarts a service.
+_WATCH_SECONDS = 5.0
+
 
 def up(
     session: Session,
@@ -34,10 +37,14 @@ def up(
         return None
     say()
     operations.show_urls(session, services)
-    if watch and session.native:
+    if not watch:
+        return None
+    if session.native:
         say("sources are watched anyway; run up again when a lock file has changed")
         return None
-    return session.run("watch", "--no-up", *services) if watch else None
+    argv = session.command("watch", "--no-up", *services)
+    session.announce(argv)
+    return session.runner.stay(argv, _WATCH_SECONDS)
 
 
 def auto_ports(ports: str) -> bool:

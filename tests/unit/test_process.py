@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from gangway.process import interrupts_later
+from gangway.process import Runner, interrupts_later
+
+#: Starts another process, writes down both and sends its parent a signal. Arguments: a file, the
+#: signal, whether it ends when it is interrupted.
+STAYS = """
+import os, pathlib, signal, subprocess, sys, time
+
+if sys.argv[3] == "deaf":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+other = subprocess.Popen(["sleep", "60"])
+pathlib.Path(sys.argv[1]).write_text(f"{os.getpid()} {other.pid}")
+os.kill(os.getppid(), int(sys.argv[2]))
+time.sleep(60)
+"""
 
 
 def test_a_ctrl_c_waits_for_the_end_of_what_must_not_be_broken_off() -> None:
@@ -28,3 +44,36 @@ def test_ctrl_c_works_as_before_after_it() -> None:
     with interrupts_later():
         pass
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("hearing", ["hears", "deaf"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_stays_until_it_is_interrupted_ends_with_all_it_started(
+    number: signal.Signals, hearing: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "processes"
+    before = [signal.getsignal(each) for each in signal.valid_signals()]
+    with pytest.raises(KeyboardInterrupt):
+        Runner(tmp_path, os.environ).stay(
+            [sys.executable, "-c", STAYS, str(file), str(int(number)), hearing], patience=0.5
+        )
+    for process in file.read_text().split():
+        eventually_gone(int(process))
+    assert [signal.getsignal(each) for each in signal.valid_signals()] == before
+
+
+def eventually_gone(process: int) -> None:
+    """Return once there is no such process: an orphan's end is for another to take note of."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {process} is still there")
+
+
+def test_what_ends_by_itself_has_its_status(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, os.environ)
+    assert runner.stay([sys.executable, "-c", "raise SystemExit(3)"], patience=1) == 3
