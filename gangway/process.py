@@ -90,12 +90,16 @@ class Runner:
         Interrupted, it has `patience` seconds to end before it's killed, with all it started.
         The end of the terminal counts as an interrupt: a group of its own doesn't hear of that.
         """
-        with self.start(argv, stdin=subprocess.DEVNULL, own_group=True) as program:
+        program = None
+        with _ends_as_interrupts():
             try:
-                with _ends_as_interrupts():
-                    return program.wait()
+                # It may not be on its way unknown to us when Ctrl-C comes.
+                with interrupts_later():
+                    program = self.start(argv, stdin=subprocess.DEVNULL, own_group=True)
+                return program.wait()
             except KeyboardInterrupt:
-                _interrupt(program, patience)
+                if program:
+                    _interrupt(program, patience)
                 raise
 
     def start(
@@ -126,13 +130,15 @@ class Runner:
 
 @contextlib.contextmanager
 def _ends_as_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt for the signals that end a process, too."""
-    ends = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.default_int_handler) for number in ends]
+    """Raise KeyboardInterrupt for the signals that end a process, too, unless they are ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         yield
     finally:
-        for number, handler in zip(ends, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

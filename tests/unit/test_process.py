@@ -77,3 +77,13 @@ def eventually_gone(process: int) -> None:
 def test_what_ends_by_itself_has_its_status(tmp_path: Path) -> None:
     runner = Runner(tmp_path, os.environ)
     assert runner.stay([sys.executable, "-c", "raise SystemExit(3)"], patience=1) == 3
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hangs_up = "import os, signal; os.kill(os.getppid(), signal.SIGHUP); raise SystemExit(3)"
+    try:
+        assert Runner(tmp_path, os.environ).stay([sys.executable, "-c", hangs_up], patience=1) == 3
+    finally:
+        signal.signal(signal.SIGHUP, before)
