@@ -26,10 +26,10 @@ def fetch(port: int, path: str = "/", seconds: float = 20) -> tuple[int, str]:
 
 
 @contextmanager
-def serving(
+def started(
     env: Mapping[str, str], app: Path, *arguments: str, **variables: str
 ) -> Iterator[tuple[Running, int]]:
-    """Yield ``serve`` for the application in ``app``, and its port, once that answers."""
+    """Yield ``serve`` for the application in ``app``, and its port, at once."""
     port = free_port()
     settings = {
         "APP_INTERFACE": app.name,
@@ -41,6 +41,15 @@ def serving(
     }
     command = ["entrypoint", "serve", *arguments]
     with running(command, env={**env, **settings, **variables}, cwd=app) as server:
+        yield server, port
+
+
+@contextmanager
+def serving(
+    env: Mapping[str, str], app: Path, *arguments: str, **variables: str
+) -> Iterator[tuple[Running, int]]:
+    """Yield ``serve`` for the application in ``app``, and its port, once that answers."""
+    with started(env, app, *arguments, **variables) as (server, port):
         eventually(lambda: fetch(port)[0] == 200 or server.process.poll() is not None, "an answer")
         assert server.process.poll() is None, server.log
         yield server, port

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.conftest import Environment, Script
-from tests.scripts.serving import FIXTURES, GRACE, fetch, serving
+from tests.scripts.serving import FIXTURES, GRACE, fetch, serving, started
 from tests.support.processes import eventually, running
 
 
@@ -37,6 +37,21 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_within_the_grace_perio
         request.join()
     assert answers == [(200, "slow done")]
     assert fetch(port) == (0, "")
+
+
+def test_sigterm_ends_a_worker_that_has_only_just_been_forked(env: Environment, app: Path) -> None:
+    with (app / "service.py").open("a") as service:
+        service.write(
+            "import os, time\n"
+            "def late() -> None:\n"
+            "    os.write(2, b'forked\\n')\n"
+            "    time.sleep(1)\n"
+            "os.register_at_fork(after_in_child=late)\n"
+        )
+    with started(env, app, WEB_CONCURRENCY="1", GRACEFUL_SECONDS="30") as (server, _):
+        server.says("forked")
+        server.signal()
+        assert server.ends(10) == 0, server.log
 
 
 def test_a_request_that_never_ends_does_not_outlast_the_grace_period(
