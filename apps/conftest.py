@@ -181,6 +181,14 @@ def main_database(run: Run) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="session")
+def own_cache(settings: Settings, run: Run) -> Iterator[Cache]:
+    """One connection to the cache for the whole session, too."""
+    cache = Cache(settings)
+    yield cache
+    run(cache.close())
+
+
 @pytest.fixture
 def shared(request: pytest.FixtureRequest) -> bool:
     """Whether the test needs the live services, which all workers share."""
@@ -197,20 +205,15 @@ def database(request: pytest.FixtureRequest, shared: bool) -> Database:
 
 @pytest.fixture(autouse=True)
 def nothing_there(
-    database: Database, settings: Settings, run: Run, shared: bool, monkeypatch: pytest.MonkeyPatch
+    database: Database, own_cache: Cache, run: Run, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Every test starts with no habit, and no list of habits in the cache."""
     if WORKER and not shared:
         monkeypatch.setattr("api.cache.VERSION", f"{VERSION}:{WORKER}")
 
-    async def forget() -> None:
-        cache = Cache(settings)
-        await cache.invalidate()
-        await cache.close()
-
     with locked(database) if shared else contextlib.nullcontext():
         database.execute("DELETE FROM habits")
-        run(forget())
+        run(own_cache.invalidate())
         yield
 
 
@@ -229,7 +232,7 @@ def live() -> Callable[[str, str], str]:
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def api(live: Callable[[str, str], str]) -> Iterator[httpx.Client]:
     """A client of the live API."""
     with httpx.Client(base_url=live("API_URL", "http://api:8000")) as client:

@@ -13,17 +13,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
 from gangway.errors import INTERRUPTED, GangwayError, nearest, unknown
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """How a parameter looks on the command line: its help and a short flag without the dash."""
 
     help: str

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gangway import compose
 from gangway.errors import GangwayError
@@ -32,8 +32,7 @@ _NOT_THERE = re.compile(
 INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(NamedTuple):
     """One container of a project as it is now."""
 
     id: str

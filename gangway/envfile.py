@@ -10,10 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
-
-from dotenv.parser import parse_stream
+from typing import Final, NamedTuple
 
 from gangway.errors import Finding, FindingsError, GangwayError
 
@@ -52,6 +49,8 @@ _REFUSED: Final = (
 )
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+# What python-dotenv takes as it stands.
+_SIMPLE = re.compile(rf"(?:[A-Za-z0-9_./:@%+,=-]|\$\{{{_NAME}\}})*")
 
 Lookup = Callable[[str], str | None]
 
@@ -64,8 +63,7 @@ class UnsetError(GangwayError):
         self.name = name
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One line of an env file: a name, what its value is made of, and where it stands.
 
     `template` is the value without quotes and escapes, where `$NAME` refers and `$$` is a dollar
@@ -179,8 +177,11 @@ def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment
 
 
 def _template(line: str, rest: str) -> str:
-    if _PLAIN.fullmatch(rest):
+    if _SIMPLE.fullmatch(rest):
         return rest
+    # Imported late: most env files have no other values.
+    from dotenv.parser import parse_stream
+
     for pattern, what, mend in _REFUSED:
         if match := pattern.match(rest):
             raise _RefusedError(what.format(*match.groups()), mend)

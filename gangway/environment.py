@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gangway import envfile
 from gangway.errors import GangwayError, nearest, unknown
@@ -50,8 +50,7 @@ NATIVE: Final = "native"
 ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One variable's value and the layer that it came from; file and line for a file's layer."""
 
     name: str

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong.
 
     `what` is a sentence without a full stop, `where` a place such as `env/dev.env:12`, `mend` what

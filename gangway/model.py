@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def stop_order(needs: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
@@ -20,8 +20,7 @@ def stop_order(needs: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
         left -= set(level)
 
 
-@dataclass(frozen=True)
-class PublishedPort:
+class PublishedPort(NamedTuple):
     """A service's port as the host sees it."""
 
     service: str

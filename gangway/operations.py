@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gangway import output
 from gangway.engine import Engine
@@ -23,8 +23,7 @@ _CLEAR_LINE = "\x1b[2K"
 _SCHEMES = {5432: "postgresql", 6379: "redis"}
 
 
-@dataclass(frozen=True)
-class LogWish:
+class LogWish(NamedTuple):
     """Which log lines: `since` and `tail` as docker takes them."""
 
     services: tuple[str, ...] = ()

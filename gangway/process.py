@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gangway.errors import GangwayError
 
@@ -30,8 +31,7 @@ def interrupts_later() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(NamedTuple):
     """What a finished program left: its exit `status` and what it wrote."""
 
     argv: tuple[str, ...]

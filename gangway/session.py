@@ -107,6 +107,9 @@ class Session:
         """Run `docker compose ARGS…`, or its native counterpart; return its exit status."""
         if not self.native:
             return self.runner.run(self.command(*args))
+        if args[0] == "config":
+            # Compose's own, with all of its options.
+            return self.runner.run(self.compose(*args))
         from gangway.native import commands
 
         return commands.run(self, args)

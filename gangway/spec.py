@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, get_args
+from types import MappingProxyType
+from typing import Final, NamedTuple, get_args
 
 from gangway import memory
 from gangway.environment import Kind
@@ -20,8 +20,7 @@ _Check = Callable[[str, object], Iterator[str]]
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY")
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """What the contract says about one variable; env/contract.yml explains the fields."""
 
     name: str
@@ -33,7 +32,7 @@ class Spec:
     secret: bool = False
     secret_file: str | None = None
     in_file: str | None = None
-    only_with: Mapping[str, str] = field(default_factory=dict)
+    only_with: Mapping[str, str] = MappingProxyType({})
     insecure: frozenset[str] = frozenset()
     choices: tuple[str, ...] = ()
     min: float | None = None
@@ -64,8 +63,7 @@ class Spec:
         return fault
 
 
-@dataclass(frozen=True)
-class Contract:
+class Contract(NamedTuple):
     """All variables by name, and the prefixes of names that other tools own."""
 
     variables: Mapping[str, Spec]

@@ -37,9 +37,6 @@ def run(session: Session, words: Sequence[str]) -> int:
     rest = list(words)
     while rest and rest[0] in _IGNORED:
         del rest[: 1 + _IGNORED[rest[0]]]
-    if rest[:1] == ["config"]:
-        # Compose's own, with all of its options.
-        return session.runner.run(session.compose(*rest))
     if rest[:1] == ["stats"]:
         raise GangwayError(
             "stats needs a container engine: these services are plain processes",
@@ -267,7 +264,7 @@ def main(argv: Sequence[str]) -> int:
             stack=layers.get("stacks"),
             images=layers.get("images"),
         )
-        return run(session, words)
+        return session.call(*words)
     except GangwayError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
