@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 
@@ -73,7 +74,10 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
 
 def taken_port(session: Session, port: int, service: str = "") -> GangwayError:
     """Return the error for a host port of a service that somebody else listens on."""
-    holder = session.engine.publisher(port)
+    holder = None
+    # An engine that has gone away meanwhile has no say in it; the port is taken all the same.
+    with contextlib.suppress(GangwayError):
+        holder = session.engine.publisher(port)
     who = f"container {holder}" if holder else ports.holder(port) or "another program"
     named = f"PUBLISHED_{service.upper()}_PORT"
     variables = [
