@@ -16,7 +16,7 @@ from typing import Any, Final
 from gangway import output
 from gangway.errors import GangwayError
 from gangway.model import stop_order
-from gangway.native import tools
+from gangway.native import data, tools
 from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
 from gangway.native.service import as_user, command, private, seconds, stop
 from gangway.process import Runner
@@ -76,10 +76,8 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
         for level in stop_order(needs):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
-    # What the tests' model has in memory is gone with it.
-    in_memory = session.environment.kind == "test" and not session.model.volumes()
-    if options.volumes or in_memory:
-        engine.remove_volumes()
+    if options.volumes or data.is_in_memory(session):
+        data.remove(engine.data)
     return 0
 
 

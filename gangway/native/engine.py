@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,11 @@ class NativeEngine:
         """The folder of everything that the project keeps here."""
         return self.root / DIRECTORY / self.project
 
+    @property
+    def data(self) -> Path:
+        """The folder of the services' data."""
+        return self.state / "volumes"
+
     @cached_property
     def place(self) -> Place:
         """Where the services run."""
@@ -53,10 +57,11 @@ class NativeEngine:
     def present(self) -> list[Supervised]:
         """Return every service that was started and not taken down."""
         try:
-            folders = sorted(path for path in (self.state / "services").iterdir() if path.is_dir())
+            folders = sorted((self.state / "services").iterdir())
         except FileNotFoundError:
             return []
-        return [Supervised(folder) for folder in folders]
+        # What was run once has a folder, too, for its temporary files.
+        return [Supervised(folder) for folder in folders if (folder / "spec.json").exists()]
 
     def running(self) -> bool:
         """Say whether any service of the project runs."""
@@ -95,7 +100,7 @@ class NativeEngine:
     def volumes(self, project: str) -> list[str]:
         """Return the names of the project's volumes, as Compose would call them."""
         try:
-            return sorted(f"{project}_{path.name}" for path in (self.state / "volumes").iterdir())
+            return sorted(f"{project}_{path.name}" for path in self.data.iterdir())
         except FileNotFoundError:
             return []
 
@@ -112,12 +117,6 @@ class NativeEngine:
         """Return what the last health check said."""
         log = self.supervised(container.service).read("state.json").get("health_log") or []
         return str(log[-1]["output"]) if log else ""
-
-    def remove_volumes(self) -> None:
-        """Delete the project's data; the caller has asked."""
-        volumes = self.state / "volumes"
-        if volumes.exists():
-            shutil.rmtree(volumes)
 
 
 def services(model: Model) -> Mapping[str, Mapping[str, Any]]:

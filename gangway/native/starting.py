@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 from gangway import builds, diagnosis, output
 from gangway.errors import GangwayError
-from gangway.native import tools
+from gangway.native import data, tools
 from gangway.native.engine import container, services
 from gangway.native.service import Supervised, spec, stop
 from gangway.native.unenforced import unenforced
@@ -23,6 +24,7 @@ from gangway.timeline import Timeline, View
 _TICK = 0.01
 # Bytes that are as good as none.
 _FULL = 1024**2
+_GIVING_WAY = ("nice", "-n", "10")
 
 
 def up(
@@ -35,10 +37,13 @@ def up(
 ) -> None:
     """Start what doesn't run as the model has it; return when all are ready.
 
-    With `first`, when those are and the others have started. `renew` starts all again. Raises
-    GangwayError, after the service's last words, when one fails or `timeout` seconds pass.
+    With `first`, when those are and the others have started, which leave them the processor.
+    `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
+    or `timeout` seconds pass.
     """
-    start = _Start(session, wanted, renew=renew)
+    if data.is_in_memory(session):
+        data.keep_in_memory(session.processes.data)
+    start = _Start(session, wanted, first, renew=renew)
     note = unenforced(start.services, wanted)
     if note:
         say(note)
@@ -71,21 +76,27 @@ def _follow(start: _Start, session: Session, first: Collection[str], timeout: fl
 class _Start:
     """One start under way."""
 
-    def __init__(self, session: Session, wanted: Sequence[str], *, renew: bool) -> None:
+    def __init__(
+        self, session: Session, wanted: Sequence[str], first: Collection[str], *, renew: bool
+    ) -> None:
         engine = session.processes
         self._session, self._engine = session, engine
         self.services = services(session.model)
         one_shots = session.model.one_shots()
         build = tools.stamp(session.root, session.environment.apps)
         self._specs: dict[str, dict[str, Any]] = {}
+        patient = set(wanted).difference(session.model.wanted(first)) if first else set()
         for name in wanted:
             made = spec(engine.place, name, self.services[name], build=build)
             ports = [p.port for p in session.model.published() if p.service == name]
+            if name in patient:
+                made["argv"] = [*_GIVING_WAY, *made["argv"]]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)
         self._one_shots = one_shots
         self._renew = renew
         self._held: dict[str, Supervised] = {}
+        self._worth_holding = longest_imports(self._specs, max(1, (os.cpu_count() or 1) - 1))
         self.timeline = Timeline(
             wanted,
             probed=[name for name in wanted if self._specs[name]["healthcheck"]],
@@ -111,7 +122,7 @@ class _Start:
             begun = [started for name in able if (started := self._start(name))]
             # Whoever waits at a gate must be known, so that it can be turned away.
             with interrupts_later():
-                begun += [held for name in self._waiting if (held := self._hold(name))]
+                begun += [held for name in self._worth_holding if (held := self._hold(name))]
                 for service, monitor in begun:
                     service.begun(monitor)
         except GangwayError:
@@ -184,7 +195,7 @@ class _Start:
     def _hold(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         """Start a service that can wait at its gate: what it imports meanwhile is there then."""
         service, wanted = self._engine.supervised(name), self._specs[name]
-        if not wanted["gate"] or name in self._held or service.runs():
+        if name not in self._waiting or name in self._held or service.runs():
             return None
         self._held[name] = service
         return service, service.launch(wanted, held=True)
@@ -209,3 +220,18 @@ class _Start:
                 return None
             stop([service])
         return service, service.launch(wanted)
+
+
+def longest_imports(specs: Mapping[str, Mapping[str, Any]], most: int) -> list[str]:
+    """Return which services are worth being held: those that imported most last time, in order.
+
+    `most` is the number of CPUs less the one for what the gate waits for: with more at it they
+    take turns, and the longest, which all wait for in the end, is late.
+    """
+    imported = {
+        name: Path(spec["environment"]["RELOAD_MEMORY"])
+        for name, spec in specs.items()
+        if spec["gate"]
+    }
+    sizes = {name: file.stat().st_size if file.exists() else 0 for name, file in imported.items()}
+    return sorted(sizes, key=lambda name: -sizes[name])[:most]

@@ -852,6 +852,19 @@ class TestTasks:
 class TestRun:
     """The apps' tests, with development running beside them."""
 
+    @pytest.fixture(autouse=True)
+    def _nothing_in_memory(self) -> Iterator[None]:
+        """See that no run leaves a piece of the machine's shared memory behind, of either kind."""
+
+        def pieces() -> set[str]:
+            segments = Path("/proc/sysvipc/shm").read_text().splitlines()
+            files = {path.name for path in Path("/dev/shm").iterdir()}
+            return files.union(line.split()[1] for line in segments)
+
+        before = pieces()
+        yield
+        assert pieces() <= before
+
     def test_the_tests_pass_and_nothing_is_left(self, checkout: NativeCheckout) -> None:
         before = checkout.pids()
         done = quiet(checkout.succeed("test.run", "--engine", "native", TESTS))
@@ -920,6 +933,7 @@ class TestRun:
     def nothing_left(checkout: NativeCheckout) -> None:
         assert checkout.pids("test") == {}
         assert checkout.processes(checkout.state("test")) == {}
+        assert not (checkout.state("test") / "volumes").is_symlink()
         assert not (checkout.state("test") / "volumes").exists()
         assert not (checkout.state("test") / "services").exists()
 

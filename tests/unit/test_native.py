@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gangway.errors import GangwayError
+from gangway.native.engine import NativeEngine
 from gangway.native.monitor import Log
 from gangway.native.service import (
     Place,
@@ -21,7 +22,9 @@ from gangway.native.service import (
     stop,
     unescaped,
 )
+from gangway.native.starting import longest_imports
 from gangway.native.unenforced import unenforced
+from tests.support.processes import eventually
 
 ROOT = Path("/srv/check out")
 HARD = """p$a $$b ${HOME} 'q' "d" \\"""
@@ -203,6 +206,13 @@ class TestSupervised:
         assert service.read("state.json") == {}
         stop([service])
 
+    def test_what_was_run_once_is_none(self, tmp_path: Path) -> None:
+        engine = NativeEngine(tmp_path, "gangway-test", {})
+        private(engine.state / "services" / "test-runner" / "tmp")
+        private(engine.state / "services" / "api")
+        (engine.state / "services" / "api" / "spec.json").write_text("{}")
+        assert [service.name for service in engine.present()] == ["api"]
+
     def test_a_file_that_is_not_whole_reads_as_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "state.json").write_text('{"state": "run')
         assert Supervised(tmp_path).read("state.json") == {}
@@ -215,6 +225,23 @@ class TestSupervised:
         assert not service.runs()
         service.kill()
         stop([service], at_once=True)
+
+    @pytest.mark.parametrize(
+        ("on_sigterm", "tidied"), [("touch tidied; exit", True), ("", False)], ids=["hears", "deaf"]
+    )
+    def test_who_is_killed_may_tidy_up_first_if_that_is_quick(
+        self, tmp_path: Path, on_sigterm: str, *, tidied: bool
+    ) -> None:
+        """What PostgreSQL shares memory by would stay behind for ever."""
+        program = f"trap '{on_sigterm}' TERM; touch begun; while :; do sleep 0.01; done"
+        found = place(PATH=os.environ["PATH"])
+        wanted = spec(found, "api", {"entrypoint": ["sh", "-c"], "command": [program]})
+        service = Supervised(tmp_path / "api")
+        service.begun(service.launch({**wanted, "cwd": str(tmp_path), "ports": []}))
+        eventually((tmp_path / "begun").exists, "its start")
+        stop([service], at_once=True)
+        assert not service.runs()
+        assert (tmp_path / "tidied").exists() is tidied
 
 
 class TestFiles:
@@ -275,3 +302,20 @@ class TestUnenforced:
 
     def test_who_runs_it_anyway_is_enforced(self) -> None:
         assert unenforced({"api": {"user": f"{os.geteuid()}:1"}}, ["api"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("most", "held"),
+    [(1, ["api"]), (2, ["api", "app"]), (9, ["api", "app", "new"])],
+)
+def test_those_that_imported_most_last_time_are_held_as_many_as_there_are_cpus_for(
+    tmp_path: Path, most: int, held: list[str]
+) -> None:
+    (tmp_path / "app").write_text("flask\n")
+    (tmp_path / "api").write_text("fastapi\nsqlalchemy\n")
+    specs = {
+        name: {"gate": True, "environment": {"RELOAD_MEMORY": str(tmp_path / name)}}
+        for name in ("new", "app", "api")
+    }
+    specs["redis"] = {"gate": False, "environment": {}}
+    assert longest_imports(specs, most) == held
