@@ -20,7 +20,7 @@ def falls_to_native(session: Session) -> bool:
         return False
     if session.processes.running():
         return True
-    if session.dry_run or answers(session):
+    if answers(session):
         return False
     session.tell(
         f"no container engine answers: {session.name} runs natively, as local processes "
@@ -30,14 +30,22 @@ def falls_to_native(session: Session) -> bool:
 
 
 def answers(session: Session) -> bool:
-    """Say whether a container engine answers."""
-    if not shutil.which("docker", path=session.environment.process_environment().get("PATH")):
+    """Say whether a container engine answers; a dry run asks none, and takes it from one's CLI."""
+    if not installed(session):
         return False
+    if session.dry_run:
+        return True
     try:
         session.engine.ping()
     except GangwayError:
         return False
     return True
+
+
+def installed(session: Session) -> bool:
+    """Say whether there is a program that asks a container engine."""
+    path = session.environment.process_environment().get("PATH")
+    return bool(shutil.which("docker", path=path))
 
 
 def refuse_two(session: Session) -> None:

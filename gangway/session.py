@@ -97,7 +97,7 @@ class Session:
 
     def compose(self, *args: str) -> list[str]:
         """Return a call of Compose itself, which merges the files in any case."""
-        if not self.native:
+        if not self.native and choice.installed(self):
             return self.environment.compose_command(*args)
         from gangway.native import tools
 

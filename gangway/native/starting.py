@@ -144,14 +144,14 @@ class _Start:
 
     def _check_disk(self) -> None:
         """Refuse a full disk: what a service said of it has found no room in its log."""
-        state = self._engine.state
-        if state.exists() and shutil.disk_usage(state).free < _FULL:
-            raise GangwayError(
-                "the disk is full: no space left on device",
-                where=str(state),
-                mend="free some (df -h shows how much there is), then invoke "
-                f"{self._session.name}.up again",
-            )
+        for folder in (self._engine.state, self._engine.data):
+            if folder.exists() and shutil.disk_usage(folder).free < _FULL:
+                raise GangwayError(
+                    "the disk is full: no space left on device",
+                    where=str(folder.resolve()),
+                    mend="free some (df -h shows how much there is), then invoke "
+                    f"{self._session.name}.up again",
+                )
 
     def _may_start(self, service: Mapping[str, Any]) -> bool:
         for name, entry in (service.get("depends_on") or {}).items():

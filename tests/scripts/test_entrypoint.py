@@ -1,5 +1,6 @@
 """What a container runs: its arguments, its secrets, its settings."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_secret_file_that_is_missing_is_named(script: Script) -> None:
 
 
 def sourced(code: str) -> list[str]:
-    return ["bash", "-Eeuo", "pipefail", "-c", f". {SCRIPTS}/lib.sh; {code}"]
+    return ["bash", "-Eeuo", "pipefail", "-c", f". {shlex.quote(str(SCRIPTS))}/lib.sh; {code}"]
 
 
 def test_a_secret_comes_from_its_file_without_the_newline_at_its_end(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated as A
 
@@ -33,9 +35,12 @@ TASKS = {
 }
 
 
-def invoke(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def invoke(
+    *argv: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [INVOKE, *argv],
+        env=env,
         check=False,
         cwd=cwd,
         capture_output=True,
@@ -117,15 +122,23 @@ def test_a_new_environment_file_brings_its_tasks(tmp_path: Path) -> None:
 
 
 def test_dry_run_prints_the_plain_command_and_runs_nothing() -> None:
-    done = invoke("dev.logs", "api", "--tail", "3", "--dry-run")
+    done = invoke("dev.logs", "api", "--tail", "3", "--dry-run", "--engine", "docker")
     assert done.returncode == 0
-    assert done.stdout.startswith("docker compose --env-file env/dev.env")
+    assert done.stdout.startswith("GANGWAY_ENGINE=docker docker compose --env-file env/dev.env")
     assert done.stdout.rstrip().endswith("logs --tail 3 api")
 
 
+def test_without_any_engine_s_program_a_dry_run_prints_the_native_command() -> None:
+    here = {name: value for name, value in os.environ.items() if name != "GANGWAY_ENGINE"}
+    done = invoke("dev.ps", "--dry-run", env={**here, "PATH": str(Path(INVOKE).parent)})
+    assert done.stdout.startswith("python -m gangway.native --env-file env/dev.env")
+
+
 def test_a_task_works_from_a_subfolder_and_its_plain_command_says_so() -> None:
-    done = invoke("dev.ps", "--dry-run", cwd=ROOT / "docs")
-    assert done.stdout.startswith("cd .. && docker compose --env-file env/dev.env")
+    done = invoke("dev.ps", "--dry-run", "--engine", "docker", cwd=ROOT / "docs")
+    assert done.stdout.startswith(
+        "cd .. && GANGWAY_ENGINE=docker docker compose --env-file env/dev.env"
+    )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
