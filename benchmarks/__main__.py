@@ -398,7 +398,8 @@ def report(found: Bench) -> str:
     engine = found.checkout.run("docker", "version", "--format", "{{.Server.Version}}").strip()
     compose = found.checkout.run("docker", "compose", "version", "--short").strip()
     cores = f"{os.cpu_count()} cores ({platform.machine()})"
-    machine = f"{cores}, Docker Engine {engine}, Compose {compose}"
+    python = platform.python_version()
+    machine = f"{cores}, Python {python}, Docker Engine {engine}, Compose {compose}"
 
     def met(row: Row) -> str:
         return "yes" if row.met else "**no**"
