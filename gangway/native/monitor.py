@@ -26,6 +26,8 @@ FIRST_PAUSE, LONGEST_PAUSE, CALM = 0.1, 60.0, 10.0
 # Seconds that a service gets to end by itself when it is to be killed: PostgreSQL takes 0.02, and
 # what it shares memory by would stay behind for ever. A container's goes with the container.
 LAST_MOMENT = 0.25
+# Seconds between probes of a service that starts, at most.
+STARTING = 0.1
 HEALTH_LOG = 5
 HEALTH_OUTPUT = 4096
 
@@ -248,7 +250,7 @@ class Monitor:
             self.tell(health=health, health_log=outputs)
             if health == "starting" and in_start:
                 # It costs a few milliseconds here, not a container's start.
-                pause = min(check["start_interval"], 0.05 + pause)
+                pause = min(check["start_interval"], STARTING, 0.05 + pause)
             else:
                 pause = check["interval"]
 
