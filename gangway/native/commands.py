@@ -37,6 +37,8 @@ def run(session: Session, words: Sequence[str]) -> int:
     rest = list(words)
     while rest and rest[0] in _IGNORED:
         del rest[: 1 + _IGNORED[rest[0]]]
+    if rest[:1] == ["config"]:
+        return session.call(*rest)
     if rest[:1] == ["stats"]:
         raise GangwayError(
             "stats needs a container engine: these services are plain processes",
