@@ -36,7 +36,7 @@ def answers(session: Session) -> bool:
     if session.dry_run:
         return True
     try:
-        session.engine.ping()
+        session.engine.first_look(session.project)
     except GangwayError:
         return False
     return True

@@ -48,7 +48,8 @@ def _file(session: Session) -> Path:
 
 def other_owners(session: Session) -> str:
     """Return who else has the session's project, for people; empty where nobody has."""
-    directories = session.engine.project_directories(session.project)
+    there = session.engine.first_look(session.project)
+    directories = {container.directory for container in there if container.directory}
     others = directories - {str(session.root.resolve())}
     if others:
         return ", ".join(sorted(others))

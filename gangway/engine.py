@@ -32,6 +32,16 @@ _NOT_THERE = re.compile(
 INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
 
 
+class Listed(NamedTuple):
+    """One container of a project as `docker ps` lists it; `state` as in `Container`."""
+
+    id: str
+    service: str
+    state: str
+    directory: str
+    """That of the checkout it came from."""
+
+
 class Container(NamedTuple):
     """One container of a project as it is now."""
 
@@ -74,7 +84,7 @@ class Engine:
         """
         with ThreadPoolExecutor(max_workers=2) as pool:
             checked = pool.submit(self.check_compose)
-            server = self.ping()
+            server = self._version()
             checked.result()
         if self.podman:
             self._check_api(server)
@@ -95,12 +105,24 @@ class Engine:
                 mend="use Docker, or no containers at all: --engine native (dev and test)",
             )
 
-    def ping(self) -> str:
-        """Return the engine's version; raises GangwayError where no engine answers."""
-        return self._answer
+    def first_look(self, project: str) -> Sequence[Listed]:
+        """Return every container of a project as it was when this was first asked.
+
+        Raises GangwayError where no engine answers: every task that needs one begins with this.
+        """
+        if project not in self._looks:
+            fields = ("{{.ID}}", f'{{{{.Label "{_SERVICE}"}}}}', "{{.State}}")
+            template = "\t".join((*fields, f'{{{{.Label "{_WORKING_DIR}"}}}}'))
+            label = f"label={_PROJECT}={project}"
+            lines = self._lines(["docker", "ps", "-a", "--filter", label, "--format", template])
+            self._looks[project] = [Listed(*line.split("\t", 3)) for line in lines]
+        return self._looks[project]
 
     @cached_property
-    def _answer(self) -> str:
+    def _looks(self) -> dict[str, Sequence[Listed]]:
+        return {}
+
+    def _version(self) -> str:
         argv = ["docker", "version", "--format", "{{.Server.Version}}"]
         done = self.runner.capture(argv, timeout=30)
         if done.status != 0:
@@ -144,28 +166,12 @@ class Engine:
         ids = self._lines(["docker", "ps", "-aq", "--filter", f"label={_PROJECT}={project}"])
         return [self._container(raw) for raw in self._inspect(ids)]
 
-    def running(self, project: str) -> dict[str, list[str]]:
-        """Return the ids of a project's running containers by service."""
-        template = '{{.ID}} {{.Label "' + _SERVICE + '"}}'
-        label = f"label={_PROJECT}={project}"
-        found: dict[str, list[str]] = {}
-        for line in self._lines(["docker", "ps", "--filter", label, "--format", template]):
-            container, _, service = line.partition(" ")
-            found.setdefault(service, []).append(container)
-        return found
-
     def stop(self, ids: Sequence[str]) -> None:
         """Stop containers side by side, each within its own grace period.
 
         Those that somebody else has stopped or removed meanwhile are no error.
         """
         self.runner.capture(["docker", "stop", *ids])
-
-    def project_directories(self, project: str) -> set[str]:
-        """Return the directories of the checkouts that a project's containers came from."""
-        template = '{{.Label "' + _WORKING_DIR + '"}}'
-        label = f"label={_PROJECT}={project}"
-        return set(self._lines(["docker", "ps", "-a", "--filter", label, "--format", template]))
 
     def volumes(self, project: str) -> list[str]:
         """Return the names of a project's volumes."""

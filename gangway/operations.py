@@ -57,7 +57,10 @@ def _stopping(session: Session) -> Iterator[None]:
     model = session.model
 
     def stop() -> None:
-        there = engine.running(session.project)
+        there: dict[str, list[str]] = {}
+        for container in engine.first_look(session.project):
+            if container.state == "running":
+                there.setdefault(container.service, []).append(container.id)
         # Through one-shots, too, which have ended long ago.
         needs = {
             name: set(model.wanted([name])) - {name} for name in there if name in model.services

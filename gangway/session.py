@@ -170,7 +170,7 @@ class Session:
         """
         if self.dry_run:
             return self
-        self.engine.ping()
+        self.engine.first_look(self.project)
         return claim.own(self)
 
     def tell(self, text: str) -> None:

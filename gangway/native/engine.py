@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from gangway.engine import Container
+from gangway.engine import Container, Listed
 from gangway.environment import DEFAULT_APPS
 from gangway.errors import GangwayError
 from gangway.model import Model
@@ -77,9 +77,9 @@ class NativeEngine:
         """Refuse a Compose that can't merge the files."""
         tools.compose(Runner(self.root, self.shell))
 
-    def ping(self) -> str:
-        """Return what stands for the engine's version: there is always this machine."""
-        return "native"
+    def first_look(self, project: str) -> Sequence[Listed]:  # noqa: ARG002
+        """Return no container: there are none, and no other engine has to answer."""
+        return ()
 
     def lost(self, text: str) -> bool:  # noqa: ARG002
         """Say whether the engine went away: this one doesn't."""
@@ -92,10 +92,6 @@ class NativeEngine:
     def containers(self, project: str) -> list[Container]:  # noqa: ARG002
         """Return every service that was started, as a container engine would show it."""
         return [container(service) for service in self.present()]
-
-    def project_directories(self, project: str) -> set[str]:  # noqa: ARG002
-        """Return the checkouts that have the project: only this one can."""
-        return {str(self.root.resolve())} if self.present() else set()
 
     def volumes(self, project: str) -> list[str]:
         """Return the names of the project's volumes, as Compose would call them."""
