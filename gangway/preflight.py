@@ -28,15 +28,16 @@ def examine(
     if session.dry_run:
         session.check_services(services)
         return session, []
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
         engine = pool.submit(session.engine.check)
         rendered = pool.submit(lambda: session.model)
         present = pool.submit(session.engine.containers, session.project)
+        alone = pool.submit(choice.refuse_two, session)
         engine.result()
         rendered.result()
         containers = present.result()
     session.check_services(services)
-    choice.refuse_two(session)
+    alone.result()
     owned = claim.own(session)
     if owned.project != session.project:
         containers = owned.engine.containers(owned.project)

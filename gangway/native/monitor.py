@@ -10,6 +10,7 @@ service has ended: it is inherited, and so it is the one true answer to "does it
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -144,7 +145,7 @@ class Monitor:
                 stdin=subprocess.DEVNULL,
                 stdout=write,
                 stderr=write,
-                start_new_session=True,
+                process_group=0,
                 pass_fds=[LOCK],
             )
         except OSError as error:
@@ -311,6 +312,17 @@ class Monitor:
         self.stopping = True
 
 
+def give_way(nice: int) -> None:
+    """Leave the processor to others, for good and with all that is started from here.
+
+    Linux weighs sessions first, each as a whole, and only within one the processes; but nobody
+    except root may tell it more often than ten times a second.
+    """
+    os.nice(nice)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write(str(nice))
+
+
 def kill_group(leader: subprocess.Popen[bytes]) -> None:
     """Kill every process of a group whose leader hasn't been waited for."""
     try:
@@ -337,6 +349,8 @@ def main(folder: str) -> int:
     except BlockingIOError:
         return 3
     monitor = Monitor(folder)
+    if monitor.spec["nice"]:
+        give_way(monitor.spec["nice"])
     signal.set_wakeup_fd(monitor.wake_write)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, monitor.on_signal)

@@ -135,10 +135,13 @@ def as_user(service: Mapping[str, Any]) -> list[str]:
     return ["unshare", "--user", f"--map-user={uid}", f"--map-group={gid or uid}", "--"]
 
 
-def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = "") -> dict[str, Any]:
+def spec(
+    place: Place, name: str, service: Mapping[str, Any], *, build: str = "", nice: int = 0
+) -> dict[str, Any]:
     """Return what the monitor needs to know of a service; equal ones need no restart.
 
-    `build` is what tells one set of installed dependencies from another.
+    `build` is what tells one set of installed dependencies from another; the `nice`, at most 19,
+    leave the processor to others.
     """
     stop = signal.Signals[service.get("stop_signal") or "SIGTERM"]
     # Without its monitor nobody would restart, probe or stop it.
@@ -165,6 +168,7 @@ def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = ""
         "build": build,
         "depends_on": sorted(service.get("depends_on") or ()),
         "gate": gate,
+        "nice": nice,
     }
 
 

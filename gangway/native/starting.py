@@ -24,7 +24,9 @@ from gangway.timeline import Timeline, View
 _TICK = 0.01
 # Bytes that are as good as none.
 _FULL = 1024**2
-_GIVING_WAY = ("nice", "-n", "10")
+# How nice services are to the tests that start beside them, whose own imports take longest; and
+# those that the first tests don't wait for.
+_NICE, _NICEST = 5, 15
 
 
 def up(
@@ -37,7 +39,7 @@ def up(
 ) -> None:
     """Start what doesn't run as the model has it; return when all are ready.
 
-    With `first`, when those are and the others have started, which leave them the processor.
+    With `first`, when those are and the others have started; all leave the caller the processor.
     `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
     or `timeout` seconds pass.
     """
@@ -85,12 +87,11 @@ class _Start:
         one_shots = session.model.one_shots()
         build = tools.stamp(session.root, session.environment.apps)
         self._specs: dict[str, dict[str, Any]] = {}
-        patient = set(wanted).difference(session.model.wanted(first)) if first else set()
+        patient = set(wanted).difference(session.model.wanted(first))
         for name in wanted:
-            made = spec(engine.place, name, self.services[name], build=build)
+            nice = (_NICEST if name in patient else _NICE) if first else 0
+            made = spec(engine.place, name, self.services[name], build=build, nice=nice)
             ports = [p.port for p in session.model.published() if p.service == name]
-            if name in patient:
-                made["argv"] = [*_GIVING_WAY, *made["argv"]]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)
         self._one_shots = one_shots

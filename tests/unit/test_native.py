@@ -243,6 +243,24 @@ class TestSupervised:
         assert not service.runs()
         assert (tmp_path / "tidied").exists() is tidied
 
+    @pytest.mark.parametrize("nice", [0, 7])
+    def test_what_is_nice_is_so_as_a_process_and_as_a_session(
+        self, tmp_path: Path, nice: int
+    ) -> None:
+        """Where Linux weighs sessions, it matters little how nice the processes in one are."""
+        program = "nice > nice; cat /proc/self/autogroup > session; touch told; exec sleep 60"
+        found = place(PATH=os.environ["PATH"])
+        asked = {"entrypoint": ["sh", "-c"], "command": [program]}
+        wanted = spec(found, "api", asked, nice=nice)
+        service = Supervised(tmp_path / "api")
+        service.begun(service.launch({**wanted, "cwd": str(tmp_path), "ports": []}))
+        eventually((tmp_path / "told").exists, "its word")
+        stop([service], at_once=True)
+        assert int((tmp_path / "nice").read_text()) == os.nice(0) + nice
+        session = (tmp_path / "session").read_text().split()
+        if session and os.geteuid() == 0:
+            assert session[-1] == str(nice)
+
 
 class TestFiles:
     def test_every_folder_that_is_made_is_private(self, tmp_path: Path) -> None:
