@@ -117,8 +117,11 @@ def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
 def stale(root: Path, environment: str, model: Model, services: Sequence[str]) -> Path | None:
     """Return a file that changed after the last build of the environment's images.
 
-    Returns the stamp itself where nothing was built yet, None where all images are up to date.
+    Returns the stamp itself where nothing was built yet, None where all images are up to date, or
+    none of the services has one that is built here.
     """
+    if not any("build" in model.services[name] for name in services):
+        return None
     mark = stamp(root, environment)
     try:
         built = mark.stat().st_mtime

@@ -254,8 +254,10 @@ class Checkout:
         for kind in ("network", "volume"):
             if found := names(kind, "ls", "-q", filters=[f"name={self.prefix}"]):
                 docker(kind, "rm", *found)
-        if found := names("image", "ls", "-q", filters=[f"reference={self.prefix}*"]):
-            docker("image", "rm", "--force", *found)
+        name = "{{.Repository}}:{{.Tag}}"
+        if found := names("image", "ls", "--format", name, filters=[f"reference={self.prefix}*"]):
+            done = docker("image", "rm", *found)
+            assert done.status == 0, done.text
 
     def leftovers(self, environment: str) -> list[str]:
         """Return the containers, networks and volumes of the environment's project."""

@@ -42,6 +42,10 @@ def test_images_that_were_never_built_are_out_of_date(tmp_path: Path) -> None:
     assert stale(tmp_path, "dev", model(tmp_path), ["api"]) == stamp(tmp_path, "dev")
 
 
+def test_services_that_are_not_built_here_wait_for_no_build(tmp_path: Path) -> None:
+    assert stale(tmp_path, "dev", model(tmp_path), ["db"]) is None
+
+
 def test_nothing_changed_is_up_to_date(tmp_path: Path) -> None:
     assert stale(tmp_path, "dev", prepared(tmp_path), ["api", "db"]) is None
 
