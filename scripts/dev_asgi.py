@@ -11,17 +11,13 @@ import asyncio
 import gc
 import importlib
 import os
-import signal
 import socket
 import sys
-from contextlib import suppress
 
 import uvicorn
 
 # Seconds in which a request that was sent before the stop has arrived.
 UNDER_WAY = 0.02
-# Seconds between uvicorn's looks at the clock.
-TICK = 0.1
 
 
 class Patient(uvicorn.Server):
@@ -31,22 +27,6 @@ class Patient(uvicorn.Server):
         """Start once the application is imported."""
         gc.enable()
         await super().startup(sockets)
-
-    async def main_loop(self) -> None:
-        """Tick until the end is asked for; uvicorn's own loop sees that 0.1 s later."""
-        asked = asyncio.Event()
-
-        def ask(number: int) -> None:
-            self.handle_exit(number, None)
-            asked.set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, ask, number)
-        count = 0
-        while not await self.on_tick(count):
-            count += 1
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asked.wait(), TICK)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in two steps."""
