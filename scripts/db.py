@@ -155,18 +155,24 @@ def _asyncpg(driver: ModuleType, settings: Settings, timeout: float) -> Session:
     import asyncio
 
     loop = asyncio.new_event_loop()
-    connection = loop.run_until_complete(
-        driver.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password or None,
-            database=settings.name,
-            timeout=timeout,
-            statement_cache_size=0,
-            ssl=settings.options.get("sslmode"),
+    try:
+        connection = loop.run_until_complete(
+            driver.connect(
+                host=settings.host,
+                port=settings.port,
+                user=settings.user,
+                password=settings.password or None,
+                database=settings.name,
+                timeout=timeout,
+                statement_cache_size=0,
+                ssl=settings.options.get("sslmode"),
+            )
         )
-    )
+    except BaseException:
+        # What the driver has closed, the loop lets go of at its next turn.
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        raise
 
     def close() -> None:
         loop.run_until_complete(connection.close(timeout=2))
@@ -262,6 +268,9 @@ def _sqlstate(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error.__cause__, OSError):
+        # pg8000 says only that there is no connection.
+        error = error.__cause__
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer"
     if error.args and isinstance(error.args[0], dict):
@@ -395,6 +404,8 @@ class Lock:
         if self._pid == 0:
             os.close(self._ready)
             os.close(self._end)
+            # It may wait for long, and each attempt leaves garbage.
+            gc.enable()
             # These reach the whole group: the lock stays until the command has ended.
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)

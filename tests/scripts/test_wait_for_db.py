@@ -1,16 +1,23 @@
 """Waiting for the database is diagnosis."""
 
+import os
 import socket
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.scripts.conftest import Database, Environment, Script
+from tests.scripts.conftest import SCRIPTS, Database, Environment, Script
+from tests.support import drivers
 from tests.support.postgres import Postgres, free_port, postgres
-from tests.support.processes import running
+from tests.support.processes import eventually, running
 
 LONG = "60"
 """A deadline in seconds that no test may reach."""
@@ -175,6 +182,81 @@ def test_too_many_connections_are_waited_out(
             holder.stdin.close()
             waiting.says("connected")
             assert waiting.ends() == 0
+
+
+STARTING = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+
+
+class Unready:
+    """A server that is never ready: it refuses each connection in another way, and counts them."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.port: int = listener.getsockname()[1]
+        self.refused = 0
+        self._listener = listener
+
+    def serve(self) -> None:
+        """Refuse connections until the listener is closed."""
+        answers = cycle(
+            [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"N",
+             b"E" + (len(STARTING) + 4).to_bytes(4) + STARTING]
+        )  # fmt: skip
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(next(answers))
+            self.refused += 1
+
+
+@contextmanager
+def unready() -> Iterator[Unready]:
+    """Yield a server that is never ready."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Unready(listener)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def each_driver(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a folder with each driver alone."""
+    return drivers.install(tmp_path_factory.mktemp("drivers"))
+
+
+@pytest.mark.parametrize("command", [["wait-for-db"], ["migrate"]], ids=" ".join)
+@pytest.mark.parametrize("driver", drivers.DRIVERS)
+def test_attempts_leave_nothing_behind(
+    driver: str, command: list[str], each_driver: dict[str, Path]
+) -> None:
+    env = {
+        "PATH": os.pathsep.join([str(SCRIPTS), str(Path(sys.executable).parent), os.defpath]),
+        "PYTHONPATH": str(each_driver[driver]),
+        # Its name is looked up, which asyncpg does in a thread.
+        "POSTGRES_HOST": "localhost", "POSTGRES_DB": "d", "POSTGRES_USER": "u",
+        "DB_WAIT_SECONDS": LONG,
+    }  # fmt: skip
+    with unready() as server:
+        env["POSTGRES_PORT"] = str(server.port)
+        with running(command, env=env) as waiting:
+
+            def after(attempts: int) -> drivers.Held:
+                eventually(lambda: server.refused >= attempts, waiting.log)
+                assert waiting.process.poll() is None, waiting.log
+                return drivers.held(*drivers.family(waiting.process.pid))
+
+            # An attempt under way has a thread and some files of its own.
+            before, then = after(5), after(30)
+            assert then.threads <= before.threads + 1, waiting.log
+            assert then.files <= before.files + 5, waiting.log
+            assert then.memory <= before.memory + 2_000_000, waiting.log
 
 
 def test_every_missing_variable_is_in_one_message(script: Script) -> None:
