@@ -275,8 +275,9 @@ class TestPostgres:
         assert container.ended() != 0
         assert "no-such-thing" in container.logs()
 
+    @pytest.mark.parametrize("user", ["image", "nameless"])
     def test_init_files_run_once_and_in_the_order_of_their_names(
-        self, start: Start, tmp_path: Path
+        self, start: Start, tmp_path: Path, user: str
     ) -> None:
         note = "insert into steps (name) values ('{}');\n"
         (tmp_path / "10-first.sql").write_text(
@@ -303,6 +304,7 @@ class TestPostgres:
             flags=[
                 *postgres_flags("POSTGRES_USER=gangway", "POSTGRES_PASSWORD=secret"),
                 *("--volume", f"{tmp_path}:/docker-entrypoint-initdb.d:ro"),
+                *(["--user=10001:10001"] if user == "nameless" else []),
             ],
         )
         container.wait(lambda: listens(container))
@@ -312,6 +314,29 @@ class TestPostgres:
         succeed("start", container.name)
         container.wait(lambda: listens(container))
         assert sql(container, steps, user="gangway") == "10,20,30,40"
+
+    def test_a_client_in_an_init_file_need_not_say_where_the_database_is(
+        self, start: Start, tmp_path: Path
+    ) -> None:
+        only_offline(POSTGRES, "its clients ask the system for a name of the user")
+        script = tmp_path / "10-short.sh"
+        script.write_text("pg_isready\npsql -c 'create table short ()'\n", encoding="utf-8")
+        tmp_path.chmod(0o755)
+        container = start(
+            POSTGRES,
+            flags=[
+                *HARDENED,
+                *POSTGRES_TMPFS,
+                *postgres_flags(
+                    "POSTGRES_USER=gangway", "POSTGRES_DB=shop", "POSTGRES_PASSWORD=secret"
+                ),
+                *("--volume", f"{tmp_path}:/docker-entrypoint-initdb.d:ro"),
+            ],
+        )
+        container.wait(lambda: listens(container))
+        assert sql(container, "select * from short", user="gangway", database="shop") == ""
+        # What the scripts were told, the server isn't.
+        assert "PGUSER" not in container.output("sh", "-c", "tr '\\0' '\\n' </proc/1/environ")
 
     def test_a_failing_init_file_ends_the_container_with_its_error(
         self, start: Start, tmp_path: Path

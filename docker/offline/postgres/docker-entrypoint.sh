@@ -119,15 +119,18 @@ make_database() {
 
 # Runs SQL from standard input or -f FILE in the new database; init scripts may call it.
 docker_process_sql() {
-	psql -v ON_ERROR_STOP=1 --host "$SOCKET_DIR" --username "$POSTGRES_USER" --no-password --no-psqlrc \
-		--dbname "$POSTGRES_DB" "$@"
+	psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc "$@"
 }
 
 start_private_server() {
 	[[ ${1:-} != postgres ]] || shift
 	NOTIFY_SOCKET='' postgres "$@" -c listen_addresses='' -c fsync=off -p "${PGPORT:-5432}" >&2 &
 	server=$!
-	until pg_isready -q -h "$SOCKET_DIR" -p "${PGPORT:-5432}"; do
+	local status
+	until pg_isready -q; do
+		status=$?
+		# No attempt was made, and none ever will be.
+		((status != 3)) || die "pg_isready cannot ask the server; look at the PG variables"
 		kill -0 "$server" 2>/dev/null || die "the server ended while $INIT_DIR was to be run"
 		read -r -t 0.02 <> <(:) || true
 	done
@@ -180,11 +183,13 @@ initialise() {
 	make_cluster
 	make_database
 	if ((${#files[@]})); then
+		# For every client, the scripts' own among them: the system may have no name for this uid.
+		export PGHOST=$SOCKET_DIR PGUSER=$POSTGRES_USER PGDATABASE=$POSTGRES_DB
 		export PGPASSWORD=${PGPASSWORD:-$POSTGRES_PASSWORD}
 		start_private_server "$@"
 		run_init_files "${files[@]}" >&2
 		stop_private_server
-		unset PGPASSWORD
+		unset PGHOST PGUSER PGDATABASE PGPASSWORD
 	fi
 	[[ " $POSTGRES_INITDB_ARGS " =~ \ (-N|--no-sync)\  ]] || sync --file-system "$PGDATA"
 	rm -f "$UNFINISHED"
