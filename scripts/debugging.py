@@ -16,12 +16,16 @@ import re
 import signal
 import socket
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 FOLDER = os.environ.get("DEBUG_PATH") or "/opt/debugger"
 # Seconds that a connection waits for the program, which may have ended until a mistake is mended.
 PATIENCE = 600.0
+# Seconds that a program takes at most from the end of its debugger to its own.
+AFTERMATH = 5.0
 _LENGTH = re.compile(rb"Content-Length: *(\d+)", re.IGNORECASE)
+_Message = dict[str, Any]
+_Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Debugger:
@@ -117,6 +121,8 @@ class _Relay:
         self._port = 0
         self._running = asyncio.Event()
         self._ended = asyncio.Event()
+        self._sessions: set[_Session] = set()
+        self._over: list[_Session] = []
 
     async def run(self, listener: socket.socket) -> None:
         asyncio.get_running_loop().add_reader(self._reports, self._read)
@@ -126,52 +132,139 @@ class _Relay:
     def _read(self) -> None:
         data = os.read(self._reports, 4096)
         if not data:
+            self._end_sessions(restart=False)
             self._ended.set()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
+            self._end_sessions(restart=True)
             self._port = int(line)
             if self._port:
                 self._running.set()
+                while self._over:
+                    self._over.pop().detach()
             else:
                 self._running.clear()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await asyncio.wait_for(self._running.wait(), PATIENCE)
-            theirs, ours = await asyncio.open_connection("127.0.0.1", self._port)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(_requests(reader, ours), self._events(theirs, writer))
+    def _end_sessions(self, *, restart: bool) -> None:
+        """Tell the editors at once: a program's adapter may outlive it, silent for many seconds."""
+        while self._sessions:
+            session = self._sessions.pop()
+            session.end(restart=restart)
+            self._over.append(session)
 
-    async def _events(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what the adapter says, message by message."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while found := _LENGTH.search(await reader.readuntil(b"\r\n\r\n")):
-                body = await reader.readexactly(int(found[1]))
-                if not self._running.is_set():
-                    body = attach_again(body)
-                writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-                await writer.drain()
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError):
+            # Till the editor has said something, it needn't be told that a program is gone.
+            if first := await _receive(reader):
+                async with asyncio.timeout(PATIENCE):
+                    session = await self._begin_session(reader, writer)
+                await asyncio.gather(session.pass_requests(first), session.pass_events())
+                self._sessions.discard(session)
         writer.close()
 
+    async def _begin_session(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> _Session:
+        """Connect to the program that runs, or else to the next one."""
+        while True:
+            await self._running.wait()
+            port = self._port
+            try:
+                adapter = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                # It has ended before the reloader said so, unless there is another by now.
+                if port == self._port:
+                    self._running.clear()
+                continue
+            if port == self._port:
+                session = _Session((reader, writer), adapter)
+                self._sessions.add(session)
+                return session
+            adapter[1].close()
 
-async def _requests(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what the editor says."""
+
+class _Session:
+    """What an editor and the debug adapter of one program say to each other."""
+
+    def __init__(self, editor: _Connection, adapter: _Connection) -> None:
+        self._editor, self._editor_writer = editor
+        self._adapter, self._adapter_writer = adapter
+        self._number = 0
+        self._leaving = False
+        self._over = asyncio.Event()
+
+    def end(self, *, restart: bool) -> None:
+        """Tell the editor that the session has ended.
+
+        The adapter may only know after ``detach``: a program that stands at a breakpoint would
+        go on.
+        """
+        if not self._leaving:
+            self._over.set()
+            self._say(type="event", event="terminated", body={"restart": True} if restart else {})
+
+    def detach(self) -> None:
+        self._adapter_writer.close()
+
+    async def pass_requests(self, message: _Message) -> None:
+        """Pass on what the editor says; once the session is over, answer in the adapter's place."""
+        while message:
+            command = message.get("command")
+            if self._over.is_set():
+                left = command == "disconnect"
+                self._say(
+                    type="response", request_seq=message.get("seq"), command=command, success=left,
+                    message="the program has ended",
+                )  # fmt: skip
+                if left:
+                    break
+            else:
+                # An editor that asks for the end doesn't want to attach again.
+                self._leaving = self._leaving or command in ("disconnect", "terminate")
+                await _send(self._adapter_writer, message)
+            message = await _receive(self._editor)
+        if not self._over.is_set():
+            self.detach()
+        self._editor_writer.close()
+
+    async def pass_events(self) -> None:
+        """Pass on what the adapter says."""
+        while (message := await _receive(self._adapter)) and not self._over.is_set():
+            if message.get("event") == "terminated" and not self._leaving:
+                # The reloader, which knows whether another program will follow, may learn it later.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), AFTERMATH)
+                    return
+            self._number = message["seq"]
+            await _send(self._editor_writer, message)
+        if not self._over.is_set():
+            self._editor_writer.close()
+
+    def _say(self, **message: object) -> None:
+        self._number += 1
+        _write(self._editor_writer, {"seq": self._number, **message})
+
+
+async def _receive(reader: asyncio.StreamReader) -> _Message:
+    """Return the next message; at the end, and for what is none, an empty one."""
+    try:
+        found = _LENGTH.search(await reader.readuntil(b"\r\n\r\n"))
+        message: _Message = json.loads(await reader.readexactly(int(found[1]))) if found else {}
+    except (OSError, ValueError, EOFError, asyncio.LimitOverrunError):
+        return {}
+    return message
+
+
+async def _send(writer: asyncio.StreamWriter, message: _Message) -> None:
+    _write(writer, message)
+    # Whoever is gone is noticed where it is read from.
     with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+        await writer.drain()
 
 
-def attach_again(body: bytes) -> bytes:
-    """Return a message; where it says that the session has ended, with the wish for another."""
-    message = json.loads(body)
-    if message.get("event") != "terminated":
-        return body
-    message["body"] = {**(message.get("body") or {}), "restart": True}
-    return json.dumps(message).encode()
+def _write(writer: asyncio.StreamWriter, message: _Message) -> None:
+    body = json.dumps(message).encode()
+    writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 def _say(message: str) -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,14 +124,18 @@ def published(checkout: Checkout, service: str) -> set[str]:
 
 
 def debugs_again_after_a_change(stack: Stack, settings: dict[str, Any]) -> None:
-    """Attach, stop, edit, attach again, stop in the new code."""
-    with stack.attached(settings, MAIN, LINE) as client:
+    """Attach, stop, edit, attach again, stop in the new code; once more as the edit is undone."""
+    with ExitStack() as editors:
+        client = editors.enter_context(stack.attached(settings, MAIN, LINE))
         assert passes_by(stack, client, 0.125)["seconds"] == "0.125"
         with stack.checkout.edited(MAIN, LINE, f"    twice = seconds * 2\n{LINE}"):
             # What makes an editor attach again by itself.
             assert client.event("terminated")["body"] == {"restart": True}
-            with stack.attached(settings, MAIN, LINE) as again:
-                assert passes_by(stack, again, 0.25)["twice"] == "0.5"
+            client = editors.enter_context(stack.attached(settings, MAIN, LINE))
+            assert passes_by(stack, client, 0.25)["twice"] == "0.5"
+        assert client.event("terminated")["body"] == {"restart": True}
+        client = editors.enter_context(stack.attached(settings, MAIN, LINE))
+        assert "twice" not in passes_by(stack, client, 0.0625)
 
 
 class TestDebugger:

@@ -6,17 +6,27 @@ import json
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, Self
 
 Message = dict[str, Any]
 
 
+class Restarted(AssertionError):
+    """The program ends, another will follow, and an editor attaches again."""
+
+
 class Client:
-    """One connection to a debug adapter. A message that doesn't come in time fails the test."""
+    """An editor at a debug adapter. A message that doesn't come in time fails the test."""
 
     def __init__(self, port: int, *, timeout: float = 30.0) -> None:
         self._timeout = timeout
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self._port = port
+        self._wanted: tuple[dict[str, list[int]], dict[str, Any]] = ({}, {})
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), self._timeout)
         self._stream = self._socket.makefile("rwb")
         self._number = 0
         self._waiting: deque[Message] = deque()
@@ -24,7 +34,11 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            # So that nothing is left of the session when the next client attaches.
+            with suppress(Restarted):
+                self.request("disconnect")
         self.close()
 
     def close(self) -> None:
@@ -34,6 +48,19 @@ class Client:
 
     def attach(self, breakpoints: dict[str, list[int]], **settings: Any) -> None:
         """Attach, and stop at these lines of these files from now on."""
+        self._wanted = (breakpoints, settings)
+        try:
+            self._attach(breakpoints, **settings)
+        except Restarted:
+            self._attach_again()
+
+    def _attach_again(self) -> None:
+        self.close()
+        self._connect()
+        breakpoints, settings = self._wanted
+        self.attach(breakpoints, **settings)
+
+    def _attach(self, breakpoints: dict[str, list[int]], **settings: Any) -> None:
         self.request("initialize", adapterID="debugpy", pathFormat="path", linesStartAt1=True)
         attached = self.send("attach", justMyCode=True, **settings)
         self.event("initialized")
@@ -46,8 +73,12 @@ class Client:
         self.response(attached)
 
     def stopped(self) -> int:
-        """Return the thread that has reached a breakpoint."""
-        event = self.event("stopped")
+        """Return the thread that has reached a breakpoint, in the next program if need be."""
+        try:
+            event = self.event("stopped")
+        except Restarted:
+            self._attach_again()
+            return self.stopped()
         assert event["body"]["reason"] == "breakpoint", event
         return int(event["body"]["threadId"])
 
@@ -95,6 +126,10 @@ class Client:
             message = self._read()
             if message["type"] == kind and message[key] == value:
                 return message
+            # What fails or ends while something else is waited for makes the wait vain.
+            assert message.get("success", True), message
+            if message.get("event") == "terminated" and message.get("body", {}).get("restart"):
+                raise Restarted(f"no {kind} {value}: the program was started again")
             self._waiting.append(message)
         raise AssertionError(f"no {kind} {value} in time; there were {list(self._waiting)}")
 
