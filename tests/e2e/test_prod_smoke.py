@@ -257,6 +257,8 @@ class Load:
     url: str
     path: str
     answers: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    """The marks of those that got a 502."""
 
     @contextmanager
     def running(self, readers: int = 4) -> Iterator[Load]:
@@ -278,7 +280,9 @@ class Load:
         with web(self.url) as client:
             while not stop.is_set():
                 try:
-                    answer = client.get(self.path)
+                    mark, answer = production.ask(client, self.path)
+                    if answer.status_code == 502:
+                        self.refused.append(mark)
                     if answer.status_code == 200:
                         # A body that was cut is no JSON, or shorter than was said.
                         answer.json()
@@ -287,22 +291,36 @@ class Load:
                     self.answers[repr(error)] += 1
                 time.sleep(0.02)
 
+    def check(self, checkout: Checkout) -> None:
+        """Expect a 200 for every request, or else a 502 that Docker's name server has caused."""
+        complaints = "\n".join(production.proxy_errors(checkout, "prod"))
+        assert self.answers["200"] and set(self.answers) <= {"200", "502"}, (
+            f"{self.answers}\n{complaints}"
+        )
+        production.blame(checkout, "prod", "api", self.refused)
+
+
+def scaled(stack: Stack, replicas: int) -> None:
+    """Have so many apis, and a proxy that knows them."""
+    stack.checkout.succeed("prod.scale", f"api={replicas}")
+    assert len(stack.checkout.containers("prod", "api")) == replicas
+    settled(stack)
+
+
+def settled(stack: Stack) -> None:
+    production.settled(stack.checkout, "prod", stack.url, "api", "/api/health")
+
 
 class TestScale:
     def test_three_apis_share_the_requests_and_stay_three(
-        self, checkout: Checkout, client: httpx.Client
+        self, stack: Stack, checkout: Checkout, client: httpx.Client
     ) -> None:
-        checkout.succeed("prod.scale", "api=3")
-        assert len(checkout.containers("prod", "api")) == 3
-        seen: Counter[str] = Counter()
-
-        def three() -> bool:
-            seen[client.get("/api/health").headers["X-Instance"]] += 1
-            return len(seen) == 3
-
-        eventually(three, within=20, what="three instances")
-        shares = Counter(client.get("/api/health").headers["X-Instance"] for _ in range(90))
-        assert set(shares) == set(seen) and min(shares.values()) >= 10, shares
+        scaled(stack, 3)
+        three = {record["Id"][:12] for record in checkout.containers("prod", "api")}
+        answers = [client.get("/api/health") for _ in range(90)]
+        assert {answer.status_code for answer in answers} == {200}
+        shares = Counter(answer.headers["X-Instance"] for answer in answers)
+        assert set(shares) == three and min(shares.values()) >= 10, shares
         before = checkout.ids("prod")
         checkout.succeed("prod.up")
         assert checkout.ids("prod") == before
@@ -311,6 +329,7 @@ class TestScale:
         self, stack: Stack, checkout: Checkout
     ) -> None:
         """Every GET gets a whole 200 from the proxy, while each of three apis stops and starts."""
+        scaled(stack, 3)
         with Load(stack.url, "/api/habits").running() as load:
             for record in checkout.containers("prod", "api"):
                 stopped = docker("stop", record["Id"])
@@ -319,39 +338,47 @@ class TestScale:
                 assert state["ExitCode"] == 0, state
                 docker("start", record["Id"])
                 eventually(lambda: healthy(record["Id"]), within=30)  # noqa: B023
-        assert set(load.answers) == {"200"}, f"{load.answers}\n{proxy_errors(checkout)}"
+        load.check(checkout)
+        production.own_up(len(load.refused), "api")
 
     def test_scaling_down_under_load_costs_no_reader_an_answer(
         self, stack: Stack, checkout: Checkout
     ) -> None:
+        scaled(stack, 3)
         began = time.time()
         with Load(stack.url, "/api/habits").running() as load:
             checkout.succeed("prod.scale", "api=1")
             eventually(lambda: len(checkout.containers("prod", "api")) == 1, within=20)
-        assert set(load.answers) == {"200"}, f"{load.answers}\n{proxy_errors(checkout)}"
+        load.check(checkout)
         assert exit_codes(checkout, "api", since=began) == {"0": 2}
+        settled(stack)
+        production.own_up(len(load.refused), "api")
 
     def test_the_last_replica_serves_though_the_proxy_has_only_just_seen_it_fail(
         self, stack: Stack, checkout: Checkout, client: httpx.Client
     ) -> None:
         """A replica refuses while it starts; it counts again from its first healthy instant."""
-        checkout.succeed("prod.scale", "api=3")
+        scaled(stack, 3)
         last, *others = (record["Id"] for record in checkout.containers("prod", "api"))
         with Load(stack.url, "/api/habits").running() as load:
             docker("restart", last)
             address = f"//{address_of(last)}:8000/"
-            refused = proxy_errors(checkout).count(address)
+            refused = complaints(checkout, address)
 
             def known() -> bool:
                 instance = client.get("/api/health").headers.get("X-Instance")
-                tried = proxy_errors(checkout).count(address) > refused
-                return tried or instance == last[:12]
+                return complaints(checkout, address) > refused or instance == last[:12]
 
             eventually(known, within=20, what="a try of the replica that comes back")
             eventually(lambda: healthy(last), within=30)
             docker("stop", *others)
-        assert set(load.answers) == {"200"}, f"{load.answers}\n{proxy_errors(checkout)}"
-        checkout.succeed("prod.scale", "api=1")
+        load.check(checkout)
+        # So that whichever one stays when there are fewer is known to the proxy all the time.
+        docker("start", *others)
+        eventually(lambda: all(healthy(each) for each in others), within=30)
+        settled(stack)
+        scaled(stack, 1)
+        production.own_up(len(load.refused), "api")
 
 
 def address_of(container: str) -> str:
@@ -362,11 +389,9 @@ def address_of(container: str) -> str:
     return str(address)
 
 
-def proxy_errors(checkout: Checkout) -> str:
-    """Return what the proxy complained of."""
-    (nginx,) = checkout.containers("prod", "nginx")
-    lines = docker("logs", nginx["Id"]).stderr.splitlines()
-    return "\n".join(line for line in lines if "[error]" in line)
+def complaints(checkout: Checkout, of: str) -> int:
+    """Return how often the proxy complained of something."""
+    return sum(of in line for line in production.proxy_errors(checkout, "prod"))
 
 
 def healthy(container: str) -> bool:
@@ -392,7 +417,9 @@ class TestStop:
         self, stack: Stack, checkout: Checkout, client: httpx.Client
     ) -> None:
         """Five requests hang in the database while SIGTERM comes: each gets its whole 200."""
-        habit = client.get("/api/habits").json()[0]["id"]
+        scaled(stack, 1)
+        made = client.post("/api/habits", json={"name": "Hang on"}).raise_for_status()
+        habit = made.json()["id"]
         lock = "begin; lock table habits in access exclusive mode; select pg_sleep(4); commit"
         with (
             checkout.started("prod.psql", "--", "-c", lock),
@@ -408,6 +435,8 @@ class TestStop:
         (after,) = inspect([record["Id"]])
         assert after["State"]["ExitCode"] == 0
         checkout.succeed("prod.up")
+        # While no api ran, the name server was right to know none.
+        settled(stack)
         assert client.get(f"/api/habits/{habit}").status_code == 200
 
     def test_the_whole_stack_stops_inside_its_grace_period(self, checkout: Checkout) -> None:

@@ -75,11 +75,16 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(make_checkout: MakeCheckout) -> Stack:
+def bare(make_checkout: MakeCheckout) -> Checkout:
+    """A checkout in which nothing runs yet."""
     # Compose before 2.29 copies files as a user whom the engine's machine knows: not just anyone.
-    checkout = make_checkout("full stack", user=myself(), **STACK, **registry())
-    checkout.succeed("dev.up", "--ports", "auto", timeout=BUILT)
-    return Stack(checkout, checkout.urls("dev"))
+    return make_checkout("full stack", user=myself(), **STACK, **registry())
+
+
+@pytest.fixture(scope="module")
+def stack(bare: Checkout) -> Stack:
+    bare.succeed("dev.up", "--ports", "auto", timeout=BUILT)
+    return Stack(bare, bare.urls("dev"))
 
 
 @pytest.fixture
@@ -372,58 +377,70 @@ class TestHalves:
 class TestProduction:
     pytestmark = engine
 
-    def test_it_is_built_and_served_by_the_proxy(self, stack: Stack, browser: Browser) -> None:
-        checkout = stack.checkout
-        checkout.succeed("dev.down")
-        checkout.succeed("prod.init")
-        checkout.succeed("prod.up", "--ports", "auto", timeout=BUILT)
-        try:
-            url = checkout.urls("prod")["nginx"]
-            with web(url) as proxy:
-                assert proxy.post("/api/habits", json={"name": "Ship it"}).status_code == 201
-                shown = proxy.get("/")
-                assert shown.status_code == 200 and "Ship it" in shown.text
-                assert shown.headers["server"] == "nginx"
-                assert "x-powered-by" not in shown.headers
-                (style,) = re.findall(r'href="(/_next/static/[^"]+\.css)"', shown.text)[:1]
-                styled = proxy.get(style)
-                assert styled.status_code == 200
-                assert "immutable" in styled.headers["cache-control"]
-                assert proxy.get("/health").json() == {"status": "ok"}
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shipped(cls, bare: Checkout) -> Iterator[Checkout]:
+        # Beside development a machine may be too small for it.
+        bare.succeed("dev.down")
+        bare.succeed("prod.init")
+        bare.succeed("prod.up", "--ports", "auto", timeout=BUILT)
+        yield bare
+        bare.succeed("prod.down", "--volumes", "--yes")
 
-                browsers.look(
-                    browser,
-                    url,
-                    "frontend-prod",
-                    lambda page: page.get_by_text("Ship it").wait_for(),
-                )
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, shipped: Checkout) -> str:
+        return shipped.urls("prod")["nginx"]
 
-                records = by_service(checkout, "prod")
-                assert set(records) == SERVICES | {"nginx"}
-                found = [line for each in records for line in faults(each, records[each])]
-                assert found == []
+    def test_it_is_built_and_served_by_the_proxy(self, shipped: Checkout, url: str) -> None:
+        with web(url) as proxy:
+            assert proxy.post("/api/habits", json={"name": "Ship it"}).status_code == 201
+            shown = proxy.get("/")
+            assert shown.status_code == 200 and "Ship it" in shown.text
+            assert shown.headers["server"] == "nginx"
+            assert "x-powered-by" not in shown.headers
+            (style,) = re.findall(r'href="(/_next/static/[^"]+\.css)"', shown.text)[:1]
+            styled = proxy.get(style)
+            assert styled.status_code == 200
+            assert "immutable" in styled.headers["cache-control"]
+            assert proxy.get("/health").json() == {"status": "ok"}
 
-                docker("stop", records["api"]["Id"])
-                away = proxy.get("/")
-                assert away.status_code == 503 and "Back in a moment" in away.text
-                docker("start", records["api"]["Id"])
-                eventually(lambda: proxy.get("/").status_code == 200)
+            records = by_service(shipped, "prod")
+            assert set(records) == SERVICES | {"nginx"}
+            found = [line for each in records for line in faults(each, records[each])]
+            assert found == []
 
-                begun = time.monotonic()
-                docker("stop", "--time", "10", records["frontend"]["Id"])
-                assert time.monotonic() - begun < 5
-        finally:
-            checkout.succeed("prod.down", "--volumes", "--yes")
+    def test_it_is_looked_at(self, url: str, browser: Browser) -> None:
+        with web(url) as proxy:
+            proxy.post("/api/habits", json={"name": "Look at it"}).raise_for_status()
+        browsers.look(
+            browser, url, "frontend-prod", lambda page: page.get_by_text("Look at it").wait_for()
+        )
 
     def test_its_image_holds_neither_sources_nor_the_tools_that_built_it(
-        self, stack: Stack
+        self, shipped: Checkout
     ) -> None:
-        image = f"{stack.checkout.project('prod')}-frontend:local"
+        image = f"{shipped.project('prod')}-frontend:local"
         listing = docker("run", "--rm", "--entrypoint", "find", image, "/srv/app").stdout
         assert "/srv/app/server.js" in listing
         for unwanted in ("/srv/app/src", "node_modules/typescript", "node_modules/sharp", "@img"):
             assert unwanted not in listing
         assert "node_modules/@next/swc" not in listing
+
+    def test_without_the_api_it_says_so_and_heals_and_it_stops_in_time(
+        self, shipped: Checkout, url: str
+    ) -> None:
+        records = by_service(shipped, "prod")
+        with web(url) as proxy:
+            docker("stop", records["api"]["Id"])
+            away = proxy.get("/")
+            assert away.status_code == 503 and "Back in a moment" in away.text
+            docker("start", records["api"]["Id"])
+            eventually(lambda: proxy.get("/").status_code == 200)
+
+        begun = time.monotonic()
+        docker("stop", "--time", "10", records["frontend"]["Id"])
+        assert time.monotonic() - begun < 5
 
 
 class TestNative:
