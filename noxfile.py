@@ -166,6 +166,12 @@ def stack_jobs(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """Be a slow machine: late data stores, a long first start, a tenth of a CPU."""
+    end_to_end(session)
+
+
+@nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)

@@ -31,7 +31,7 @@ def up(
     build: A[bool, Option("build the images first", "b")] = False,
     watch: A[bool, Option("stay, and rebuild or sync as files change", "w")] = False,
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
-    timeout: A[float, Option("seconds until all must be healthy")] = 180.0,
+    timeout: A[float, Option("give up after this many seconds; 0: once nothing happens")] = 0.0,
 ) -> int | None:
     """Start the stack; returns when every service is healthy, and lists the URLs."""
     from gangway import stack

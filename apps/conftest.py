@@ -25,7 +25,7 @@ import pytest
 from api.cache import VERSION, Cache
 from api.settings import Settings, load
 
-READY_SECONDS = 30
+READY_SECONDS = 180
 MOST_WORKERS = 4
 """What ``-n auto`` starts at most: each needs some 100 MB and some of PostgreSQL's connections."""
 LOCK = 1

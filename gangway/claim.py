@@ -16,7 +16,7 @@ def own(session: Session) -> Session:
     """Return the session under this checkout's own project name; nothing is written down.
 
     That is the plain name, unless another checkout's containers or data have it. A name that this
-    checkout has started a stack under stays its own, and so does its data.
+    checkout has started a stack under stays its own until its data is deleted.
     """
     plain = session.project
     suffix = project.short_hash(session.root)
@@ -40,6 +40,11 @@ def own(session: Session) -> Session:
 def keep(session: Session) -> None:
     """Write down that this checkout has the project's name; called when a stack is started."""
     _file(session).write_text(session.project + "\n")
+
+
+def drop(session: Session) -> None:
+    """Give the name up: nothing of the project is left, and another checkout may take it."""
+    _file(session).unlink(missing_ok=True)
 
 
 def _file(session: Session) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from gangway import output
+from gangway import claim, output
 from gangway.engine import Engine
 from gangway.errors import GangwayError
 from gangway.model import Model, stop_order
@@ -41,7 +41,10 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
         with _stopping(session):
-            return take_down(session, *(["--volumes"] if volumes else []))
+            status = take_down(session, *(["--volumes"] if volumes else []))
+        if volumes and status == 0 and not session.dry_run:
+            claim.drop(session)
+        return status
 
 
 @contextlib.contextmanager

@@ -57,8 +57,8 @@ def table(rows: Sequence[Sequence[str]], headers: Sequence[str] = ()) -> str:
 
     A line break or other control character is shown as its escape, so that a row stays a line.
     """
-    lines = [[_one_line(cell) for cell in row] for row in ([headers] if headers else [])]
-    lines += [[_one_line(cell) for cell in row] for row in rows]
+    lines = [[printable(cell) for cell in row] for row in ([headers] if headers else [])]
+    lines += [[printable(cell) for cell in row] for row in rows]
     if not lines:
         return ""
     count = max(len(line) for line in lines)
@@ -94,7 +94,8 @@ def size(count: float) -> str:
     return f"{value:.1f} {unit}"
 
 
-def _one_line(text: str) -> str:
+def printable(text: str) -> str:
+    """Return `text` as one line: a control character becomes its escape."""
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
     )

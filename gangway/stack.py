@@ -27,7 +27,8 @@ def up(
 ) -> int | None:
     """Start the services and list the URLs; with `watch` stay until Ctrl-C.
 
-    `timeout` is in seconds. Raises GangwayError when something doesn't start.
+    `timeout` is in seconds, 0 for as long as something happens. Raises GangwayError when
+    something doesn't start.
     """
     wish = starting.Wish(
         tuple(services), build=build, auto_ports=auto_ports(ports), timeout=timeout

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from gangway.engine import Container
+from gangway.output import printable
 
 ORDER = ("waiting", "created", "started", "healthy", "done", "unhealthy", "failed")
+# Characters of a reminder where there is no terminal to fit into.
+_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,12 @@ class Timeline:
             )
         return True
 
-    def settle(self, containers: Iterable[Container], at: float) -> None:
-        """Take in the engine's own account, which is right where events and it differ."""
+    def settle(self, containers: Iterable[Container], at: float) -> bool:
+        """Take in the engine's own account, which is right where events and it differ.
+
+        Returns whether anything has changed.
+        """
+        changed = False
         seen: dict[str, set[str]] = {name: set() for name in self.services}
         for container in containers:
             if container.service not in self._containers:
@@ -112,9 +120,12 @@ class Timeline:
             progress.exit_code = container.exit_code
             if progress.state != state:
                 progress.move(state, at - self._began)
+                changed = True
         for name, ids in seen.items():
             for gone in set(self._containers[name]) - ids:
                 del self._containers[name][gone]
+                changed = True
+        return changed
 
     def _state_of(self, container: Container) -> str:
         match container.state:
@@ -144,6 +155,10 @@ class Timeline:
                 return bad
         return min(states, key=ORDER.index)
 
+    def has_started(self, service: str) -> bool:
+        """Say whether every container of a service has been started."""
+        return self.state(service) not in ("waiting", "created")
+
     def ready(self, service: str) -> bool:
         """Say whether a service is as it should be: healthy, done, or running without a check."""
         state = self.state(service)
@@ -159,14 +174,25 @@ class Timeline:
         """Return the services that aren't ready yet."""
         return [name for name in self.services if not self.ready(name)]
 
+    def wait(self, service: str, now: float) -> str:
+        """Return how long a service has been starting, or a one-shot has been running."""
+        what = "running" if service in self._one_shots else "starting"
+        seconds = now - self._began - max(self._latest(service).reached.values(), default=0)
+        return f"{what} for {seconds:.0f} s"
+
+    def _latest(self, service: str) -> Progress:
+        """Return the container of a service in which something happened last."""
+        return max(
+            self._containers[service].values(),
+            key=lambda progress: max(progress.reached.values(), default=0),
+        )
+
     def row(self, service: str) -> str:
         """Return one line on a service: each state it went through, with its time."""
         containers = self._containers[service]
         if not containers:
             return "waiting"
-        slowest = max(
-            containers.values(), key=lambda progress: max(progress.reached.values(), default=0)
-        )
+        slowest = self._latest(service)
         steps = [f"{state} {at:.1f} s" for state, at in slowest.reached.items()]
         if self.state(service) == "failed":
             steps[-1] += f" (exit status {slowest.exit_code})"
@@ -187,6 +213,8 @@ class View:
         self._live = stream.isatty()
         self._drawn = 0
         self._told: dict[str, str] = {}
+        # What was last said of a service that takes its time, and the state that it was in.
+        self._reminders: dict[str, tuple[str, str]] = {}
         self._width = max((len(name) for name in timeline.services), default=0)
 
     def update(self) -> None:
@@ -202,11 +230,30 @@ class View:
                 self._stream.write(f"  {name:<{self._width}}  {self._timeline.row(name)}\n")
         self._stream.flush()
 
+    def remind(self, service: str, words: str, now: float) -> None:
+        """Say how long a service has been starting, at `now`, and its last `words`."""
+        reminder = self._timeline.wait(service, now)
+        if words:
+            reminder += f": {printable(words)}"
+        self._reminders[service] = (self._timeline.state(service), reminder)
+        if self._live:
+            self._redraw()
+        else:
+            self._stream.write(f"  {service:<{self._width}}  {reminder[:_MOST]}\n")
+            self._stream.flush()
+
+    def _row(self, service: str, state: str) -> str:
+        row = self._timeline.row(service)
+        said_in, reminder = self._reminders.get(service, ("", ""))
+        return f"{row} · {reminder}" if said_in == state else row
+
     def _redraw(self) -> None:
         out = [f"\x1b[{self._drawn}A" if self._drawn else ""]
+        # A row that the terminal breaks in two would be drawn over the one above it.
+        room = max(20, shutil.get_terminal_size().columns - self._width - len("    ") - 1)
         for name in self._timeline.services:
             state = self._timeline.state(name)
-            row = self._timeline.row(name)
+            row = self._row(name, state)[:room]
             colour = (self._paint or {}).get(state, "")
             reset = "\x1b[0m" if colour else ""
             out.append(f"\r\x1b[2K  {name:<{self._width}}  {colour}{row}{reset}\n")

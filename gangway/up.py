@@ -15,7 +15,9 @@ from threading import Thread
 from typing import IO
 
 from gangway import builds, diagnosis, output, preflight
+from gangway.engine import Container
 from gangway.errors import GangwayError
+from gangway.patience import Patience
 from gangway.process import interrupts_later
 from gangway.session import Session, say
 from gangway.timeline import Event, Timeline, View, parse
@@ -26,12 +28,12 @@ _SNAPSHOT_EVERY = 2.0
 
 @dataclass(frozen=True)
 class Wish:
-    """What `up` was asked for; `timeout` is in seconds."""
+    """What `up` was asked for; `timeout` is in seconds, 0 for as long as something happens."""
 
     services: tuple[str, ...] = ()
     build: bool = False
     auto_ports: bool = False
-    timeout: float = 180.0
+    timeout: float = 0.0
     options: tuple[str, ...] = ()
     """More options for `docker compose up`, e.g. `--scale api=3`."""
 
@@ -123,8 +125,6 @@ class _Start:
     def __init__(self, session: Session, wanted: Sequence[str], wish: Wish) -> None:
         self._session = session
         self._engine = session.engine
-        self._deadline = time.monotonic() + wish.timeout
-        self._timeout = wish.timeout
         services = session.model.services
         one_shots = session.model.one_shots()
         self._timeline = Timeline(
@@ -134,9 +134,13 @@ class _Start:
             began=time.time(),
         )
         self._view = View(self._timeline, sys.stderr, output.state_colours(sys.stderr))
+        self._patience = Patience(
+            session, self._timeline, self._view, wish.timeout, self._containers
+        )
         self._queue: Queue[Event | None] = Queue()
         self._said: deque[str] = deque(maxlen=400)
-        self._building = False
+        # Compose builds or pulls images.
+        self._fetching = False
         # The model doesn't say how many there will be.
         self._scaled = "--scale" in wish.options
 
@@ -194,8 +198,9 @@ class _Start:
             self._said.append(text)
             # Compose builds the images that are missing.
             if text.startswith("#"):
-                self._building = True
                 builds.show_step(text)
+            if text.startswith("#") or text.endswith(" Pulling"):
+                self._fetching = True
 
     def are_ready(self, services: Collection[str]) -> bool:
         """Say whether the named services are ready."""
@@ -216,7 +221,7 @@ class _Start:
                 # Compose ends by itself when a dependency fails; other services it goes on with.
                 self._give_up_on(compose)
                 break
-            self._check_deadline(compose)
+            self._check_patience(compose)
         self._compose_reader.join()
         if compose.returncode != 0:
             self._settle()
@@ -239,7 +244,7 @@ class _Start:
         snapshot = time.monotonic()
         while self._timeline.pending() and not self._timeline.failed():
             self._drain(_TICK)
-            self._check_deadline(None)
+            self._check_patience(None)
             if time.monotonic() - snapshot > _SNAPSHOT_EVERY:
                 self._settle()
                 snapshot = time.monotonic()
@@ -268,25 +273,27 @@ class _Start:
         if event is None:
             raise self._engine.unreachable("the engine's event stream ended")
         if self._timeline.feed(event):
+            self._fetching = False
+            self._patience.renew()
             self._view.update()
 
+    def _containers(self) -> list[Container]:
+        return self._engine.containers(self._session.project)
+
     def _settle(self) -> None:
-        self._timeline.settle(self._engine.containers(self._session.project), time.time())
+        self._timeline.settle(self._containers(), time.time())
         self._view.update()
 
-    def _check_deadline(self, compose: subprocess.Popen[str] | None) -> None:
-        if time.monotonic() < self._deadline or (self._building and compose):
+    def _check_patience(self, compose: subprocess.Popen[str] | None) -> None:
+        if self._fetching and compose:
+            self._patience.restart()
+        if not self._patience.is_over():
             return
         if compose:
             compose.send_signal(signal.SIGINT)
             compose.wait()
         self._settle()
-        waiting = ", ".join(self._timeline.pending())
-        diagnosis.show(self._session, self._timeline.pending())
-        raise GangwayError(
-            f"not ready after {self._timeout:g} s: {waiting}",
-            mend="the lines above are its last words; --timeout SECONDS waits longer",
-        )
+        raise self._patience.error()
 
     def _fail(self, status: int) -> None:
         failed = self._timeline.failed()

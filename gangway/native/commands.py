@@ -17,7 +17,14 @@ from gangway import output
 from gangway.errors import GangwayError
 from gangway.model import stop_order
 from gangway.native import data, tools
-from gangway.native.engine import NativeEngine, container, log_lines, run_quietly, services
+from gangway.native.engine import (
+    NativeEngine,
+    container,
+    log_lines,
+    run_quietly,
+    services,
+    shown,
+)
 from gangway.native.service import as_user, command, private, seconds, stop
 from gangway.process import Runner
 from gangway.session import Session
@@ -62,7 +69,7 @@ def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> 
     from gangway.native import starting
 
     wanted = session.model.wanted(options.services)
-    starting.up(session, wanted, timeout=180.0)
+    starting.up(session, wanted)
     return 0
 
 
@@ -87,7 +94,8 @@ def ps(_session: Session, engine: NativeEngine, _options: argparse.Namespace) ->
     """List the services with state, process and ports."""
     rows = []
     for service in engine.present():
-        seen, state = container(service), service.read("state.json")
+        state, runs = service.seen()
+        seen = shown(service, state, runs)
         status = f"{seen.state} ({seen.health})" if seen.health else seen.state
         if seen.state == "exited":
             status += f" with status {seen.exit_code}"
@@ -171,7 +179,7 @@ def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace)
         from gangway.native import starting
 
         needed = [each for each in session.model.wanted([name]) if each != name]
-        starting.up(session, needed, timeout=180.0)
+        starting.up(session, needed)
     words = command(engine.place, name, service, options.words or None)
     if name in session.model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
@@ -198,7 +206,7 @@ def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace
     wanted = options.services or [
         name for name in session.model.by_default() if name not in one_shots
     ]
-    starting.up(session, wanted, timeout=180.0, renew=True)
+    starting.up(session, wanted, renew=True)
     return 0
 
 

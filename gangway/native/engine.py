@@ -123,12 +123,17 @@ def services(model: Model) -> Mapping[str, Mapping[str, Any]]:
 
 def container(service: Supervised) -> Container:
     """Return a service in the words of a container engine."""
-    state = service.read("state.json")
+    return shown(service, *service.seen())
+
+
+def shown(service: Supervised, state: Mapping[str, Any], runs: bool) -> Container:
+    """Return what `seen` says of a service in the words of a container engine."""
     what, health = str(state.get("state", "created")), str(state.get("health", ""))
     code = int(state.get("exit_code") or 0)
     if what == "stopping":
         what = "running"
-    if what in ("created", "running", "restarting") and not service.runs():
+    # Where there is no state, no monitor has come yet.
+    if state and what in ("created", "running", "restarting") and not runs:
         what, health, code = "exited", "", _KILLED
     ports = frozenset(service.read("spec.json").get("ports") or ()) if what == "running" else None
     return Container(service.name, service.name, what, health, code, ports or frozenset())

@@ -24,6 +24,8 @@ import time
 # Seconds before a start that follows a failure: at first, and at most; a service that ran for
 # CALM seconds begins at the first again.
 FIRST_PAUSE, LONGEST_PAUSE, CALM = 0.1, 60.0, 10.0
+# Seconds in which a lock that somebody only looks at is free again.
+GLANCE = 1.0
 # Seconds that a service gets to end by itself when it is to be killed: PostgreSQL takes 0.02, and
 # what it shares memory by would stay behind for ever. A container's goes with the container.
 LAST_MOMENT = 0.25
@@ -102,7 +104,7 @@ class Monitor:
         self.log = Log("log", self.spec["log_bytes"])
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
-        self.changed = threading.Lock()
+        self.changed = threading.RLock()
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
@@ -238,8 +240,6 @@ class Monitor:
         while self.process is process:
             time.sleep(pause)
             status, output = self.run_probe(check)
-            if self.process is not process or self.state.get("state") != "running":
-                return
             outputs = [*outputs[-HEALTH_LOG + 1 :], {"exit_code": status, "output": output}]
             in_start = time.monotonic() - began < check["start_period"]
             if status == 0:
@@ -248,7 +248,11 @@ class Monitor:
                 failures += 1
                 if failures >= check["retries"]:
                     health = "unhealthy"
-            self.tell(health=health, health_log=outputs)
+            with self.changed:
+                # Of this run, or not at all: it may have ended meanwhile, and the next begun.
+                if self.process is not process or self.state.get("state") != "running":
+                    return
+                self.tell(health=health, health_log=outputs)
             if health == "starting" and in_start:
                 # It costs a few milliseconds here, not a container's start.
                 pause = min(check["start_interval"], STARTING, 0.05 + pause)
@@ -339,14 +343,27 @@ def ended(pid: int) -> bool:
 LOCK = -1
 
 
+def locked(file: int) -> bool:
+    """Lock a file for good; return False where another monitor, or a service, has it."""
+    deadline = time.monotonic() + GLANCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Whoever asks "does it run?" has it for a moment.
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        else:
+            return True
+
+
 def main(folder: str) -> int:
     """Supervise the service in a folder; return 3 where another does, 4 where it can't write."""
     global LOCK  # noqa: PLW0603 - inherited by the service, and so never closed
     os.umask(0o077)
     LOCK = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locked(LOCK):
         return 3
     monitor = Monitor(folder)
     if monitor.spec["nice"]:

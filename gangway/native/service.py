@@ -206,13 +206,17 @@ class Supervised:
         return self.folder.name
 
     def runs(self) -> bool:
-        """Say whether any process of the service, or its monitor, is there: by the lock alone."""
+        """Say whether any process of the service, or its monitor, is there: by the lock alone.
+
+        With the state, ask `seen`: what was read before or after may be of another moment.
+        """
         try:
             lock = os.open(self.folder / "lock", os.O_RDWR)
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: who looks at the same time is no service.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -226,6 +230,20 @@ class Supervised:
         except (OSError, ValueError):
             return {}
         return found
+
+    def seen(self) -> tuple[dict[str, Any], bool]:
+        """Return the state, and whether the service runs: both of one moment.
+
+        A monitor's last word comes before it lets go of the lock, and the state goes before the
+        next monitor comes: a state that is the same before and after belongs to the lock between.
+        """
+        state = self.read("state.json")
+        while True:
+            runs = self.runs()
+            again = self.read("state.json")
+            if again == state:
+                return state, runs
+            state = again
 
     def launch(self, wanted: Mapping[str, Any], *, held: bool = False) -> subprocess.Popen[bytes]:
         """Start the monitor, which starts the service; `wanted` is its spec. See `begun`.
@@ -267,8 +285,10 @@ class Supervised:
 
         Raises GangwayError where it ends before that.
         """
-        while not (self.folder / "state.json").exists():
-            if monitor.poll() is not None:
+        state = self.folder / "state.json"
+        while not state.exists():
+            # It may have said all that it had to say between the two looks.
+            if monitor.poll() is not None and not state.exists():
                 raise GangwayError(
                     f"the monitor of {self.name} ended with status {monitor.returncode}",
                     where=str(self.folder),
@@ -299,8 +319,9 @@ class Supervised:
 
         The lock that its processes hold says that the group in the state is still theirs.
         """
-        group = self.read("state.json").get("pid")
-        if group and self.runs():
+        state, runs = self.seen()
+        group = state.get("pid")
+        if group and runs:
             try:
                 os.killpg(int(group), signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -314,13 +335,17 @@ def stop(services: Sequence[Supervised], *, at_once: bool = False) -> None:
     """
     word = "kill" if at_once else "stop"
     waiting: dict[Supervised, float] = {}
+    told: set[Supervised] = set()
     for service in services:
         if service.runs():
             grace = 0.0 if at_once else float(service.read("spec.json").get("stop_seconds", 10.0))
-            # Without a monitor it has had its signal already.
-            service.order(word)
             waiting[service] = time.monotonic() + grace + _LAST_RESORT
     while waiting:
+        for service in waiting.keys() - told:
+            # A monitor that has only just begun hears nothing yet; without one, the service has had
+            # its signal already.
+            if service.order(word):
+                told.add(service)
         time.sleep(0.01)
         for service, deadline in list(waiting.items()):
             if not service.runs():

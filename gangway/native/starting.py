@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gangway import builds, diagnosis, output
+from gangway.engine import Container
 from gangway.errors import GangwayError
 from gangway.native import data, tools
 from gangway.native.engine import container, services
 from gangway.native.service import Supervised, spec, stop
 from gangway.native.unenforced import unenforced
+from gangway.patience import Patience
 from gangway.process import interrupts_later
 from gangway.session import Session, say
 from gangway.timeline import Timeline, View
@@ -33,7 +35,7 @@ def up(
     session: Session,
     wanted: Sequence[str],
     *,
-    timeout: float,
+    timeout: float = 0.0,
     first: Collection[str] = (),
     renew: bool = False,
 ) -> None:
@@ -41,7 +43,7 @@ def up(
 
     With `first`, when those are and the others have started; all leave the caller the processor.
     `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
-    or `timeout` seconds pass.
+    or `timeout` seconds pass (0: as long as something happens).
     """
     if data.is_in_memory(session):
         data.keep_in_memory(session.processes.data)
@@ -62,16 +64,12 @@ def up(
 
 
 def _follow(start: _Start, session: Session, first: Collection[str], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+    patience = Patience(session, start.timeline, start.view, timeout, start.containers)
     while not start.ready(first):
-        start.step()
-        if time.monotonic() > deadline:
-            pending = start.timeline.pending()
-            diagnosis.show(session, pending)
-            raise GangwayError(
-                f"not ready after {timeout:g} s: {', '.join(pending)}",
-                mend="the lines above are its last words; --timeout SECONDS waits longer",
-            )
+        if start.step():
+            patience.renew()
+        if patience.is_over():
+            raise patience.error()
         time.sleep(_TICK)
 
 
@@ -104,7 +102,7 @@ class _Start:
             one_shots=one_shots,
             began=time.time(),
         )
-        self._view = View(self.timeline, sys.stderr, output.state_colours(sys.stderr))
+        self.view = View(self.timeline, sys.stderr, output.state_colours(sys.stderr))
 
     def ready(self, first: Collection[str]) -> bool:
         """Say whether all is as it should be, or with `first` enough of it."""
@@ -113,8 +111,8 @@ class _Start:
             return not self._waiting and not set(first).intersection(pending)
         return not pending
 
-    def step(self) -> None:
-        """Start what can be started, and look at what became of the rest."""
+    def step(self) -> bool:
+        """Start what can be started; return whether that, or the rest, has got on."""
         able = [name for name in self._waiting if self._may_start(self.services[name])]
         for name in able:
             del self._waiting[name]
@@ -129,10 +127,8 @@ class _Start:
         except GangwayError:
             self._check_disk()
             raise
-        there = [name for name in self._specs if name not in self._waiting]
-        states = [container(self._engine.supervised(name)) for name in there]
-        self.timeline.settle(states, time.time())
-        self._view.update()
+        changed = self.timeline.settle(self.containers(), time.time())
+        self.view.update()
         failed = self.timeline.failed()
         if failed:
             diagnosis.show(self._session, failed)
@@ -142,6 +138,12 @@ class _Start:
                 mend="the lines above are its last words; more: "
                 f"invoke {self._session.name}.logs {failed[0]}",
             )
+        return changed
+
+    def containers(self) -> list[Container]:
+        """Return what has been started; what waits at its gate has not."""
+        there = [name for name in self._specs if name not in self._waiting]
+        return [container(self._engine.supervised(name)) for name in there]
 
     def _check_disk(self) -> None:
         """Refuse a full disk: what a service said of it has found no room in its log."""
@@ -178,10 +180,12 @@ class _Start:
         has changed; `run` in its place makes it forget (see `commands`).
         """
         service = self._engine.supervised(name)
-        state = service.read("state.json")
-        if state.get("exit_code") != 0 or not (ended := state.get("ended")):
+        # In this order: the state of a run goes before the spec of the next one comes.
+        if service.read("spec.json") != self._specs[name]:
             return False
-        if service.runs() or service.read("spec.json") != self._specs[name]:
+        state = service.read("state.json")
+        # Its end is a monitor's last word, true whether that has let go of the lock by now or not.
+        if state.get("exit_code") != 0 or not (ended := state.get("ended")):
             return False
         for needed in self.services[name].get("depends_on") or ():
             started = self._engine.supervised(needed).read("state.json").get("started")
@@ -214,9 +218,11 @@ class _Start:
                 return None
         if name in self._one_shots and not self._renew and self._still_done(name):
             return None
-        if service.runs():
+        state, runs = service.seen()
+        if runs:
             same = service.read("spec.json") == wanted
-            up_already = container(service).state == "running" and name not in self._one_shots
+            # Not one that an interrupted `down` has told to stop.
+            up_already = state.get("state") == "running" and name not in self._one_shots
             if same and up_already and not self._renew and service.attended():
                 return None
             stop([service])

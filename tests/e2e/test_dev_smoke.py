@@ -468,6 +468,20 @@ class TestData:
         checkout.succeed("dev.down", "--volumes", "--yes")
         assert checkout.leftovers("dev") == []
 
+    def test_once_the_data_is_gone_another_checkout_may_have_the_name(
+        self, checkout: Checkout, make_checkout: MakeCheckout
+    ) -> None:
+        checkout.succeed("dev.down", "--volumes", "--yes")
+        other = make_checkout("other")
+        other.succeed("dev.up", "redis", "--ports", "auto")
+        try:
+            up = checkout.succeed("dev.up", "redis", "--ports", "auto")
+            assert str(other.root) in up.stderr
+            assert checkout.project("dev") != other.project("dev") == f"{other.prefix}-dev"
+        finally:
+            other.succeed("dev.down", "--volumes", "--yes")
+            checkout.succeed("dev.down", "--volumes", "--yes")
+
 
 def foreign(top: Path, uid: int) -> list[str]:
     """Return the files and folders that belong to another user."""

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from following import Run
 
-READY_SECONDS = 60
+READY_SECONDS = 180
 OWN = "_".join(
     filter(None, [os.environ["POSTGRES_DB"], "own", os.environ.get("PYTEST_XDIST_WORKER")])
 )
