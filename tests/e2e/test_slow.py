@@ -134,6 +134,8 @@ class TestLate:
         up = checkout.succeed("dev.up", "--ports", "auto")
         assert reminds(up, "postgres")
         assert checkout.healthy()
+        # Others want the ports.
+        checkout.succeed("dev.down")
 
 
 class TestATenthOfACpu:
