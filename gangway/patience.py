@@ -86,6 +86,6 @@ class Patience:
             )
         return GangwayError(
             f"not ready, and nothing has happened for {QUIET:g} s: {names}",
-            mend="the lines above are its last words; what has started goes on, and "
-            f"invoke {self._session.name}.up waits for it again (--timeout SECONDS: so long)",
+            mend="the lines above are its last words; "
+            f"invoke {self._session.name}.up --timeout SECONDS waits longer",
         )

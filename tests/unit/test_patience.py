@@ -99,7 +99,7 @@ def test_silence_ends_the_wait_for_what_has_no_start_period(start: Start) -> Non
     assert passes(start, waiting, 2 * REMINDER)
     message = str(waiting.error())
     assert f"nothing has happened for {QUIET:g} s: migrate" in message
-    assert "invoke dev.up" in message
+    assert "invoke dev.up --timeout SECONDS waits longer" in message
 
 
 def test_a_line_in_the_log_is_something_that_happens(start: Start) -> None:
