@@ -48,6 +48,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM base AS development
 # The mounted source is never written to, and a .pyc can't outlive an edit in the same second.
 ENV PYTHONDONTWRITEBYTECODE=1
+# `up --watch` copies files for a user whom the image knows.
+ARG APP_UID=0
+RUN getent passwd "${APP_UID}" || echo "developer:x:${APP_UID}:0::/tmp:/bin/sh" >>/etc/passwd
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=debugger /opt/debugger /opt/debugger
 COPY scripts/ /opt/gangway/bin/

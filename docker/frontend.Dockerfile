@@ -22,8 +22,10 @@ RUN --mount=type=cache,target=/root/.npm \
 FROM dependencies AS development
 COPY scripts/ /opt/gangway/bin/
 COPY apps/frontend/ ./
-# Whoever runs it: next dev writes here, and so does `up --watch`.
-RUN mkdir .next && chmod --recursive a+rwX src public && chmod a+rwx . .next ./*.*
+# Whoever runs it: next dev writes here, and so does `up --watch`, for a user whom the image knows.
+ARG APP_UID=1000
+RUN mkdir .next && chmod --recursive a+rwX src public && chmod a+rwx . .next ./*.* && \
+    { getent passwd "${APP_UID}" || echo "developer:x:${APP_UID}:0::/tmp:/bin/sh" >>/etc/passwd; }
 USER 10001:10001
 CMD ["node", "node_modules/next/dist/bin/next", "dev"]
 

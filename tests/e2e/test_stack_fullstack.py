@@ -77,8 +77,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def bare(make_checkout: MakeCheckout) -> Checkout:
     """A checkout in which nothing runs yet."""
-    # Compose before 2.29 copies files as a user whom the engine's machine knows: not just anyone.
-    return make_checkout("full stack", user=myself(), **STACK, **registry())
+    return make_checkout("full stack", **STACK, **registry())
 
 
 @pytest.fixture(scope="module")
