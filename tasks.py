@@ -15,9 +15,9 @@ from typing import Any
 from invoke import Collection
 from invoke.main import program
 
-from gangway import cli
-from gangway.cli import Option, Yes
-from gangway.session import Session
+from gangway.operations.session import Session
+from gangway.tasks import cli
+from gangway.tasks.cli import Option, Yes
 
 ROOT = Path(__file__).resolve().parent
 
@@ -34,7 +34,7 @@ def up(
     timeout: A[float, Option("give up after this many seconds; 0: once nothing happens")] = 0.0,
 ) -> int | None:
     """Start the stack; returns when every service is healthy, and lists the URLs."""
-    from gangway import stack
+    from gangway.operations import stack
 
     return stack.up(session, services, build=build, watch=watch, ports=ports, timeout=timeout)
 
@@ -45,14 +45,14 @@ def down(
     yes: Yes = False,
 ) -> int:
     """Stop and remove the stack; the data stays unless --volumes."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.down(session, volumes=volumes, yes=yes)
 
 
 def ps(session: Session) -> int:
     """List the containers with their state and health."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.ps(session)
 
@@ -65,35 +65,35 @@ def logs(
     tail: A[str, Option("this many last lines of each service")] = "",
 ) -> int:
     """Show the logs of all services, or of those named."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.logs(session, operations.LogWish(services, follow, since, tail))
 
 
 def exec_(session: Session, service: Service) -> int:
     """Run what stands after -- in a running container: dev.exec api -- ls -l."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.exec_(session, service, cli.remainder(sys.argv))
 
 
 def shell(session: Session, *service: A[str, Option("service; api where none is named")]) -> int:
     """Open a shell in a running container (api unless named)."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.shell(session, service)
 
 
 def run(session: Session, service: Service) -> int:
     """Run what stands after -- in a new container that is removed afterwards."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.run(session, service, cli.remainder(sys.argv))
 
 
 def restart(session: Session, *services: Services) -> None:
     """Restart all services, or those named; returns when they are healthy again."""
-    from gangway import stack
+    from gangway.operations import stack
 
     stack.restart(session, services)
 
@@ -104,42 +104,42 @@ def build(
     no_cache: A[bool, Option("build every layer anew")] = False,
 ) -> None:
     """Build the images of all services, or of those named."""
-    from gangway import stack
+    from gangway.operations import stack
 
     stack.build(session, services, no_cache=no_cache)
 
 
 def rebuild(session: Session, service: Service) -> None:
     """Build the image of one service without the cache, and run the service from it."""
-    from gangway import stack
+    from gangway.operations import stack
 
     stack.rebuild(session, service)
 
 
 def config(session: Session) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.config(session, cli.remainder(sys.argv))
 
 
 def env(session: Session) -> None:
     """Show every variable with its value and where that comes from; secrets are masked."""
-    from gangway import operations
+    from gangway.operations import operations
 
     operations.show_environment(session)
 
 
 def psql(session: Session) -> int:
     """Open psql on the database; options after -- go to psql."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.psql(session, cli.remainder(sys.argv))
 
 
 def redis(session: Session) -> int:
     """Open redis-cli; a command after -- is run instead."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.redis(session, cli.remainder(sys.argv))
 
@@ -148,28 +148,28 @@ def ratelimit(
     session: Session, reset: A[bool, Option("delete them: refused clients may come back")] = False
 ) -> int:
     """Count the rate limit's keys in Redis; --reset deletes them."""
-    from gangway import keys
+    from gangway.operations import keys
 
     return keys.ratelimit(session, reset=reset)
 
 
 def cache(session: Session, flush: A[bool, Option("delete them; queued jobs stay")] = False) -> int:
     """Count the cache's keys in Redis; --flush deletes them and nothing else."""
-    from gangway import keys
+    from gangway.operations import keys
 
     return keys.cache(session, flush=flush)
 
 
 def migrate(session: Session) -> int:
     """Bring the database to the newest migration."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.one_off(session, "migrate")
 
 
 def makemigration(session: Session, message: A[str, Option("what the migration does", "m")]) -> int:
     """Write a new migration from what the models have and the database lacks."""
-    from gangway import operations
+    from gangway.operations import operations
 
     alembic = ["alembic", "revision", "--autogenerate", "-m", message]
     return operations.one_off(session, "wait-for-db", "--", *alembic)
@@ -179,14 +179,14 @@ def downgrade(
     session: Session, to: A[str, Option("revision to go back to; -1 is one step")] = "-1"
 ) -> int:
     """Take the newest migration back, or all down to a revision."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.one_off(session, "wait-for-db", "--", "alembic", "downgrade", to)
 
 
 def history(session: Session) -> int:
     """List the migrations, the current one marked."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.one_off(
         session, "wait-for-db", "--", "alembic", "history", "--indicate-current"
@@ -195,14 +195,14 @@ def history(session: Session) -> int:
 
 def seed(session: Session) -> int:
     """Put the example data into the database; twice changes nothing."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.one_off(session, "seed")
 
 
 def reset(session: Session, yes: Yes = False) -> int | None:
     """Delete the database's data, then start again with an empty one; asks first."""
-    from gangway import stack
+    from gangway.operations import stack
 
     return stack.reset(session, yes=yes)
 
@@ -213,14 +213,14 @@ def stats(
     follow: A[bool, Option("go on showing", "f")] = False,
 ) -> int:
     """Show what the containers use of processor, memory, network and disk."""
-    from gangway import operations
+    from gangway.operations import operations
 
     return operations.stats(session, services, follow=follow)
 
 
 def urls(session: Session) -> None:
     """List the URLs that the environment publishes."""
-    from gangway import operations
+    from gangway.operations import operations
 
     operations.show_urls(session)
 
@@ -231,7 +231,7 @@ def graph(
     svg: A[str, Option("write the SVG to this file, not below .gangway/graph/")] = "",
 ) -> None:
     """Draw the stack: services, what waits for what, ports, networks, volumes."""
-    from gangway.graph import pictures
+    from gangway.operations.graph import pictures
 
     pictures.graph(session, mermaid_file=mermaid, svg_file=svg)
 
@@ -240,7 +240,7 @@ def scale(
     session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
 ) -> int | None:
     """Run several containers of a service: prod.scale api=3."""
-    from gangway import stack
+    from gangway.operations import stack
 
     return stack.scale(session, services)
 
@@ -253,7 +253,7 @@ def debug(
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
 ) -> None:
     """Let a debugger attach to a Python service, on port 5678; it may again after each reload."""
-    from gangway import debug, stack
+    from gangway.operations import debug, stack
 
     wish = debug.Wish(service, wait=wait, off=off, auto_ports=stack.auto_ports(ports))
     debug.debug(session, wish)
@@ -265,7 +265,7 @@ def profile(
     seconds: A[int, Option("how long to look")] = 10,
 ) -> None:
     """Record what a running Python service does, as a flame graph (an SVG)."""
-    from gangway import profiling
+    from gangway.operations import profiling
 
     profiling.profile(session, service, seconds=seconds)
 
@@ -278,7 +278,7 @@ def test_run(
     keep: A[bool, Option("leave the stack up afterwards")] = False,
 ) -> int:
     """Run the apps' tests in a throw-away copy; what stands after -- goes to pytest."""
-    from gangway import testing
+    from gangway.operations import testing
 
     rest = tuple(cli.remainder(sys.argv))
     return testing.run(session, testing.Wish(paths, expression, cov, keep, rest))
@@ -286,14 +286,14 @@ def test_run(
 
 def init(session: Session) -> None:
     """Make production's secrets, strong and readable by nobody else; keeps those there are."""
-    from gangway import stack
+    from gangway.operations import stack
 
     stack.init(session)
 
 
 def scan(session: Session) -> int:
     """Look for known weaknesses: Dockerfiles, the model, locked packages and images."""
-    from gangway import scan as scanning
+    from gangway.operations import scan as scanning
 
     return scanning.scan(session)
 
@@ -303,14 +303,14 @@ def offline(
     also: A[str, Option("one that is only built on demand: langflow")] = "",
 ) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
-    from gangway import stack
+    from gangway.operations import stack
 
     stack.offline_images(ROOT, force=force, also=also.split())
 
 
 def stacks() -> None:
     """List the stacks: what each runs, where, and on which ports."""
-    from gangway import presets
+    from gangway.operations import presets
 
     print(presets.show(presets.load(ROOT)))
 

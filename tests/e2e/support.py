@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from gangway.environment import load
+from gangway.settings.environment import load
 
 ROOT = Path(__file__).parents[2]
 SOCKET = Path("/var/run/docker.sock")

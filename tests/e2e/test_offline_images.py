@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from gangway import images
-from gangway.errors import GangwayError
+from gangway.base.errors import GangwayError
+from gangway.operations import images
 
 ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("PYTHON_IMAGE") or "gangway.local/python:3.13"

@@ -13,9 +13,9 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gangway import environment
-from gangway.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
-from gangway.session import TASK_PROFILES
+from gangway.operations.session import TASK_PROFILES
+from gangway.settings import environment
+from gangway.settings.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
 from tests.unit.conftest import ROOT, compose_programs
 
 BASE: Final = "docker-compose.yml"

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gangway.contract import Contract
-from gangway.environment import DEFAULT_IMAGES, KINDS, Kind
-from gangway.model import Model
-from gangway.spec import ALL_KINDS
+from gangway.model.model import Model
+from gangway.settings.contract import Contract
+from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
+from gangway.settings.spec import ALL_KINDS
 
 Service = Mapping[str, Any]
 Complaints = Iterator[str]

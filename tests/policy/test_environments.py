@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gangway import contract, environment
-from gangway.environment import Kind
-from gangway.model import Model
+from gangway.model.model import Model
+from gangway.settings import contract, environment
+from gangway.settings.environment import Kind
 from tests.policy.rendering import BASE_ALONE, Case, cases, combinations, render, render_files
 from tests.policy.rules import PROXY, TEST_RUNNER, internal_ports
 from tests.unit.conftest import ROOT, compose_programs

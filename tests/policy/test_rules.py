@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gangway import contract
+from gangway.settings import contract
 from tests.policy.rendering import BASE_ALONE, Case, cases, render
 from tests.policy.rules import RULES, Rule, Subject
 from tests.unit.conftest import ROOT

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.environment import Environment
+from gangway.settings.environment import Environment
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gangway.builds import inputs, stale, stamp
-from gangway.model import Model
+from gangway.model.model import Model
+from gangway.operations.builds import inputs, stale, stamp
 
 
 def model(root: Path) -> Model:

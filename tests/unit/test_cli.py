@@ -12,9 +12,9 @@ from typing import Annotated as A
 
 import pytest
 
-from gangway import cli
-from gangway.cli import Option
-from gangway.errors import GangwayError
+from gangway.base.errors import GangwayError
+from gangway.tasks import cli
+from gangway.tasks.cli import Option
 
 ROOT = Path(__file__).parents[2]
 INVOKE = str(Path(sys.executable).with_name("invoke"))
@@ -131,7 +131,7 @@ def test_dry_run_prints_the_plain_command_and_runs_nothing() -> None:
 def test_without_any_engine_s_program_a_dry_run_prints_the_native_command() -> None:
     here = {name: value for name, value in os.environ.items() if name != "GANGWAY_ENGINE"}
     done = invoke("dev.ps", "--dry-run", env={**here, "PATH": str(Path(INVOKE).parent)})
-    assert done.stdout.startswith("python -m gangway.native --env-file env/dev.env")
+    assert done.stdout.startswith("python -m gangway.engines.native --env-file env/dev.env")
 
 
 def test_a_task_works_from_a_subfolder_and_its_plain_command_says_so() -> None:

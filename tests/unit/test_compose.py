@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gangway.compose import installed
-from gangway.process import Runner
+from gangway.base.process import Runner
+from gangway.model.compose import installed
 
 
 @pytest.fixture

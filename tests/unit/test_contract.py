@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import contract, memory, secrets
-from gangway.environment import Environment, Kind, environments, load
-from gangway.errors import Finding, FindingsError, GangwayError
-from gangway.spec import Spec
+from gangway.base.errors import Finding, FindingsError, GangwayError
+from gangway.settings import contract, memory, secrets
+from gangway.settings.environment import Environment, Kind, environments, load
+from gangway.settings.spec import Spec
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -452,7 +452,9 @@ def test_the_contract_of_another_project_needs_none_of_our_names(checkout: Check
 
 def test_the_reference_in_the_docs_is_current() -> None:
     written = (ROOT / "docs/variables.md").read_text(encoding="utf-8")
-    assert written == contract.reference(REAL), "python -m gangway.contract > docs/variables.md"
+    assert written == contract.reference(REAL), (
+        "python -m gangway.settings.contract > docs/variables.md"
+    )
 
 
 def test_the_reference_names_every_variable_once() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gangway import debug, environment, profiling
-from gangway.profiling import Process
-from gangway.session import Session
+from gangway.operations import debug, profiling
+from gangway.operations.profiling import Process
+from gangway.operations.session import Session
+from gangway.settings import environment
 from tests.unit.conftest import ROOT
 
 MODEL: dict[str, Any] = {

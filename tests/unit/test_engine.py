@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gangway.diagnosis import compose_failed
-from gangway.engine import MINIMUM_COMPOSE, version
-from gangway.environment import load
-from gangway.model import Model, stop_order
-from gangway.operations import urls
-from gangway.session import Session
+from gangway.engines.docker.engine import MINIMUM_COMPOSE, version
+from gangway.model.model import Model, stop_order
+from gangway.operations.diagnosis import compose_failed
+from gangway.operations.operations import urls
+from gangway.operations.session import Session
+from gangway.settings.environment import load
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from gangway import envfile
-from gangway.environment import load
-from gangway.errors import FindingsError, GangwayError
+from gangway.base.errors import FindingsError, GangwayError
+from gangway.settings import envfile
+from gangway.settings.environment import load
 from tests.unit.conftest import Checkout, Render
 
 HEAD = "ENVIRONMENT=development\n"

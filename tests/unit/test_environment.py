@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import contract
-from gangway.environment import (
+from gangway.base.errors import FindingsError, GangwayError
+from gangway.settings import contract
+from gangway.settings.environment import (
     Environment,
     environments,
     image_sources,
@@ -25,7 +26,6 @@ from gangway.environment import (
     stacks,
     table,
 )
-from gangway.errors import FindingsError, GangwayError
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -285,8 +285,8 @@ def test_an_unreadable_file_is_one_clear_message(checkout: Checkout) -> None:
 def test_a_file_of_somebody_else_is_one_clear_message() -> None:
     program = (
         "import os, pathlib\n"
-        "from gangway import environment\n"
-        "from gangway.errors import GangwayError\n"
+        "from gangway.settings import environment\n"
+        "from gangway.base.errors import GangwayError\n"
         "os.setuid(65534)\n"
         "try: environment.load(pathlib.Path(), 'dev', shell={})\n"
         "except GangwayError as error: print(error)\n"
@@ -391,7 +391,8 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
 
 def test_reading_an_environment_loads_no_slow_module() -> None:
     program = (
-        "import pathlib, sys; from gangway import environment, errors, output, project\n"
+        "import pathlib, sys; from gangway.base import errors, output\n"
+        "from gangway.settings import environment, project\n"
         "environment.load(pathlib.Path(), 'dev')\n"
         "print(*sorted({'yaml', 'subprocess', 'socket', 'invoke'} & set(sys.modules)))"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gangway.errors import Finding, FindingsError, GangwayError, nearest, unknown
+from gangway.base.errors import Finding, FindingsError, GangwayError, nearest, unknown
 
 
 def test_a_message_has_place_fault_and_mend() -> None:

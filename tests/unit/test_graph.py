@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gangway.graph import layout, mermaid, svg
-from gangway.graph.diagram import Diagram, describe
-from gangway.graph.layout import Layout, Point, Rectangle
-from gangway.model import Model
+from gangway.model.model import Model
+from gangway.operations.graph import layout, mermaid, svg
+from gangway.operations.graph.diagram import Diagram, describe
+from gangway.operations.graph.layout import Layout, Point, Rectangle
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONDITIONS = ("service_healthy", "service_completed_successfully", "service_started")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gangway.errors import GangwayError
-from gangway.native.engine import NativeEngine
-from gangway.native.monitor import Log
-from gangway.native.service import (
+from gangway.base.errors import GangwayError
+from gangway.engines.native.engine import NativeEngine
+from gangway.engines.native.monitor import Log
+from gangway.engines.native.service import (
     Place,
     Supervised,
     command,
@@ -22,8 +22,8 @@ from gangway.native.service import (
     stop,
     unescaped,
 )
-from gangway.native.starting import longest_imports
-from gangway.native.unenforced import unenforced
+from gangway.engines.native.starting import longest_imports
+from gangway.engines.native.unenforced import unenforced
 from tests.support.processes import eventually
 
 ROOT = Path("/srv/check out")

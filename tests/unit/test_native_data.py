@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.native import data
+from gangway.engines.native import data
 
 
 @pytest.fixture

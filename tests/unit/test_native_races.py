@@ -19,13 +19,13 @@ from typing import Any, cast
 
 import pytest
 
-from gangway.errors import GangwayError
-from gangway.model import Model
-from gangway.native import commands, monitor
-from gangway.native.engine import NativeEngine, container
-from gangway.native.service import Place, Supervised, private, spec, stop
-from gangway.native.starting import _Start
-from gangway.session import Session
+from gangway.base.errors import GangwayError
+from gangway.engines.native import commands, monitor
+from gangway.engines.native.engine import NativeEngine, container
+from gangway.engines.native.service import Place, Supervised, private, spec, stop
+from gangway.engines.native.starting import _Start
+from gangway.model.model import Model
+from gangway.operations.session import Session
 from tests.support.processes import eventually
 
 #: Ends when the file is there: at once, and well.

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gangway import output
+from gangway.base import output
 
 
 class Terminal(io.StringIO):

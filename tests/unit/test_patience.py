@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from gangway import diagnosis, patience
-from gangway.engine import Container
-from gangway.patience import QUIET, REMINDER, Patience
-from gangway.session import Session
-from gangway.timeline import Timeline, View
+from gangway.engines.docker.engine import Container
+from gangway.engines.timeline import Timeline, View
+from gangway.operations import diagnosis, patience
+from gangway.operations.patience import QUIET, REMINDER, Patience
+from gangway.operations.session import Session
 
 DB = Container("db-1", "db", "running", "starting", 0, frozenset())
 MIGRATE = Container("migrate-1", "migrate", "running", "", 0, frozenset())

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import ports
-from gangway.errors import GangwayError
+from gangway.base.errors import GangwayError
+from gangway.settings import ports
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_a_listener_on_ipv6_is_found_too() -> None:
 def test_a_process_of_another_user_is_named_by_its_user() -> None:
     with listening() as port:
         program = (
-            "import os, pwd; from gangway import ports; os.setuid(65534); "
+            "import os, pwd; from gangway.settings import ports; os.setuid(65534); "
             f"print(ports.holder({port}))"
         )
         done = subprocess.run(

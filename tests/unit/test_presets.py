@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gangway import environment, presets
-from gangway.contract import check
-from gangway.contract import load as load_contract
-from gangway.errors import GangwayError
-from gangway.session import Session, open_environment
+from gangway.base.errors import GangwayError
+from gangway.operations import presets
+from gangway.operations.session import Session, open_environment
+from gangway.settings import environment
+from gangway.settings.contract import check
+from gangway.settings.contract import load as load_contract
 from tests.unit.conftest import ROOT, compose_programs
 
 MAIL = """# Mail that is sent nowhere. For looking at it.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.process import Runner, interrupts_later
+from gangway.base.process import Runner, interrupts_later
 
 #: Starts another process, writes down both and sends its parent a signal. Arguments: a file, the
 #: signal, whether it ends when it is interrupted.

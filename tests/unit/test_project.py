@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import contract, project, secrets
-from gangway.environment import load
-from gangway.errors import GangwayError
-from gangway.project import Checkout as Layer
-from gangway.project import Template
+from gangway.base.errors import GangwayError
+from gangway.settings import contract, project, secrets
+from gangway.settings.environment import load
+from gangway.settings.project import Checkout as Layer
+from gangway.settings.project import Template
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gangway import rendered
-from gangway.environment import Environment, load
+from gangway.model import rendered
+from gangway.settings.environment import Environment, load
 
 ARGV = ["docker", "compose", "config"]
 MODEL = {"name": "x", "services": {}}

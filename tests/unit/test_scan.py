@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from gangway import scan
-from gangway.process import Runner
-from gangway.scan import Outcome
+from gangway.base.process import Runner
+from gangway.operations import scan
+from gangway.operations.scan import Outcome
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = str(Path(sys.executable).parent)

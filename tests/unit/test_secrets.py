@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gangway import secrets
-from gangway.errors import GangwayError
+from gangway.base.errors import GangwayError
+from gangway.settings import secrets
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_only_the_owner_can_read_them(tmp_path: Path) -> None:
 def test_they_are_private_from_their_first_moment_whatever_the_umask(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, sys\n"
-        "from gangway import secrets\n"
+        "from gangway.settings import secrets\n"
         "os.umask(0)\n"
         "real = os.open\n"
         "def spy(path, flags, mode=0o777):\n"

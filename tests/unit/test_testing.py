@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gangway import environment
-from gangway.errors import GangwayError
-from gangway.gate import Gate
-from gangway.session import Session
-from gangway.testing import RUNNER, Wish, runners
+from gangway.base.errors import GangwayError
+from gangway.operations.gate import Gate
+from gangway.operations.session import Session
+from gangway.operations.testing import RUNNER, Wish, runners
+from gangway.settings import environment
 
 ROOT = Path(__file__).parents[2]
 PYTEST = "python -m pytest"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 
-from gangway.engine import Container
-from gangway.timeline import Event, Timeline, View, parse
+from gangway.engines.docker.engine import Container
+from gangway.engines.timeline import Event, Timeline, View, parse
 
 
 def timeline() -> Timeline:

@@ -1,0 +1,167 @@
+"""Running programs: argument lists in, exit statuses and text out. Nothing goes through a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gangway.base.errors import GangwayError
+
+
+@contextlib.contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C that comes in the block only at its end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+class Completed(NamedTuple):
+    """What a finished program left: its exit `status` and what it wrote."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs programs in one working directory with one environment."""
+
+    cwd: Path
+    environment: Mapping[str, str]
+
+    def capture(self, argv: Sequence[str], *, timeout: float | None = None) -> Completed:
+        """Run `argv` to its end with no input, keeping what it writes.
+
+        `timeout` is in seconds. Raises GangwayError when the program is missing or runs out of
+        time; a status other than 0 is the caller's to judge.
+        """
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=self.cwd,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+        except subprocess.TimeoutExpired as error:
+            message = f"no answer within {timeout:g} s: {shlex.join(argv)}"
+            raise GangwayError(message) from error
+        return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Run `argv` on this terminal and return its exit status.
+
+        Ctrl-C reaches the program, which ends in its own way before KeyboardInterrupt goes on.
+        """
+        with self.start(argv) as program:
+            try:
+                return program.wait()
+            except KeyboardInterrupt:
+                program.wait()
+                raise
+
+    def stay(self, argv: Sequence[str], patience: float) -> int:
+        """Run `argv`, which reads no input, until it ends or is interrupted; return its status.
+
+        Interrupted, it has `patience` seconds to end before it's killed, with all it started.
+        The end of the terminal counts as an interrupt: a group of its own doesn't hear of that.
+        """
+        program = None
+        with _ends_as_interrupts():
+            try:
+                # It may not be on its way unknown to us when Ctrl-C comes.
+                with interrupts_later():
+                    program = self.start(argv, stdin=subprocess.DEVNULL, own_group=True)
+                return program.wait()
+            except KeyboardInterrupt:
+                if program:
+                    _interrupt(program, patience)
+                raise
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        stdin: int | None = None,
+        own_group: bool = False,
+    ) -> subprocess.Popen[str]:
+        """Start `argv` without waiting; `own_group` keeps the terminal's Ctrl-C from it."""
+        try:
+            return subprocess.Popen(
+                argv,
+                cwd=self.cwd,
+                env=dict(self.environment),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                errors="replace",
+                process_group=0 if own_group else None,
+            )
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+
+
+@contextlib.contextmanager
+def _ends_as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for the signals that end a process, too, unless they are ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(program: subprocess.Popen[str], patience: float) -> None:
+    """Interrupt a program's group; kill what of it is left after `patience` seconds."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(patience)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+
+
+def missing(program: str) -> GangwayError:
+    """Return the error for a program that isn't there."""
+    if program == "docker":
+        return GangwayError(
+            "no container engine: the program 'docker' is not on PATH",
+            mend="install Docker Engine 25 or later with Compose "
+            "(https://docs.docker.com/engine/install/; "
+            "on Debian: sudo scripts/host/debian-engine.sh)",
+        )
+    return GangwayError(f"the program {program!r} is not on PATH", mend=f"install {program}")

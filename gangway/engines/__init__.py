@@ -1,0 +1,1 @@
+"""What runs a stack's services: containers, or processes of this machine."""

@@ -1,0 +1,60 @@
+"""Which Compose the `docker` command has: asked once for each one that is installed.
+
+Asking takes a tenth of a second, as long as many a task. The answer is kept together with what
+tells one installation from another: path, time and size of `docker` and of its plugin.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from gangway.base.process import Runner
+from gangway.settings import memory
+
+_KEPT: Final = Path(".gangway") / "compose.json"
+# Where docker looks for its plugins, after the user's own folder.
+_FOLDERS: Final = (
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
+_PLUGINS: Final = ("docker-compose", "docker-compose.exe")
+
+
+def installed(runner: Runner) -> str:
+    """Return the version of `docker compose` as it says it; empty where there is none.
+
+    Raises GangwayError where there is no `docker`, or it doesn't answer in time.
+    """
+    found = list(_installation(runner.environment))
+    path = runner.cwd / _KEPT
+    before = memory.read(path)
+    if before.get("installation") == found and before.get("version"):
+        return str(before["version"])
+    done = runner.capture(["docker", "compose", "version", "--short"], timeout=30)
+    if done.status != 0:
+        return ""
+    version = done.stdout.strip()
+    # Without the plugin's own file (docker may be told of other folders) a change would go unseen.
+    if len(found) > 1:
+        memory.write(path, {"installation": found, "version": version})
+    return version
+
+
+def _installation(environment: Mapping[str, str]) -> Iterator[list[str | int]]:
+    """Yield path, time and size of `docker` and of each plugin that it may mean."""
+    own = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+    docker = shutil.which("docker", path=environment.get("PATH"))
+    plugins = (
+        Path(folder) / name for folder in (f"{own}/cli-plugins", *_FOLDERS) for name in _PLUGINS
+    )
+    for path in (*([Path(docker)] if docker else ()), *plugins):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        yield [str(path), status.st_mtime_ns, status.st_size]

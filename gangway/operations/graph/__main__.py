@@ -1,0 +1,16 @@
+"""Draw the repository's own pictures again: `python -m gangway.operations.graph`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gangway.base.errors import GangwayError
+from gangway.operations.graph import pictures
+
+if __name__ == "__main__":
+    try:
+        pictures.redraw(Path(__file__).resolve().parents[3])
+    except GangwayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.status) from None

@@ -1,0 +1,63 @@
+"""Redis's keys, by pattern: how many there are, and away with them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gangway.base.errors import GangwayError
+from gangway.operations.session import Session, say
+
+RATE_LIMIT: Final = "ratelimit:*"
+#: One call, whatever number of keys: it returns how many of them it counted or deleted.
+_EACH: Final = (
+    "local n, c = 0, '0' repeat local r = redis.call('SCAN', c, 'MATCH', ARGV[1], 'COUNT', 1000) "
+    "c = r[1] for _, k in ipairs(r[2]) do n = n + redis.call('{command}', k) end until c == '0' "
+    "return n"
+)
+
+
+def ratelimit(session: Session, *, reset: bool) -> int:
+    """Count the rate limit's keys, or delete them: whoever was refused may come back at once."""
+    return _keys(session, RATE_LIMIT, "of the rate limit", "--reset", delete=reset)
+
+
+def cache(session: Session, *, flush: bool) -> int:
+    """Count the cache's keys, or delete them; what else is in Redis, jobs above all, stays."""
+    from gangway.settings import contract
+
+    spec = contract.load(session.root).variables["CACHE_KEYS"]
+    pattern = session.environment.get(spec.name) or spec.default_for(session.environment.kind)
+    return _keys(session, pattern or "*", "of the cache", "--flush", delete=flush)
+
+
+def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool) -> int:
+    session.check_services(["redis"])
+    script = _EACH.format(command="UNLINK" if delete else "EXISTS")
+    if session.native:
+        words = ["scripts/native/redis", "eval", script, pattern]
+    else:
+        login = (
+            "password=${REDIS_PASSWORD:-}\n"
+            '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
+            '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
+            'exec redis-cli -e eval "$1" 0 "$2"'
+        )
+        words = ["sh", "-c", login, "sh", script, pattern]
+    if delete:
+        say(f"this deletes the keys {what} ({pattern}) in {session.project}'s Redis")
+    session = session if session.dry_run else session.answering()
+    argv = session.command("exec", "--no-TTY", "redis", *words)
+    if not session.announce(argv):
+        return 0
+    done = session.runner.capture(argv)
+    number = done.stdout.strip()
+    if done.status != 0 or not number.isdecimal():
+        said = (done.stderr.strip() or number or "it said nothing").splitlines()[-1]
+        raise GangwayError(
+            f"Redis did not answer: {said}", mend=f"look at `invoke {session.name}.ps`"
+        )
+    if delete:
+        say(f"deleted {number} {'key' if number == '1' else 'keys'}")
+    else:
+        say(f"{number} {'key' if number == '1' else 'keys'} {what}; {flag} deletes them")
+    return 0

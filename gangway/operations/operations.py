@@ -1,0 +1,271 @@
+"""What is done with a stack that is there: look at it, reach into it, take it down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from gangway.base import output
+from gangway.base.errors import GangwayError
+from gangway.engines.docker.engine import Engine
+from gangway.model.model import Model, stop_order
+from gangway.operations import claim
+from gangway.operations.session import Session, confirm, say
+
+_ALL = ("--profile", "*")
+_CLEAR_LINE = "\x1b[2K"
+_SCHEMES = {5432: "postgresql", 6379: "redis"}
+
+
+class LogWish(NamedTuple):
+    """Which log lines: `since` and `tail` as docker takes them."""
+
+    services: tuple[str, ...] = ()
+    follow: bool = False
+    since: str = ""
+    tail: str = ""
+
+
+def down(session: Session, *, volumes: bool, yes: bool) -> int:
+    """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
+    with session.changing("down"):
+        session = session.answering()
+        if volumes and not session.dry_run:
+            names = session.model.volumes()
+            if names:
+                confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
+        with _stopping(session):
+            status = take_down(session, *(["--volumes"] if volumes else []))
+        if volumes and status == 0 and not session.dry_run:
+            claim.drop(session)
+        return status
+
+
+@contextlib.contextmanager
+def _stopping(session: Session) -> Iterator[None]:
+    """Stop the containers beside the block, in Compose's own order and with its own patience.
+
+    Compose looks around for half a second before it begins with that.
+    """
+    engine = session.engine
+    if not isinstance(engine, Engine) or session.dry_run:
+        yield
+        return
+    model = session.model
+
+    def stop() -> None:
+        there: dict[str, list[str]] = {}
+        for container in engine.first_look(session.project):
+            if container.state == "running":
+                there.setdefault(container.service, []).append(container.id)
+        # Through one-shots, too, which have ended long ago.
+        needs = {
+            name: set(model.wanted([name])) - {name} for name in there if name in model.services
+        }
+        for level in stop_order(needs):
+            engine.stop([container for name in level for container in there[name]])
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stopped = pool.submit(stop)
+        yield
+        stopped.result()
+
+
+def take_down(session: Session, *flags: str) -> int:
+    """Remove the containers and networks; the caller holds the lock and has asked what to ask."""
+    tail = ("down", "--remove-orphans", *flags)
+    if not session.announce(session.command(*_ALL, *tail)):
+        return 0
+    began = time.monotonic()
+    # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
+    quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
+    status = session.call(*_ALL, *quiet, *tail)
+    if status == 0:
+        say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
+    return status
+
+
+def ps(session: Session) -> int:
+    """List every container of the stack with its state."""
+    return session.run(*_ALL, "ps", "--all")
+
+
+def logs(session: Session, wish: LogWish) -> int:
+    """Show log lines of the named services, or of all."""
+    session.check_services(wish.services)
+    flags = ["--follow"] if wish.follow else []
+    if wish.since:
+        flags += ["--since", wish.since]
+    if wish.tail:
+        flags += ["--tail", wish.tail]
+    words = (*_ALL, "logs", *flags, *wish.services)
+    if sys.stdout.isatty() or session.native:
+        return session.run(*words)
+    session = session.answering()
+    argv = session.command(*words)
+    return _without_codes(session, argv) if session.announce(argv) else 0
+
+
+def _without_codes(session: Session, argv: Sequence[str]) -> int:
+    """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""
+    with session.runner.start(argv, stdout=subprocess.PIPE) as program:
+        try:
+            for line in program.stdout or ():
+                print(line.removeprefix(_CLEAR_LINE), end="", flush=True)
+        except BrokenPipeError:
+            # Whoever read has seen enough (`| head`); Python itself must not write there again.
+            program.terminate()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+    return program.returncode
+
+
+def exec_(session: Session, service: str, command: Sequence[str]) -> int:
+    """Run a command in a service's running container."""
+    session.check_services([service])
+    if not command:
+        raise GangwayError(
+            "no command to run", mend=f"invoke {session.name}.exec {service} -- ls -l"
+        )
+    return session.run("exec", *no_terminal(), service, *command)
+
+
+def shell(session: Session, services: Sequence[str]) -> int:
+    """Open bash, or sh where there is none, in the running container of one service, or of api."""
+    if len(services) > 1:
+        raise GangwayError("one shell at a time", mend=f"invoke {session.name}.shell {services[0]}")
+    service = services[0] if services else "api"
+    session.check_services([service])
+    start = "command -v bash >/dev/null && exec bash || exec sh"
+    return session.run("exec", *no_terminal(), service, "sh", "-c", start)
+
+
+def run(session: Session, service: str, command: Sequence[str]) -> int:
+    """Run a command in a new container of a service, removed when it ends."""
+    session.check_services([service])
+    return session.run("run", "--rm", *no_terminal(), service, *command)
+
+
+def config(session: Session, flags: Sequence[str]) -> int:
+    """Print the merged model as Compose sees it, once the variables keep to the contract."""
+    from gangway.settings import contract
+
+    contract.require(session.environment, contract.load(session.root), secrets=False)
+    return session.run("config", *flags, needs_engine=False)
+
+
+def stats(session: Session, services: Sequence[str], *, follow: bool) -> int:
+    """Show what the containers use of processor, memory, network and disk."""
+    session.check_services(services)
+    return session.run("stats", *([] if follow else ["--no-stream"]), *services)
+
+
+def psql(session: Session, arguments: Sequence[str]) -> int:
+    """Open psql on the stack's database, as its owner."""
+    return session.run(
+        "exec", *no_terminal(), "postgres",
+        "psql", "-U", session.environment.get("POSTGRES_USER"),
+        "-d", session.environment.get("POSTGRES_DB"), *arguments,
+    )  # fmt: skip
+
+
+def redis(session: Session, arguments: Sequence[str]) -> int:
+    """Open redis-cli on the stack's Redis; the password stays out of the process list."""
+    login = (
+        "password=${REDIS_PASSWORD:-}\n"
+        '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
+        '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
+        'exec "$@"'
+    )
+    client = _redis_client(session) if session.native else ["redis-cli"]
+    return session.run(
+        "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
+    )
+
+
+def _redis_client(session: Session) -> list[str]:
+    """Return how to call this machine's own client: Valkey's wheel has the server alone."""
+    for name in ("redis-cli", "valkey-cli"):
+        if shutil.which(name):
+            return [name, "-h", "127.0.0.1", "-p", session.environment.get("REDIS_PORT")]
+    raise GangwayError(
+        "there is no redis-cli and no valkey-cli on this machine",
+        mend="install one (Debian, Ubuntu: apt install redis-tools)",
+    )
+
+
+def one_off(session: Session, *command: str) -> int:
+    """Run a database command in a new container of `migrate`, once the database answers."""
+    return session.run("run", "--rm", *no_terminal(), "migrate", *command)
+
+
+def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
+    """Return the variables (API_REPLICAS) for wishes such as `api=3`; refuse impossible ones."""
+    from gangway.settings import contract
+
+    known = contract.load(session.root).variables
+    kept: dict[str, str] = {}
+    for wish in wishes:
+        service, equals, number = wish.partition("=")
+        if not equals or not number.isdecimal():
+            raise GangwayError(
+                f"{wish!r} is not SERVICE=NUMBER", mend=f"invoke {session.name}.scale api=3"
+            )
+        session.check_services([service])
+        port = next((p for p in session.model.published() if p.service == service), None)
+        if port and int(number) > 1:
+            raise GangwayError(
+                f"{service} publishes port {port.port}, which only one container can have",
+                where=f"{session.name}.scale",
+                mend="scale it where it publishes none, as in production",
+            )
+        variable = f"{service.upper().replace('-', '_')}_REPLICAS"
+        if variable not in known:
+            can = [name.removesuffix("_REPLICAS").lower() for name in known if "_REPLICAS" in name]
+            raise GangwayError(
+                f"{service} can't be scaled: there is no variable {variable}",
+                mend=f"these can: {', '.join(can)}; docs/stacks.md shows how to add one",
+            )
+        kept[variable] = number
+    if not kept:
+        raise GangwayError("nothing to scale", mend=f"invoke {session.name}.scale api=3")
+    return kept
+
+
+def urls(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (service, URL) for every published port of what these, or all, start."""
+    found = []
+    started = model.wanted(services)
+    for port in model.published():
+        if port.service not in started:
+            continue
+        host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        scheme = _SCHEMES.get(port.target, "http")
+        found.append((port.service, f"{scheme}://{host}:{port.port}"))
+    return found
+
+
+def show_urls(session: Session, services: Sequence[str] = ()) -> None:
+    """Print the table of the URLs of these services, or of all, on standard output."""
+    print(output.table(urls(session.model, services)))
+
+
+def show_environment(session: Session) -> None:
+    """Print every variable with its value and the layer it came from, secrets masked."""
+    from gangway.settings import contract, environment
+
+    rows = environment.table(session.environment, contract.load(session.root))
+    print(output.table(rows, ("NAME", "VALUE", "FROM")))
+    say(f"\nthe same, for Compose: {session.plain(session.command('config'))}")
+
+
+def no_terminal() -> list[str]:
+    """Return Compose's flag for a command whose input or output is no terminal."""
+    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]

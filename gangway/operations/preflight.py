@@ -1,0 +1,103 @@
+"""Everything that is checked before an engine is asked to change anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gangway.base.errors import GangwayError
+from gangway.engines.docker.engine import Container
+from gangway.operations import choice, claim, diagnosis
+from gangway.operations.session import Session, say
+from gangway.settings import contract, ports
+
+
+def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool = False) -> Session:
+    """Return the session as it may go on: variables, engine, names and ports are in order.
+
+    The checkout's own layer is written where this checkout must differ from the plain
+    environment. Raises GangwayError, with nothing changed, when something is not in order.
+    """
+    return examine(session, services, auto_ports=auto_ports)[0]
+
+
+def examine(
+    session: Session, services: Sequence[str], *, auto_ports: bool
+) -> tuple[Session, list[Container]]:
+    """Do what `prepare` does; return the project's containers, too, whatever their state."""
+    contract.require(session.environment, contract.load(session.root))
+    if session.dry_run:
+        session.check_services(services)
+        return session, []
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        engine = pool.submit(session.engine.check)
+        rendered = pool.submit(lambda: session.model)
+        present = pool.submit(session.engine.containers, session.project)
+        alone = pool.submit(choice.refuse_two, session)
+        engine.result()
+        rendered.result()
+        containers = present.result()
+    session.check_services(services)
+    alone.result()
+    owned = claim.own(session)
+    if owned.project != session.project:
+        containers = owned.engine.containers(owned.project)
+    refuse_two_stacks(session, containers)
+    settled = settle_ports(owned, services, containers, auto=auto_ports)
+    claim.keep(settled)
+    return settled, containers
+
+
+def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None:
+    """Refuse a stack beside another one in the same environment: they share names and data.
+
+    Raises GangwayError with what runs and the way to end it.
+    """
+    others = sorted(
+        container.service
+        for container in containers
+        if container.state == "running" and container.service not in session.model.services
+    )
+    if others:
+        name = session.name
+        raise GangwayError(
+            f"{name} runs another stack already: the {session.environment.stack} stack has no "
+            + ", ".join(dict.fromkeys(others)),
+            mend=f"invoke {name}.down ends it; the data stays",
+        )
+
+
+def settle_ports(
+    session: Session, services: Sequence[str], containers: Sequence[Container], *, auto: bool
+) -> Session:
+    """Refuse published ports that somebody else has; with `auto`, move to a free block.
+
+    `containers` are the project's own, whose ports count as free.
+    """
+    own = {
+        port
+        for container in containers
+        if container.state == "running"
+        for port in container.published
+    }
+    wanted = set(session.model.wanted(services))
+    published = [port for port in session.model.published() if port.service in wanted]
+    taken = [
+        port
+        for port in published
+        if port.port not in own and not ports.is_free(port.port, port.host)
+    ]
+    if not taken:
+        return session
+    if not auto:
+        raise diagnosis.taken_port(session, taken[0].port, taken[0].service)
+    variables = {
+        name: int(variable.value)
+        for name, variable in session.environment.variables.items()
+        if name.startswith("PUBLISHED_")
+    }
+    if not variables:
+        raise GangwayError("no PUBLISHED_ variable to move", mend="see docs/environments.md")
+    block = ports.free_block(session.root, variables, host=taken[0].host)
+    say("ports: " + ", ".join(f"{name} {port}" for name, port in sorted(block.items())))
+    return session.with_checkout_layer({name: str(port) for name, port in block.items()})

@@ -1,0 +1,190 @@
+"""A flame graph of a service at work: py-spy looks at its memory from outside, now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gangway.base.errors import GangwayError
+from gangway.engines.docker.engine import Container
+from gangway.engines.native import tools
+from gangway.operations.session import Session, say
+from gangway.settings import project
+
+PROGRAM: Final = "/opt/debugger/bin/py-spy"
+# In the container that looks, which is gone afterwards.
+_OUTPUT: Final = "/tmp/profile.svg"  # noqa: S108
+_LONGEST: Final = 3600
+_LIST: Final = (
+    'for p in /proc/[0-9]*; do printf "%s %s\\n" "$(cat $p/stat)" "$(readlink $p/exe)"; done'
+)
+_YAMA: Final = Path("/proc/sys/kernel/yama/ptrace_scope")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, and whether Python runs it; `began` only orders them."""
+
+    pid: int
+    parent: int
+    began: int
+    python: bool
+
+
+def profile(session: Session, service: str, *, seconds: int) -> None:
+    """Record what a running service does; print the path of the flame graph.
+
+    Raises GangwayError where the service doesn't run, isn't Python, or may not be looked at.
+    """
+    session.check_services([service])
+    if not 1 <= seconds <= _LONGEST:
+        raise GangwayError(f"--seconds is {seconds}", mend=f"between 1 and {_LONGEST}")
+    folder = project.state(session.root, "profiles")
+    path = folder / f"{service}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+    if session.dry_run:
+        session.announce(session.command("ps", "--quiet", service))
+        say("and with the container that this names, and the number of the program in it:")
+        session.announce(sidecar("CONTAINER", "IMAGE", "PID", seconds))
+        return
+    session = session.answering()
+    container = _running(session, service)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if session.native:
+        _record_natively(session, service, seconds, path)
+    else:
+        _record_beside(session, container, seconds, path)
+    say("the wider, the longer at work; a browser shows it, and a click there looks closer:")
+    print(os.path.relpath(path))
+
+
+def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:
+    """Return the call of py-spy in a container beside the service's, which writes the SVG.
+
+    The service itself keeps all its restrictions: only who looks may look.
+    """
+    record = shlex.join([PROGRAM, *_arguments(pid, seconds, _OUTPUT)])
+    return [
+        "docker", "run", "--rm", "--pid", f"container:{container}", "--network", "none",
+        "--user", "0:0", "--cap-drop", "ALL", "--cap-add", "SYS_PTRACE",
+        "--security-opt", "no-new-privileges", "--entrypoint", "sh", image,
+        "-ec", f"{record} >&2; cat {_OUTPUT}",
+    ]  # fmt: skip
+
+
+def processes(lines: Iterable[str]) -> Iterator[Process]:
+    """Yield what lines of `/proc/PID/stat`, each with the program's path behind, tell."""
+    for line in lines:
+        # The name, in brackets, may have blanks and brackets of its own.
+        found = re.match(r"(\d+) \(.*\) \S (\d+)((?: -?\d+)+) ?(.*)$", line)
+        if found:
+            numbers = found[3].split()
+            path = found[4].rpartition("/")[2]
+            yield Process(int(found[1]), int(found[2]), int(numbers[17]), "python" in path)
+
+
+def program(found: Sequence[Process], main: int | None = None) -> int | None:
+    """Return the process that serves: what the reloader started last, not the reloader.
+
+    `main` is the service's first process, in a container the first one that Python runs. None
+    where there is no Python.
+    """
+    pythons = sorted((each for each in found if each.python), key=lambda each: each.began)
+    if main is None:
+        main = next((each.pid for each in pythons), None)
+    elif not any(each.pid == main for each in pythons):
+        # A shell that has not become the program yet, or never does.
+        main = next((each.pid for each in pythons if each.parent == main), None)
+    children = [each.pid for each in pythons if each.parent == main]
+    return children[-1] if children else main
+
+
+def _arguments(pid: str, seconds: int, output: str) -> list[str]:
+    return [
+        "record", "--pid", pid, "--subprocesses", "--duration", str(seconds),
+        "--format", "flamegraph", "--output", output,
+    ]  # fmt: skip
+
+
+def _running(session: Session, service: str) -> Container:
+    for each in session.engine.containers(session.project):
+        if each.service == service and each.state == "running":
+            return each
+    raise GangwayError(f"{service} isn't running", mend=f"invoke {session.name}.up {service}")
+
+
+def _record_beside(session: Session, container: Container, seconds: int, path: Path) -> None:
+    name = container.id[:12]
+    listed = session.runner.capture(["docker", "exec", name, "sh", "-c", _LIST], timeout=30)
+    pid = program(list(processes(listed.stdout.splitlines())))
+    if pid is None:
+        raise _no_python(container.service)
+    image = ["docker", "inspect", "--format", "{{.Image}}", name]
+    made_of = session.runner.capture(image, timeout=30).stdout.strip()
+    argv = sidecar(name, made_of, str(pid), seconds)
+    path.write_bytes(_recorded(session, argv, container.service, path))
+
+
+def _record_natively(session: Session, service: str, seconds: int, path: Path) -> None:
+    main = session.processes.supervised(service).read("state.json").get("pid")
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        # Others' processes aren't ours to read, and one may end while it is read.
+        with contextlib.suppress(OSError):
+            lines.append(f"{(entry / 'stat').read_text().strip()} {(entry / 'exe').readlink()}")
+    pid = program(list(processes(lines)), main)
+    if main is None or pid is None:
+        raise _no_python(service)
+    spy = tools.debugger(session.root, session.environment.shell) / "bin" / "py-spy"
+    _recorded(session, [str(spy), *_arguments(str(pid), seconds, str(path))], service, path)
+
+
+def _recorded(session: Session, argv: Sequence[str], service: str, path: Path) -> bytes:
+    """Run a recording to its end; return what it writes to standard output."""
+    shown = os.path.relpath(path)
+    say(f"$ {session.plain(argv)}" + ("" if session.native else f" > {shown}"))
+    say(f"looking at {service}; it needs something to do meanwhile")
+    done = subprocess.run(
+        argv,
+        cwd=session.root,
+        env=dict(session.runner.environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise failure(done.stderr.decode(errors="replace"), service)
+    return done.stdout
+
+
+def failure(said: str, service: str) -> GangwayError:
+    """Return the error for what py-spy said when it failed."""
+    last = next((line for line in reversed(said.strip().splitlines()) if line.strip()), "")
+    if "No stack counts found" in said or "no samples" in said.lower():
+        return GangwayError(
+            f"{service} did nothing in that time",
+            mend="send it requests meanwhile, or look longer: --seconds 30",
+        )
+    if "Permission Denied" in said or "Operation not permitted" in said:
+        scope = _YAMA.read_text().strip() if _YAMA.exists() else "0"
+        why = f" (kernel.yama.ptrace_scope={scope})" if scope != "0" else ""
+        return GangwayError(
+            f"this system doesn't let py-spy look at another process{why}",
+            mend="as root, or: sudo sysctl kernel.yama.ptrace_scope=0; or with a container engine",
+        )
+    if re.search(r"py-spy: (not found|no such file)", said, re.IGNORECASE):
+        return GangwayError(
+            f"{service}'s image has no py-spy", mend="build it again: its stage is `development`"
+        )
+    return GangwayError(f"py-spy could not look at {service}: {last or 'it said nothing'}")
+
+
+def _no_python(service: str) -> GangwayError:
+    return GangwayError(f"{service} has no Python process to look at")

@@ -1,0 +1,206 @@
+"""The tests of the apps, run in a throw-away copy of the stack."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gangway.base.errors import GangwayError
+from gangway.operations import builds, operations, preflight, up
+from gangway.operations.gate import GATED, Gate
+from gangway.operations.session import Session, say
+
+RUNNER = "test-runner"
+_PREFIX = "apps/"
+# Seconds that a run without a stack to test gets to end.
+_LAST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are.
+
+    A path below an app that has a runner of its own goes to that one, which works in the app's
+    folder `tests`, unless it is Python's. An expression and arguments are pytest's, and so is the
+    run that has them.
+    """
+
+    paths: tuple[str, ...] = ()
+    expression: str = ""
+    coverage: bool = False
+    keep: bool = False
+    arguments: tuple[str, ...] = ()
+
+
+def run(session: Session, wish: Wish) -> int:
+    """Bring a fresh stack up, run its tests, take it down; return the first exit status but 0.
+
+    The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
+    """
+    once = ("run", "--rm", "--no-deps", *operations.no_terminal())
+    chosen = runners(session, wish)
+    if session.dry_run:
+        session.announce(session.command("up", "--detach", *needed(session)))
+        return next(filter(None, [session.run(*once, *words) for words in chosen]), 0)
+    gate = Gate.of(session)
+    calls = []
+    for name, *plain in chosen:
+        flags, words = gate.gated(plain) if name == RUNNER else ([], plain)
+        calls.append(Call((*once, *flags), name, tuple(words)))
+    early = GATED in calls[0].words
+    with session.changing("run"):
+        # Another checkout may be testing at the same time: nobody needs to know these ports.
+        session, left = preflight.examine(session, (RUNNER,), auto_ports=True)
+        builds.refresh(session, list(session.model.services))
+        services = needed(session)
+        first = [name for name, condition in services.items() if condition != "service_started"]
+        with (
+            gate.closed(),
+            taken_down(session, left, keep=wish.keep),
+            up.beside(session, up.Wish(tuple(services)), first) as ready,
+        ):
+            if not early:
+                ready()
+            with _started(session, calls[0]) as program:
+                if early:
+                    ready()
+                    gate.open()
+                statuses = [program.wait()]
+            for call in calls[1:]:
+                with _started(session, call) as program:
+                    statuses.append(program.wait())
+            return next(filter(None, statuses), 0)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A one-off run of a service: Compose's words before it, its name, the words after it."""
+
+    once: tuple[str, ...]
+    service: str
+    words: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def _started(session: Session, call: Call) -> Iterator[subprocess.Popen[str]]:
+    """Run a call beside the block on this terminal; it ends with the block, if not before."""
+    argv = session.command("--progress", "quiet", *call.once, call.service, *call.words)
+    session.announce(argv)
+    if session.native:
+        from gangway.engines.native import commands
+
+        # Itself, not a process that has it as a child: it may have to be ended.
+        program = commands.start(session, call.service, call.words)
+    else:
+        program = session.runner.start(argv)
+    try:
+        yield program
+    except KeyboardInterrupt:
+        # It got the signal, too, and ends in its own way.
+        raise
+    except BaseException:
+        program.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(_LAST_SECONDS)
+        program.kill()
+        raise
+    finally:
+        program.wait()
+
+
+def runners(session: Session, wish: Wish) -> list[list[str]]:
+    """Return the services that run the tests which are wished for, each with its words.
+
+    Raises GangwayError where pytest's options leave no test to run.
+    """
+    others = session.environment.tests
+    chosen: dict[str, list[str]] = {}
+    for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths):
+        app, _, inside = path.partition("/")
+        own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
+        if own in others and not python:
+            chosen.setdefault(own, []).extend([] if folder else [inside.removeprefix("tests/")])
+        if own not in others or folder or python:
+            chosen.setdefault(RUNNER, []).append(path)
+    if not wish.paths:
+        chosen = {RUNNER: [], **{name: [] for name in others}}
+    for_pytest = wish.expression or wish.coverage or wish.arguments
+    if for_pytest and RUNNER not in chosen:
+        raise GangwayError(
+            f"-k, --cov and what stands after -- are pytest's, and {' and '.join(chosen)} is not",
+            mend="leave them out, or name a folder or a file of Python tests",
+        )
+    return [
+        [name, *(pytest(session, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
+        for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)
+        if name == RUNNER or not for_pytest
+    ]
+
+
+def pytest(session: Session, wish: Wish) -> list[str]:
+    """Return pytest's command line in the runner, where `apps/` is the working directory."""
+    # A container's /tmp is its own; here it is everybody's.
+    cache = session.root / ".gangway" / "native" / "pytest-cache"
+    options = ["-o", f"cache_dir={cache}"] if session.native else []
+    options += ["-o", f"testpaths={' '.join(folders(session))}"]
+    if "api" not in session.environment.apps:
+        # The fixtures that the apps share are the api's: its tables, its cache.
+        options += ["--confcutdir", session.environment.apps[0]]
+    words = ["python", "-m", "pytest", *options, *wish.paths]
+    if wish.expression:
+        words += ["-k", wish.expression]
+    if wish.coverage:
+        words += ["--cov", "--cov-report=term-missing:skip-covered"]
+    return [*words, *wish.arguments]
+
+
+def folders(session: Session) -> list[str]:
+    """Return where the tests of the stack's apps are, as seen from `apps/`."""
+    found = (f"{app}/tests" for app in session.environment.apps)
+    return [folder for folder in found if (session.root / _PREFIX / folder).is_dir()]
+
+
+def needed(session: Session) -> dict[str, str]:
+    """Return the services that the tests need, each with Compose's condition for it.
+
+    What only has to be started goes on starting while the first tests run: those that need it
+    wait for it themselves.
+    """
+    services = session.model.services
+    wanted = services[RUNNER].get("depends_on") or {}
+    return {name: entry["condition"] for name, entry in wanted.items() if name in services}
+
+
+@contextlib.contextmanager
+def taken_down(session: Session, left: Sequence[object], *, keep: bool) -> Iterator[None]:
+    """Begin without the containers `left` by an earlier run; leave nothing when the block ends.
+
+    Nothing in this stack outlives it, so it is killed rather than stopped.
+    """
+    at_once = ("--volumes", "--timeout", "0")
+    if left:
+        say("removing what an earlier run left")
+        operations.take_down(session, *at_once)
+    try:
+        yield
+    finally:
+        if keep:
+            say(f"kept: invoke {session.name}.down --volumes removes it")
+        else:
+            # A second Ctrl-C while it goes down must not leave half of it.
+            with uninterrupted():
+                operations.take_down(session, *at_once)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C in the block, in this process and those it starts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""An environment's variables: layers, env files, contract, secrets, ports, checkout."""

@@ -1,0 +1,483 @@
+"""An environment: which env files make it, and the value and origin of every variable.
+
+Layers, highest first: command line, shell, the engine's (`env/engines/native.env`, where services
+run as local processes), `env/local.env` (development only), what this checkout must differ by
+(`.gangway/<name>.env`), stack, images, the environment's own file. All but the first two are files
+that Compose gets with `--env-file`, lowest first, so that a command which is printed here and
+pasted in a shell does exactly what a task does.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from gangway.base.errors import GangwayError, nearest, unknown
+from gangway.settings import envfile
+
+if TYPE_CHECKING:
+    from gangway.settings.contract import Contract
+
+Kind = Literal["dev", "test", "prod"]
+Layer = Literal[
+    "command line",
+    "shell",
+    "engine",
+    "local",
+    "checkout",
+    "stack",
+    "images",
+    "environment",
+    "default",
+]
+
+# What ENVIRONMENT may be in an env file, and the rules that hold there: staging is production.
+KINDS: Final[Mapping[str, Kind]] = {
+    "development": "dev",
+    "test": "test",
+    "production": "prod",
+    "staging": "prod",
+}
+DEFAULT_STACK: Final = "core"
+DEFAULT_APPS: Final = ("api", "app", "scheduler")
+DEFAULT_IMAGES: Final = "registry"
+DEFAULT_ENGINE: Final = "auto"
+NATIVE: Final = "native"
+ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
+
+
+class Variable(NamedTuple):
+    """One variable's value and the layer that it came from; file and line for a file's layer."""
+
+    name: str
+    value: str
+    layer: Layer
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """The place for people: `env/dev.env:12`, `shell`, `command line` or `default`."""
+        return f"{self.file}:{self.line}" if self.file else self.layer
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment as loaded: its files, and the variables that they and the shell set.
+
+    `files` are relative to `root`, lowest layer first. `variables` holds every name that a file
+    or the command line sets, with the value that wins; `get` looks at the shell as well.
+    `places` says for each name in a file where the highest file sets it (`file:line`), whatever
+    wins in the end. `beneath` is what the files under the checkout's own layer give alone.
+    """
+
+    root: Path
+    name: str
+    kind: Kind
+    stack: str
+    images: str
+    engine: str
+    """What GANGWAY_ENGINE chose: auto (which means docker here), docker, podman or native."""
+    files: tuple[str, ...]
+    variables: Mapping[str, Variable]
+    places: Mapping[str, str]
+    beneath: Mapping[str, str] = field(repr=False)
+    overrides: Mapping[str, str]
+    shell: Mapping[str, str] = field(repr=False)
+
+    def variable(self, name: str) -> Variable | None:
+        """Return the variable that Compose would use for `name`, None where nothing sets it."""
+        if name in self.variables:
+            return self.variables[name]
+        return Variable(name, self.shell[name], "shell") if name in self.shell else None
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the value of `name`; `default` where nothing sets it."""
+        found = self.variable(name)
+        return default if found is None else found.value
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The Compose profiles that are on."""
+        return words(self.get("COMPOSE_PROFILES"))
+
+    @property
+    def meant_for(self) -> tuple[str, ...]:
+        """The kinds of environments that the stack is meant for."""
+        return words(self.get("STACK_ENVIRONMENTS")) or tuple(dict.fromkeys(KINDS.values()))
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The folders under `apps/` that make up the stack."""
+        return words(self.get("STACK_APPS")) or DEFAULT_APPS
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The profiles of the services that the stack has for whoever asks for them by name."""
+        return words(self.get("STACK_OPTIONAL"))
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The services, each of a profile of its name, that test what pytest doesn't."""
+        return words(self.get("STACK_TESTS"))
+
+    @property
+    def env_files(self) -> list[str]:
+        """The words that hand the environment's files to Compose, lowest layer first."""
+        return [word for file in self.files for word in ("--env-file", file)]
+
+    def compose_command(self, *args: str) -> list[str]:
+        """Return the `docker compose` call with this environment; it must run in `root`."""
+        return ["docker", "compose", *self.env_files, *args]
+
+    def process_environment(self) -> dict[str, str]:
+        """Return the environment variables for that call: the shell's and the command line's."""
+        return {**self.shell, **self.overrides}
+
+    def plain(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        is_secret: Callable[[str], bool] | None = None,
+    ) -> str:
+        """Return a whole command (e.g. from `compose_command`) as a user can paste it.
+
+        Values from the command line stand before it as assignments, of what `is_secret` as the
+        shell's own variable; where `cwd` (default: the current directory) is not the checkout's
+        root, `cd` comes first.
+        """
+        words = []
+        for name, value in self.overrides.items():
+            hidden = is_secret is not None and is_secret(name)
+            words.append(f"{name}=" + (f'"${{{name}:?}}"' if hidden else shlex.quote(value)))
+        command = " ".join([*words, shlex.join(args)])
+        here = (cwd or Path.cwd()).resolve()
+        root = self.root.resolve()
+        if here == root:
+            return command
+        return f"cd {shlex.quote(os.path.relpath(root, here))} && {command}"
+
+
+def load(
+    root: Path,
+    name: str,
+    *,
+    stack: str | None = None,
+    images: str | None = None,
+    engine: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    shell: Mapping[str, str] | None = None,
+) -> Environment:
+    """Return the environment `name` of the checkout at `root`.
+
+    `stack`, `images` and `engine` are what the command line asks for; without them the variables
+    GANGWAY_STACK, GANGWAY_IMAGES and GANGWAY_ENGINE decide, in any layer. `overrides` are the
+    command line's `-e NAME=value`; `shell` is the process environment unless given. Raises
+    GangwayError for an unknown name, or a file that is missing, unreadable or malformed.
+    """
+    known = environments(root)
+    if name not in known:
+        raise unknown("environment", name, known, where="env/")
+    chosen = dict(overrides or {})
+    outer = dict(os.environ if shell is None else shell)
+    reader = _Reader(root, outer, chosen)
+
+    base = f"env/{name}.env"
+    kind = _kind(reader.assignments(base), base)
+    upper = [(path, layer) for path, layer in _upper_layers(name, kind) if (root / path).exists()]
+
+    files: list[tuple[str, Layer]] = [(base, "environment"), *upper]
+    stack_name = stack or reader.value("GANGWAY_STACK", files) or DEFAULT_STACK
+    if stack_name != DEFAULT_STACK:
+        _check_known("stack", stack_name, stacks(root), reader, "GANGWAY_STACK", files, stack)
+        files.insert(1, (f"env/stacks/{stack_name}.env", "stack"))
+    images_name = images or reader.value("GANGWAY_IMAGES", files) or DEFAULT_IMAGES
+    if images_name != DEFAULT_IMAGES:
+        sources = image_sources(root)
+        _check_known("image source", images_name, sources, reader, "GANGWAY_IMAGES", files, images)
+        files.insert(1, (f"env/images/{images_name}.env", "images"))
+
+    engine_name = engine or reader.value("GANGWAY_ENGINE", files) or DEFAULT_ENGINE
+    if engine_name not in ENGINES:
+        raise unknown("engine", engine_name, ENGINES, where=None if engine else "GANGWAY_ENGINE")
+    if engine_name == NATIVE:
+        if kind == "prod":
+            raise GangwayError(
+                f"{name} doesn't run natively: production's limits, users and networks are what a "
+                "container engine enforces",
+                mend="leave --engine native and GANGWAY_ENGINE=native away; dev and test run so",
+            )
+        files.append((f"env/engines/{NATIVE}.env", "engine"))
+
+    if engine_name == "podman" and not reader.value("DOCKER_HOST", files):
+        runtime = outer.get("XDG_RUNTIME_DIR") if os.geteuid() else None
+        chosen["DOCKER_HOST"] = f"unix://{runtime or '/run'}/podman/podman.sock"
+
+    # A choice made by an option must be what the variable says too, whatever a lower layer says.
+    asked = (
+        ("GANGWAY_ENGINE", engine, DEFAULT_ENGINE),
+        ("GANGWAY_STACK", stack, DEFAULT_STACK),
+        ("GANGWAY_IMAGES", images, DEFAULT_IMAGES),
+    )
+    chosen |= {
+        variable: choice
+        for variable, choice, default in asked
+        if choice and (reader.value(variable, files) or default) != choice
+    }
+    return Environment(
+        root=root,
+        name=name,
+        kind=kind,
+        stack=stack_name,
+        images=images_name,
+        engine=engine_name,
+        files=tuple(path for path, _ in files),
+        variables=reader.resolve(files),
+        places={
+            assignment.name: assignment.where
+            for path, _ in files
+            for assignment in reader.assignments(path)
+        },
+        beneath={
+            name: variable.value
+            for name, variable in reader.merge(
+                [
+                    (path, layer)
+                    for path, layer in files
+                    if layer not in ("checkout", "local", "engine")
+                ]
+            ).items()
+        },
+        overrides=chosen,
+        shell=outer,
+    )
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Return the names in a variable, which are separated by commas or blanks."""
+    return tuple(value.replace(",", " ").split())
+
+
+def environments(root: Path) -> list[str]:
+    """Return the names of the checkout's environments: one for each `env/*.env` but local.env."""
+    return [name for name in _names(root / "env") if name != "local"]
+
+
+def kind_of(root: Path, name: str) -> Kind:
+    """Return the kind of an environment from its own file alone, without its other layers.
+
+    Raises GangwayError where the file can't be read or doesn't say.
+    """
+    file = f"env/{name}.env"
+    return _kind(_Reader(root, {}, {}).assignments(file), file)
+
+
+def stacks(root: Path) -> list[str]:
+    """Return the names of the stack presets in `env/stacks/`."""
+    return _names(root / "env" / "stacks")
+
+
+def image_sources(root: Path) -> list[str]:
+    """Return the names of the image sources in `env/images/`."""
+    return _names(root / "env" / "images")
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, str]:
+    """Return the command line's `NAME=value` words as a mapping; the last one of a name wins."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not envfile.NAME.fullmatch(name):
+            raise GangwayError(
+                f"-e {word!r} is not NAME=value", mend="write for example -e LOG_LEVEL=debug"
+            )
+        found[name] = value
+    return found
+
+
+def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
+    """Return (name, value, origin) for every variable that is set or known, secrets masked.
+
+    Sorted by name; a variable that nothing sets shows the contract's default.
+    """
+    from gangway.base.output import mask
+
+    known = {spec.name for spec in contract.variables.values() if not spec.inside}
+    names = set(env.variables) | known
+    rows = []
+    for name in sorted(names):
+        spec = contract.variables.get(name)
+        found = env.variable(name)
+        if found is None and spec is not None:
+            found = Variable(name, spec.default_for(env.kind) or "", "default")
+        if found is None:
+            continue
+        value = mask(found.value) if contract.is_secret(name) else found.value
+        rows.append((name, value, found.origin))
+    return rows
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        entries = list(directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise GangwayError(f"cannot list it: {error.strerror}", where=str(directory)) from None
+    return sorted(
+        entry.stem
+        for entry in entries
+        if entry.suffix == ".env" and not entry.name.startswith(".") and not entry.is_dir()
+    )
+
+
+def _upper_layers(name: str, kind: Kind) -> list[tuple[str, Layer]]:
+    layers: list[tuple[str, Layer]] = [(f".gangway/{name}.env", "checkout")]
+    if kind == "dev":
+        layers.append(("env/local.env", "local"))
+    return layers
+
+
+def _kind(assignments: Iterable[envfile.Assignment], file: str) -> Kind:
+    # The file alone decides, not the shell: `ENVIRONMENT=development` in somebody's profile must
+    # not switch off the rules of production.
+    choices = ", ".join(KINDS)
+    for assignment in assignments:
+        if assignment.name == "ENVIRONMENT":
+            value = assignment.template
+            if value in KINDS:
+                return KINDS[value]
+            guess = nearest(value, KINDS)
+            raise GangwayError(
+                f"ENVIRONMENT is {value!r}",
+                where=assignment.where,
+                mend=f"did you mean {guess}? ({choices})" if guess else f"one of {choices}",
+            )
+    raise GangwayError(
+        "ENVIRONMENT is not set here", where=file, mend=f"add ENVIRONMENT= and one of {choices}"
+    )
+
+
+def _check_known(
+    kind: str,
+    value: str,
+    known: Sequence[str],
+    reader: _Reader,
+    variable: str,
+    files: Sequence[tuple[str, Layer]],
+    option: str | None,
+) -> None:
+    if value in known:
+        return
+    origin = None if option else reader.resolve(files, partly=True).get(variable)
+    where = origin.origin if origin else None if option else "shell"
+    raise unknown(kind, value, known, where=where)
+
+
+class _Reader:
+    """Reads env files once each and computes values over any selection of them."""
+
+    def __init__(self, root: Path, shell: Mapping[str, str], overrides: Mapping[str, str]) -> None:
+        self._root = root
+        self._shell = shell
+        self._overrides = overrides
+        self._parsed: dict[str, list[envfile.Assignment]] = {}
+
+    def assignments(self, file: str) -> list[envfile.Assignment]:
+        """Return the assignments of one file, relative to the root."""
+        if file not in self._parsed:
+            try:
+                data = (self._root / file).read_bytes()
+            except OSError as error:
+                raise GangwayError(
+                    f"cannot read it: {error.strerror}", where=file, mend=f"ls -l {file}"
+                ) from None
+            self._parsed[file] = envfile.parse(data, file)
+        return self._parsed[file]
+
+    def value(self, name: str, files: Sequence[tuple[str, Layer]]) -> str | None:
+        """Return the value that the layers give one variable, None where none sets it."""
+        if name in self._overrides:
+            return self._overrides[name]
+        if name in self._shell:
+            return self._shell[name]
+        found = self.resolve(files, partly=True).get(name)
+        return found.value if found else None
+
+    def resolve(
+        self, files: Sequence[tuple[str, Layer]], *, partly: bool = False
+    ) -> dict[str, Variable]:
+        """Return every variable that the files (lowest first) or the command line set.
+
+        `partly` leaves out what refers to a variable that is not set: a layer that sets it may
+        still be missing from `files`.
+        """
+        merged = self.merge(files, partly=partly)
+        for name in merged:
+            if name in self._shell:
+                merged[name] = Variable(name, self._shell[name], "shell")
+        for name, value in self._overrides.items():
+            merged[name] = Variable(name, value, "command line")
+        return merged
+
+    def merge(
+        self, files: Sequence[tuple[str, Layer]], *, partly: bool = False
+    ) -> dict[str, Variable]:
+        """Return what the files alone set; the shell only answers references in them."""
+        outer = {**self._shell, **self._overrides}
+        merged: dict[str, Variable] = {}
+        for position, (file, layer) in enumerate(files):
+            own: dict[str, Variable] = {}
+            for assignment in self.assignments(file):
+                try:
+                    value = assignment.value(_lookup(outer, merged, own, assignment))
+                except envfile.UnsetError as error:
+                    if partly:
+                        continue
+                    raise self._with_later_place(error, files[position:]) from None
+                own[assignment.name] = Variable(
+                    assignment.name, value, layer, file, assignment.line
+                )
+            merged.update(own)
+        return merged
+
+    def _with_later_place(
+        self, error: envfile.UnsetError, files: Sequence[tuple[str, Layer]]
+    ) -> GangwayError:
+        # "Not set" puzzles somebody who did set it, only further up.
+        for file, _ in files:
+            for assignment in self.assignments(file):
+                if assignment.name == error.name:
+                    return GangwayError(
+                        f"{error.message}; {assignment.where} sets it, which is read later",
+                        where=error.where,
+                        mend=f"set {error.name} in a lower layer or in the shell",
+                    )
+        return error
+
+
+def _lookup(
+    outer: Mapping[str, str],
+    lower: Mapping[str, Variable],
+    own: Mapping[str, Variable],
+    place: envfile.Assignment,
+) -> envfile.Lookup:
+    def look(name: str) -> str | None:
+        if name in outer:
+            return outer[name]
+        if name in own and name in lower and own[name].value != lower[name].value:
+            # Compose up to 2.26 takes the lower file's value here, later versions this file's.
+            raise GangwayError(
+                f"{place.name} refers to {name}, which this file and {lower[name].origin} both set",
+                where=place.where,
+                mend=f"write the value of {name} out; Compose versions differ in which one counts",
+            )
+        found = own.get(name) or lower.get(name)
+        return found.value if found else None
+
+    return look

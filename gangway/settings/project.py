@@ -1,0 +1,200 @@
+"""What this checkout must differ by, kept in `.gangway/<environment>.env`.
+
+That file is generated, git-ignored, and a layer of the environment like any other: Compose gets it
+with `--env-file`, so a pasted command runs with the same values.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gangway.base.errors import GangwayError
+from gangway.settings import envfile
+from gangway.settings.environment import Environment, Kind
+
+DIRECTORY: Final = ".gangway"
+OVERRIDE: Final = "docker-compose.override.yml"
+
+# The user that the Compose files run containers as unless told otherwise.
+_DEFAULT_USER: Final[Mapping[Kind, int]] = {"dev": 1000, "test": 1000, "prod": 10001}
+_BUNDLE_NAMES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_HEADER: Final = "# What this checkout must differ by; written by the tasks.\n"
+
+
+class Template(str):
+    """A value in the env file's own syntax, which is written as it stands (`${NAME}` refers)."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The checkout at `root` and the layer files that it keeps."""
+
+    root: Path
+
+    def path(self, name: str) -> Path:
+        """Return the path of the layer file of the environment `name`."""
+        return self.root / DIRECTORY / f"{name}.env"
+
+    def read(self, name: str) -> dict[str, str]:
+        """Return what the layer file of the environment `name` sets; nothing where there is none.
+
+        A value that refers to others is a Template. Raises GangwayError where the file cannot be
+        read.
+        """
+        shown = f"{DIRECTORY}/{name}.env"
+        try:
+            data = self.path(name).read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise GangwayError(f"cannot read it: {error.strerror}", where=shown) from None
+        return {
+            assignment.name: assignment.value(lambda _name: None)
+            if assignment.is_literal
+            else Template(assignment.raw)
+            for assignment in envfile.parse(data, shown)
+        }
+
+    def write(self, name: str, values: Mapping[str, str]) -> None:
+        """Make the layer file hold exactly `values`; without any, remove it.
+
+        It is replaced in one step, with mode 0600 in a directory of mode 0700. Raises
+        GangwayError where the system refuses.
+        """
+        path = self.path(name)
+        try:
+            if not values:
+                path.unlink(missing_ok=True)
+                return
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            replace(path, _HEADER + "".join(_line(key, values[key]) for key in sorted(values)))
+        except OSError as error:
+            raise GangwayError(
+                f"cannot write it: {error.strerror}",
+                where=f"{DIRECTORY}/{name}.env",
+                mend=f"ls -ld {DIRECTORY} {DIRECTORY}/{name}.env",
+            ) from None
+
+
+def recorded(root: Path, name: str) -> dict[str, str]:
+    """Return what this checkout has recorded for the environment `name`."""
+    return Checkout(root).read(name)
+
+
+def state(root: Path, file: str) -> Path:
+    """Return the path of a file in the checkout's own folder, which is made where it is missing."""
+    directory = root / DIRECTORY
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory / file
+
+
+def record(root: Path, name: str, changes: Mapping[str, str]) -> None:
+    """Set `changes` in the layer file of the environment `name` and keep the rest of it.
+
+    An empty value removes a name. Nothing is written where nothing changes.
+    """
+    checkout = Checkout(root)
+    before = checkout.read(name)
+    after = {key: value for key, value in {**before, **changes}.items() if value}
+    if after != before:
+        checkout.write(name, after)
+
+
+def short_hash(root: Path) -> str:
+    """Return six characters that tell this checkout's path from others on the machine."""
+    # Not a matter of security: a checksum needs no slow import.
+    return f"{zlib.crc32(os.fsencode(root.resolve())):08x}"[:6]
+
+
+def facts(env: Environment, shell: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what this checkout must set for `env`, for `record`; an empty value unsets.
+
+    The containers' user where it is not the Compose files' own, the personal override file in
+    development, and the CA bundle for builds that the shell names. What a higher layer sets is
+    left alone, and so is all that was chosen earlier (project name, ports). `shell` is the
+    environment's own unless given.
+    """
+    outer = env.shell if shell is None else shell
+    found = {**_user(env), **_compose_files(env), **_bundle(env, outer)}
+    kept = Checkout(env.root).read(env.name)
+    return {
+        name: value
+        for name, value in found.items()
+        if value != kept.get(name, "") and not _decided_above(env, name)
+    }
+
+
+def _decided_above(env: Environment, name: str) -> bool:
+    found = env.variable(name)
+    return found is not None and found.layer in ("command line", "shell", "local")
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name}={value if isinstance(value, Template) else envfile.quote(value)}\n"
+
+
+def _user(env: Environment) -> dict[str, str]:
+    default = _DEFAULT_USER[env.kind]
+    owner = _secrets_owner(env) if env.kind == "prod" else _owner(env.root)
+    # Production never runs as root: the contract's check says that the files must change hands.
+    if owner is None or (env.kind == "prod" and owner[0] == 0):
+        return {}
+    uid, gid = (str(number) if number != default else "" for number in owner)
+    return {"APP_UID": uid, "APP_GID": gid}
+
+
+def _secrets_owner(env: Environment) -> tuple[int, int] | None:
+    directory = env.root / (env.get("SECRETS_DIR") or "secrets/prod")
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError:
+        return None
+    return next((_owner(entry) for entry in entries if entry.is_file()), None)
+
+
+def _owner(path: Path) -> tuple[int, int] | None:
+    # Where the system has no such owners (Windows), Docker Desktop maps them.
+    if not hasattr(os, "getuid"):
+        return None
+    status = path.stat()
+    return status.st_uid, status.st_gid
+
+
+def _compose_files(env: Environment) -> dict[str, str]:
+    if env.kind != "dev":
+        return {}
+    separator = env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+    files = env.beneath.get("COMPOSE_FILE", "").split(separator)
+    if OVERRIDE in files or not (env.root / OVERRIDE).is_file():
+        return {"COMPOSE_FILE": ""}
+    # A reference to what the layers beneath say, because another stack says something else.
+    return {"COMPOSE_FILE": Template(f"${{COMPOSE_FILE}}{separator}{OVERRIDE}")}
+
+
+def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:
+    if env.beneath.get("BUILD_CA_BUNDLE"):
+        return {"BUILD_CA_BUNDLE": ""}
+    named = (shell.get(name, "") for name in _BUNDLE_NAMES)
+    return {"BUILD_CA_BUNDLE": next((path for path in named if path and Path(path).is_file()), "")}
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file in one step and for this user alone; raises OSError, the old one still there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

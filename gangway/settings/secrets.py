@@ -1,0 +1,95 @@
+"""Production's secrets: one file each, made strong, readable by their owner only, never shown."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from gangway.base.errors import GangwayError
+
+# The user in the images: when root makes the files, the non-root containers must be able to read
+# them. Anybody else keeps them, and the containers run as that user (project.facts).
+CONTAINER_UID: Final = 10001
+CONTAINER_GID: Final = 10001
+
+_BYTES = 32  # of randomness; 43 characters in the file
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one secret's file. The value is nowhere but in the file."""
+
+    path: Path
+    action: Literal["made", "kept", "replaced"]
+
+
+def init(
+    directory: Path,
+    names: Iterable[str],
+    *,
+    rotate: Collection[str] = (),
+    owner: tuple[int, int] | None = None,
+) -> list[Outcome]:
+    """Make the file of each secret in `names` that is not there, and replace those in `rotate`.
+
+    An existing file is never changed otherwise. `owner` is the uid and gid that the files get;
+    without it, 10001:10001 when root runs this, else whoever runs it. The directory gets mode
+    0700, a file 0600 from its first moment. Raises GangwayError where the system refuses.
+    """
+    wanted = list(names)
+    for name in rotate:
+        if name not in wanted:
+            raise GangwayError(f"no secret named {name!r}", mend=f"there are: {', '.join(wanted)}")
+    if owner is None and hasattr(os, "geteuid") and os.geteuid() == 0:
+        owner = (CONTAINER_UID, CONTAINER_GID)
+    try:
+        _make_directory(directory, owner)
+        return [_make(directory / name, replace=name in rotate, owner=owner) for name in wanted]
+    except OSError as error:
+        raise GangwayError(
+            f"cannot make the secrets: {error.strerror}",
+            where=str(error.filename or directory),
+            mend=f"ls -ld {directory}",
+        ) from None
+
+
+def _make_directory(directory: Path, owner: tuple[int, int] | None) -> None:
+    # Not parents=True alone: that leaves the last directory's mode to the umask for a moment.
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+        if owner:
+            os.chown(directory, *owner)
+    directory.chmod(0o700)
+
+
+def _make(path: Path, *, replace: bool, owner: tuple[int, int] | None) -> Outcome:
+    if replace:
+        existed = path.exists()
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        _write(temporary, owner)
+        temporary.replace(path)
+        return Outcome(path, "replaced" if existed else "made")
+    try:
+        _write(path, owner)
+    except FileExistsError:
+        return Outcome(path, "kept")
+    return Outcome(path, "made")
+
+
+def _write(path: Path, owner: tuple[int, int] | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            if owner:
+                os.fchown(descriptor, *owner)
+            file.write(secrets.token_urlsafe(_BYTES) + "\n")
+    except BaseException:
+        # Nobody may take a half-written secret for one.
+        path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""What `invoke --list` shows; nothing below imports Invoke."""
