@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
-from gangway.settings import project
 
 
 @contextmanager
-def held(root: Path, environment: str, task: str) -> Iterator[None]:
-    """Hold the environment's lock while `task` (its name as typed, e.g. `dev.up`) changes it.
+def held(path: Path, environment: str, task: str) -> Iterator[None]:
+    """Hold an environment's lock, the file `path`, while `task` (e.g. `dev.up`) changes it.
 
     The lock goes with the process, however that ends. Raises GangwayError when another command
     holds it, naming that command and its process.
     """
-    path = project.state(root, f"{environment}.lock")
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from gangway.base.output import printable
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 
 ORDER = ("waiting", "created", "started", "healthy", "done", "unhealthy", "failed")
 # Characters of a reminder where there is no terminal to fit into.

@@ -6,8 +6,9 @@ tells one installation from another: path, time and size of `docker` and of its 
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,23 @@ _FOLDERS: Final = (
 )
 _PLUGINS: Final = ("docker-compose", "docker-compose.exe")
 
+MINIMUM: Final = (2, 24, 4)
+"""The first Compose with both !override and !reset."""
+
+
+def version(text: str) -> tuple[int, int, int]:
+    """Return the first three numbers of a version such as `v2.26.1-4`; zeros where none are."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    if not found:
+        return (0, 0, 0)
+    major, minor, patch = found.groups(default="0")
+    return (int(major), int(minor), int(patch))
+
+
+def shown(numbers: Sequence[int]) -> str:
+    """Return version numbers joined by dots."""
+    return ".".join(str(number) for number in numbers)
+
 
 def installed(runner: Runner) -> str:
     """Return the version of `docker compose` as it says it; empty where there is none.
@@ -38,11 +56,11 @@ def installed(runner: Runner) -> str:
     done = runner.capture(["docker", "compose", "version", "--short"], timeout=30)
     if done.status != 0:
         return ""
-    version = done.stdout.strip()
+    said = done.stdout.strip()
     # Without the plugin's own file (docker may be told of other folders) a change would go unseen.
     if len(found) > 1:
-        memory.write(path, {"installation": found, "version": version})
-    return version
+        memory.write(path, {"installation": found, "version": said})
+    return said
 
 
 def _installation(environment: Mapping[str, str]) -> Iterator[list[str | int]]:

@@ -129,17 +129,7 @@ def stale(root: Path, environment: str, model: Model, services: Sequence[str]) -
     except FileNotFoundError:
         return mark
     for path in dict.fromkeys(inputs(model, services)):
-        for file in files(path):
+        for file in project.files(path):
             if file.stat().st_mtime > built:
                 return file
     return None
-
-
-def files(path: Path) -> Iterator[Path]:
-    """Yield a file, or every file below a folder but Python's caches."""
-    if path.is_file():
-        yield path
-    elif path.is_dir():
-        for entry in sorted(path.rglob("*")):
-            if entry.is_file() and "__pycache__" not in entry.parts:
-                yield entry

@@ -33,6 +33,23 @@ def show(session: Session, services: Sequence[str]) -> None:
     say()
 
 
+def did_not_start(session: Session, failed: Sequence[str]) -> GangwayError:
+    """Return the error for services that failed, after their last words."""
+    show(session, failed)
+    return GangwayError(
+        f"{', '.join(failed)} did not start",
+        mend=f"the lines above are its last words; more: invoke {session.name}.logs {failed[0]}",
+    )
+
+
+def interrupted(session: Session) -> None:
+    """Say what an interrupted start leaves."""
+    say(
+        f"\ninterrupted: what had started is still there "
+        f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
+    )
+
+
 def compose_failed(session: Session, said: Sequence[str], status: int) -> GangwayError:
     """Return the error for a `docker compose up` that failed before any service did.
 

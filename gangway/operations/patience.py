@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.engines.timeline import Timeline, View
 from gangway.operations import diagnosis
 from gangway.operations.session import Session

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gangway.base.errors import GangwayError
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.operations import choice, claim, diagnosis
 from gangway.operations.session import Session, say
 from gangway.settings import contract, ports

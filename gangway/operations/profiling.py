@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.engines.native import tools
 from gangway.operations.session import Session, say
 from gangway.settings import project

@@ -96,7 +96,7 @@ class Session:
         """Return the `docker compose` call for this environment, or its native counterpart."""
         if not self.native:
             return self.environment.compose_command(*args)
-        return ["python", "-m", "gangway.engines.native", *self.environment.env_files, *args]
+        return ["python", "-m", "gangway.operations.native", *self.environment.env_files, *args]
 
     def compose(self, *args: str) -> list[str]:
         """Return a call of Compose itself, which merges the files in any case."""
@@ -113,7 +113,7 @@ class Session:
         if args[0] == "config":
             # Compose's own, with all of its options.
             return self.runner.run(self.compose(*args))
-        from gangway.engines.native import commands
+        from gangway.operations.native import commands
 
         return commands.run(self, args)
 
@@ -182,7 +182,8 @@ class Session:
 
     def changing(self, task: str) -> AbstractContextManager[None]:
         """Hold the environment's lock for the task (`up`, `down`, …)."""
-        return lock.held(self.root, self.name, f"{self.name}.{task}")
+        path = project.state(self.root, f"{self.name}.lock")
+        return lock.held(path, self.name, f"{self.name}.{task}")
 
     def check_services(self, names: Sequence[str]) -> None:
         """Refuse names that aren't services of this stack, and say which stack has them."""

@@ -91,7 +91,7 @@ def _started(session: Session, call: Call) -> Iterator[subprocess.Popen[str]]:
     argv = session.command("--progress", "quiet", *call.once, call.service, *call.words)
     session.announce(argv)
     if session.native:
-        from gangway.engines.native import commands
+        from gangway.operations.native import commands
 
         # Itself, not a process that has it as a child: it may have to be ended.
         program = commands.start(session, call.service, call.words)

@@ -15,13 +15,12 @@ from threading import Thread
 from typing import IO
 
 from gangway.base import output
-from gangway.base.errors import GangwayError
 from gangway.base.process import interrupts_later
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.engines.timeline import Event, Timeline, View, parse
 from gangway.operations import builds, diagnosis, preflight
 from gangway.operations.patience import Patience
-from gangway.operations.session import Session, say
+from gangway.operations.session import Session
 
 _TICK = 0.1
 _SNAPSHOT_EVERY = 2.0
@@ -82,7 +81,7 @@ def watched(session: Session, wish: Wish, *tail: str) -> None:
     if not session.announce(session.command(*tail)):
         return
     if session.native:
-        from gangway.engines.native import starting
+        from gangway.operations.native import starting
 
         renew = tail[0] == "restart"
         # What the named ones depend on goes on running.
@@ -109,7 +108,7 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Cal
     tail = ("up", "--detach", *wish.services)
     session.announce(session.command(*tail))
     if session.native:
-        from gangway.engines.native import starting
+        from gangway.operations.native import starting
 
         wanted = session.model.wanted(wish.services)
         yield lambda: starting.up(session, wanted, timeout=wish.timeout, first=first)
@@ -297,22 +296,12 @@ class _Start:
         raise self._patience.error()
 
     def _fail(self, status: int) -> None:
-        failed = self._timeline.failed()
-        if failed:
-            diagnosis.show(self._session, failed)
-            names = ", ".join(failed)
-            raise GangwayError(
-                f"{names} did not start",
-                mend="the lines above are its last words; more: "
-                f"invoke {self._session.name}.logs {failed[0]}",
-            )
+        if failed := self._timeline.failed():
+            raise diagnosis.did_not_start(self._session, failed)
         raise diagnosis.compose_failed(self._session, list(self._said), status)
 
     def _interrupted(self, compose: subprocess.Popen[str]) -> None:
         if compose.poll() is None:
             compose.send_signal(signal.SIGINT)
             compose.wait()
-        say(
-            f"\ninterrupted: what had started is still there "
-            f"(invoke {self._session.name}.up goes on, invoke {self._session.name}.down ends it)"
-        )
+        diagnosis.interrupted(self._session)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,3 +198,13 @@ def replace(path: Path, text: str) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def files(path: Path) -> Iterator[Path]:
+    """Yield a file, or every file below a folder but Python's caches."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for entry in sorted(path.rglob("*")):
+            if entry.is_file() and "__pycache__" not in entry.parts:
+                yield entry

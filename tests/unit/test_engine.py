@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.engines.docker.engine import MINIMUM_COMPOSE, version
+from gangway.model.compose import MINIMUM, version
 from gangway.model.model import Model, stop_order
 from gangway.operations.diagnosis import compose_failed
 from gangway.operations.operations import urls
@@ -41,7 +41,7 @@ def test_a_version_is_read_as_numbers(text: str, numbers: tuple[int, int, int]) 
 
 
 def test_the_least_compose_is_the_one_with_override_and_reset() -> None:
-    assert version("2.24.3") < MINIMUM_COMPOSE <= version("2.24.4")
+    assert version("2.24.3") < MINIMUM <= version("2.24.4")
 
 
 def test_a_service_is_wanted_with_all_it_depends_on() -> None:

@@ -20,11 +20,12 @@ from typing import Any, cast
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.engines.native import commands, monitor
+from gangway.engines.native import monitor
 from gangway.engines.native.engine import NativeEngine, container
 from gangway.engines.native.service import Place, Supervised, private, spec, stop
-from gangway.engines.native.starting import _Start
+from gangway.engines.native.starting import Start
 from gangway.model.model import Model
+from gangway.operations.native import commands
 from gangway.operations.session import Session
 from tests.support.processes import eventually
 
@@ -226,7 +227,7 @@ class TestUp:
         yield service
         stop([service], at_once=True)
 
-    def start(self, top: Path, *, one_shot: bool, program: str) -> _Start:
+    def start(self, top: Path, *, one_shot: bool, program: str) -> Start:
         model: dict[str, Any] = {
             "one": {
                 "entrypoint": ["sh", "-c"],
@@ -241,13 +242,8 @@ class TestUp:
                 "depends_on": {"one": {"condition": "service_completed_successfully"}},
             }
         shell = {"PATH": os.environ["PATH"]}
-        session = SimpleNamespace(
-            processes=NativeEngine(top, "test", shell),
-            model=Model({"name": "test", "services": model}),
-            root=top,
-            environment=SimpleNamespace(apps=()),
-        )
-        return _Start(cast(Session, session), ["one"], (), renew=False)
+        engine = NativeEngine(top, "test", shell, ())
+        return Start(engine, Model({"name": "test", "services": model}), ["one"])
 
     def test_one_that_is_on_its_way_out_is_started_again(
         self, tmp_path: Path, service: Supervised

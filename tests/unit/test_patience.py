@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.engines.timeline import Timeline, View
 from gangway.operations import diagnosis, patience
 from gangway.operations.patience import QUIET, REMINDER, Patience

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-from gangway.engines.docker.engine import Container
+from gangway.engines.container import Container
 from gangway.engines.timeline import Event, Timeline, View, parse
 
 

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
+from gangway.engines.container import Container, Listed
 from gangway.model import compose
+from gangway.model.compose import shown, version
 
 MINIMUM_ENGINE = (25, 0, 0)
 """The first engine with health checks' start_interval."""
-MINIMUM_COMPOSE = (2, 24, 4)
-"""The first Compose with both !override and !reset."""
-
 MINIMUM_API = (1, 44, 0)
 """The engine's API that has it, which Podman offers under a version of its own."""
 
@@ -30,43 +29,6 @@ _NOT_THERE = re.compile(
     re.IGNORECASE,
 )
 INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
-
-
-class Listed(NamedTuple):
-    """One container of a project as `docker ps` lists it; `state` as in `Container`."""
-
-    id: str
-    service: str
-    state: str
-    directory: str
-    """That of the checkout it came from."""
-
-
-class Container(NamedTuple):
-    """One container of a project as it is now."""
-
-    id: str
-    service: str
-    state: str
-    """created, running, restarting, paused, removing, exited or dead"""
-    health: str
-    """starting, healthy, unhealthy, or empty where there is no health check"""
-    exit_code: int
-    published: frozenset[int]
-
-
-def version(text: str) -> tuple[int, int, int]:
-    """Return the first three numbers of a version such as `v2.26.1-4`; zeros where none are."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    if not found:
-        return (0, 0, 0)
-    major, minor, patch = found.groups(default="0")
-    return (int(major), int(minor), int(patch))
-
-
-def shown(numbers: Sequence[int]) -> str:
-    """Return version numbers joined by dots."""
-    return ".".join(str(number) for number in numbers)
 
 
 @dataclass(frozen=True)
@@ -137,10 +99,10 @@ class Engine:
                 "this docker has no Compose",
                 mend="install the Compose plugin: https://docs.docker.com/compose/install/",
             )
-        if version(found) < MINIMUM_COMPOSE:
+        if version(found) < compose.MINIMUM:
             raise GangwayError(
                 f"Docker Compose {found} is too old: "
-                f"{shown(MINIMUM_COMPOSE)} or later is needed (for !override and !reset)",
+                f"{shown(compose.MINIMUM)} or later is needed (for !override and !reset)",
                 mend="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
             )
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from gangway.engines.native.service import private
-from gangway.operations.session import Session
+from gangway.model.model import Model
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of our own in there, 0700)
 # Bytes: what the test model allows its stores together, and then some.
 _ROOM: Final = 1024**3
 
 
-def is_in_memory(session: Session) -> bool:
-    """Say whether the model keeps all data in memory: the tests' does."""
-    return session.environment.kind == "test" and not session.model.volumes()
+def is_in_memory(kind: str, model: Model) -> bool:
+    """Say whether the model of an environment of this kind keeps all data in memory: tests' do."""
+    return kind == "test" and not model.volumes()
 
 
 def keep_in_memory(volumes: Path, memory: Path = SHARED_MEMORY) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
-from gangway.engines.docker.engine import Container, Listed
+from gangway.engines.container import Container, Listed
 from gangway.engines.native import tools
 from gangway.engines.native.service import Place, Supervised, unescaped
 from gangway.model.model import Model

@@ -5,26 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gangway.base import output
 from gangway.base.errors import GangwayError
 from gangway.base.process import interrupts_later
-from gangway.engines.docker.engine import Container
-from gangway.engines.native import data, tools
-from gangway.engines.native.engine import container, services
+from gangway.engines.container import Container
+from gangway.engines.native import tools
+from gangway.engines.native.engine import NativeEngine, container, services
 from gangway.engines.native.service import Supervised, spec, stop
-from gangway.engines.native.unenforced import unenforced
-from gangway.engines.timeline import Timeline, View
-from gangway.operations import builds, diagnosis
-from gangway.operations.patience import Patience
-from gangway.operations.session import Session, say
+from gangway.engines.timeline import Timeline
+from gangway.model.model import Model
+from gangway.settings.project import files
 
-_TICK = 0.01
 # Bytes that are as good as none.
 _FULL = 1024**2
 # How nice services are to the tests that start beside them, whose own imports take longest; and
@@ -32,65 +27,32 @@ _FULL = 1024**2
 _NICE, _NICEST = 5, 15
 
 
-def up(
-    session: Session,
-    wanted: Sequence[str],
-    *,
-    timeout: float = 0.0,
-    first: Collection[str] = (),
-    renew: bool = False,
-) -> None:
-    """Start what doesn't run as the model has it; return when all are ready.
-
-    With `first`, when those are and the others have started; all leave the caller the processor.
-    `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
-    or `timeout` seconds pass (0: as long as something happens).
-    """
-    if data.is_in_memory(session):
-        data.keep_in_memory(session.processes.data)
-    start = _Start(session, wanted, first, renew=renew)
-    note = unenforced(start.services, wanted)
-    if note:
-        say(note)
-    try:
-        _follow(start, session, first, timeout)
-    except BaseException as error:
-        start.turn_away()
-        if isinstance(error, KeyboardInterrupt):
-            say(
-                f"\ninterrupted: what had started is still there "
-                f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
-            )
-        raise
-
-
-def _follow(start: _Start, session: Session, first: Collection[str], timeout: float) -> None:
-    patience = Patience(session, start.timeline, start.view, timeout, start.containers)
-    while not start.ready(first):
-        if start.step():
-            patience.renew()
-        if patience.is_over():
-            raise patience.error()
-        time.sleep(_TICK)
-
-
-class _Start:
-    """One start under way."""
+class Start:
+    """One start under way, a step at a time: the caller looks at its timeline after each."""
 
     def __init__(
-        self, session: Session, wanted: Sequence[str], first: Collection[str], *, renew: bool
+        self,
+        engine: NativeEngine,
+        model: Model,
+        wanted: Sequence[str],
+        *,
+        first: Collection[str] = (),
+        renew: bool = False,
     ) -> None:
-        engine = session.processes
-        self._session, self._engine = session, engine
-        self.services = services(session.model)
-        one_shots = session.model.one_shots()
-        build = tools.stamp(session.root, session.environment.apps)
+        """Prepare to start what doesn't run as the model has it; `renew`: all of it.
+
+        With `first` it is enough that those are ready and the others have started.
+        """
+        self._engine, self._first = engine, first
+        self.services = services(model)
+        one_shots = model.one_shots()
+        build = tools.stamp(engine.root, engine.apps)
         self._specs: dict[str, dict[str, Any]] = {}
-        patient = set(wanted).difference(session.model.wanted(first))
+        patient = set(wanted).difference(model.wanted(first))
         for name in wanted:
             nice = (_NICEST if name in patient else _NICE) if first else 0
             made = spec(engine.place, name, self.services[name], build=build, nice=nice)
-            ports = [p.port for p in session.model.published() if p.service == name]
+            ports = [p.port for p in model.published() if p.service == name]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)
         self._one_shots = one_shots
@@ -103,17 +65,19 @@ class _Start:
             one_shots=one_shots,
             began=time.time(),
         )
-        self.view = View(self.timeline, sys.stderr, output.state_colours(sys.stderr))
 
-    def ready(self, first: Collection[str]) -> bool:
+    def ready(self) -> bool:
         """Say whether all is as it should be, or with `first` enough of it."""
         pending = self.timeline.pending()
-        if first:
-            return not self._waiting and not set(first).intersection(pending)
+        if self._first:
+            return not self._waiting and not set(self._first).intersection(pending)
         return not pending
 
     def step(self) -> bool:
-        """Start what can be started; return whether that, or the rest, has got on."""
+        """Start what can be started; return whether that, or the rest, has got on.
+
+        Raises GangwayError where a monitor can't be started.
+        """
         able = [name for name in self._waiting if self._may_start(self.services[name])]
         for name in able:
             del self._waiting[name]
@@ -126,35 +90,23 @@ class _Start:
                 for service, monitor in begun:
                     service.begun(monitor)
         except GangwayError:
-            self._check_disk()
+            self.check_disk()
             raise
-        changed = self.timeline.settle(self.containers(), time.time())
-        self.view.update()
-        failed = self.timeline.failed()
-        if failed:
-            diagnosis.show(self._session, failed)
-            self._check_disk()
-            raise GangwayError(
-                f"{', '.join(failed)} did not start",
-                mend="the lines above are its last words; more: "
-                f"invoke {self._session.name}.logs {failed[0]}",
-            )
-        return changed
+        return self.timeline.settle(self.containers(), time.time())
 
     def containers(self) -> list[Container]:
         """Return what has been started; what waits at its gate has not."""
         there = [name for name in self._specs if name not in self._waiting]
         return [container(self._engine.supervised(name)) for name in there]
 
-    def _check_disk(self) -> None:
+    def check_disk(self) -> None:
         """Refuse a full disk: what a service said of it has found no room in its log."""
         for folder in (self._engine.state, self._engine.data):
             if folder.exists() and shutil.disk_usage(folder).free < _FULL:
                 raise GangwayError(
                     "the disk is full: no space left on device",
                     where=str(folder.resolve()),
-                    mend="free some (df -h shows how much there is), then invoke "
-                    f"{self._session.name}.up again",
+                    mend="free some (df -h shows how much there is), then try again",
                 )
 
     def _may_start(self, service: Mapping[str, Any]) -> bool:
@@ -194,9 +146,7 @@ class _Start:
                 return False
         mounts = self.services[name].get("volumes") or ()
         sources = [Path(mount["source"]) for mount in mounts if mount["type"] == "bind"]
-        return all(
-            file.stat().st_mtime < ended for source in sources for file in builds.files(source)
-        )
+        return all(file.stat().st_mtime < ended for source in sources for file in files(source))
 
     def _hold(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         """Start a service that can wait at its gate: what it imports meanwhile is there then."""

@@ -44,11 +44,10 @@ def compose(runner: Runner) -> list[str]:
 
     The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
     """
-    from gangway.engines.docker.engine import MINIMUM_COMPOSE, version
-    from gangway.model.compose import installed
+    from gangway.model.compose import MINIMUM, installed, version
 
     there = shutil.which("docker", path=runner.environment.get("PATH"))
-    if there and version(installed(runner)) >= MINIMUM_COMPOSE:
+    if there and version(installed(runner)) >= MINIMUM:
         return ["docker", "compose"]
     wheel = _SCRIPTS / "docker-compose"
     if wheel.exists():

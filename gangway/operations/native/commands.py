@@ -66,7 +66,7 @@ def start(session: Session, name: str, words: Sequence[str]) -> subprocess.Popen
 
 def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, and return when they are ready."""
-    from gangway.engines.native import starting
+    from gangway.operations.native import starting
 
     wanted = session.model.wanted(options.services)
     starting.up(session, wanted)
@@ -85,7 +85,7 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
         for level in stop_order(needs):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
-    if options.volumes or data.is_in_memory(session):
+    if options.volumes or data.is_in_memory(session.environment.kind, session.model):
         data.remove(engine.data)
     return 0
 
@@ -176,7 +176,7 @@ def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace)
     name = options.service
     service = services(session.model)[name]
     if not options.no_deps:
-        from gangway.engines.native import starting
+        from gangway.operations.native import starting
 
         needed = [each for each in session.model.wanted([name]) if each != name]
         starting.up(session, needed)
@@ -200,7 +200,7 @@ def _in_place(
 
 def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, again."""
-    from gangway.engines.native import starting
+    from gangway.operations.native import starting
 
     one_shots = session.model.one_shots()
     wanted = options.services or [
@@ -225,7 +225,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="gangway.engines.native", add_help=False)
+    parser = _Parser(prog="gangway.operations.native", add_help=False)
     verbs = parser.add_subparsers(required=True, parser_class=_Parser)
 
     def verb(name: str, function: Verb, *flags: str) -> argparse.ArgumentParser:
@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `python -m gangway.engines.native --env-file FILE … COMMAND` as a task prints it."""
+    """Run `python -m gangway.operations.native --env-file FILE … COMMAND` as a task prints it."""
     from gangway.operations.session import open_environment
 
     words, files = list(argv), []
@@ -261,7 +261,9 @@ def main(argv: Sequence[str]) -> int:
         files.append(words[1])
         del words[:2]
     if not files:
-        print("usage: python -m gangway.engines.native --env-file FILE… COMMAND…", file=sys.stderr)
+        print(
+            "usage: python -m gangway.operations.native --env-file FILE … COMMAND", file=sys.stderr
+        )
         return 2
     layers = {Path(file).parent.name: Path(file).stem for file in files}
     try:

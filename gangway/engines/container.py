@@ -1,0 +1,28 @@
+"""A container of a project, in words that every engine uses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Listed(NamedTuple):
+    """One container of a project as `docker ps` lists it; `state` as in `Container`."""
+
+    id: str
+    service: str
+    state: str
+    directory: str
+    """That of the checkout it came from."""
+
+
+class Container(NamedTuple):
+    """One container of a project as it is now."""
+
+    id: str
+    service: str
+    state: str
+    """created, running, restarting, paused, removing, exited or dead"""
+    health: str
+    """starting, healthy, unhealthy, or empty where there is no health check"""
+    exit_code: int
+    published: frozenset[int]

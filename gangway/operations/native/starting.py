@@ -1,0 +1,63 @@
+"""Starting native services, watched as containers are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Collection, Sequence
+
+from gangway.base import output
+from gangway.engines.native import data
+from gangway.engines.native.starting import Start
+from gangway.engines.native.unenforced import unenforced
+from gangway.engines.timeline import View
+from gangway.operations import diagnosis
+from gangway.operations.patience import Patience
+from gangway.operations.session import Session, say
+
+_TICK = 0.01
+
+
+def up(
+    session: Session,
+    wanted: Sequence[str],
+    *,
+    timeout: float = 0.0,
+    first: Collection[str] = (),
+    renew: bool = False,
+) -> None:
+    """Start what doesn't run as the model has it; return when all are ready.
+
+    With `first`, when those are and the others have started; all leave the caller the processor.
+    `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
+    or `timeout` seconds pass (0: as long as something happens).
+    """
+    if data.is_in_memory(session.environment.kind, session.model):
+        data.keep_in_memory(session.processes.data)
+    start = Start(session.processes, session.model, wanted, first=first, renew=renew)
+    note = unenforced(start.services, wanted)
+    if note:
+        say(note)
+    try:
+        _follow(start, session, timeout)
+    except BaseException as error:
+        start.turn_away()
+        if isinstance(error, KeyboardInterrupt):
+            diagnosis.interrupted(session)
+        raise
+
+
+def _follow(start: Start, session: Session, timeout: float) -> None:
+    view = View(start.timeline, sys.stderr, output.state_colours(sys.stderr))
+    patience = Patience(session, start.timeline, view, timeout, start.containers)
+    while not start.ready():
+        if start.step():
+            patience.renew()
+        view.update()
+        if failed := start.timeline.failed():
+            error = diagnosis.did_not_start(session, failed)
+            start.check_disk()
+            raise error
+        if patience.is_over():
+            raise patience.error()
+        time.sleep(_TICK)
