@@ -47,6 +47,7 @@ def lint(session: nox.Session) -> None:
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         **type_checks(session),
+        "lint-imports": ["lint-imports", "--no-cache", "--no-logo"],
         "shellcheck": ["shellcheck", "--external-sources", *shell],
         "shfmt": ["shfmt", "--diff", *shell],
         "hadolint": ["hadolint", *names("docker/**/*Dockerfile")],

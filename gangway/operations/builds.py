@@ -13,7 +13,7 @@ from typing import Any
 
 from gangway.engines.native import tools
 from gangway.model.model import Model
-from gangway.operations import diagnosis
+from gangway.operations import calls, diagnosis
 from gangway.operations.session import Session, say
 from gangway.settings import project
 from gangway.settings.environment import DEFAULT_STACK
@@ -39,7 +39,7 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
         return
     began = time.time()
     if session.native:
-        session.call(*tail)
+        calls.call(session, *tail)
         say(f"installed in {time.time() - began:.1f} s")
         return
     program = session.runner.start(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
 
 from gangway.base.errors import GangwayError
-
-if TYPE_CHECKING:
-    from gangway.operations.session import Session
+from gangway.operations.session import Session
 
 
 def falls_to_native(session: Session) -> bool:
@@ -31,7 +28,7 @@ def falls_to_native(session: Session) -> bool:
 
 def answers(session: Session) -> bool:
     """Say whether a container engine answers; a dry run asks none, and takes it from one's CLI."""
-    if not installed(session):
+    if not session.has_docker():
         return False
     if session.dry_run:
         return True
@@ -40,12 +37,6 @@ def answers(session: Session) -> bool:
     except GangwayError:
         return False
     return True
-
-
-def installed(session: Session) -> bool:
-    """Say whether there is a program that asks a container engine."""
-    path = session.environment.process_environment().get("PATH")
-    return bool(shutil.which("docker", path=path))
 
 
 def refuse_two(session: Session) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from gangway.operations.session import Session
 from gangway.settings import project
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gangway.operations.session import Session
 
 
 def own(session: Session) -> Session:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gangway.base.errors import GangwayError
 from gangway.engines.native import tools
+from gangway.operations import calls
 from gangway.operations import up as starting
 from gangway.operations.session import Session, say
 from gangway.settings import environment, project
@@ -38,7 +39,7 @@ def debug(session: Session, wish: Wish) -> None:
     Prints an editor's settings on standard output. Raises GangwayError for a service that isn't
     a Python program under the reloader, and when it doesn't start.
     """
-    session.check_services([wish.service])
+    calls.check_services(session, [wish.service])
     if wish.off:
         _turn_off(session, wish.service)
         return
@@ -60,7 +61,7 @@ def debug(session: Session, wish: Wish) -> None:
     if wish.wait and not session.native:
         # It can't be healthy before a debugger has come.
         opened = opened if opened.dry_run else _prepared(opened, up)
-        status = opened.run("up", "--detach", *options, wish.service)
+        status = calls.run(opened, "up", "--detach", *options, wish.service)
         if status:
             raise GangwayError(f"{wish.service} did not start", mend="the lines above say why")
     else:

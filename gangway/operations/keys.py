@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gangway.base.errors import GangwayError
+from gangway.operations import calls
 from gangway.operations.session import Session, say
 
 RATE_LIMIT: Final = "ratelimit:*"
@@ -31,7 +32,7 @@ def cache(session: Session, *, flush: bool) -> int:
 
 
 def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool) -> int:
-    session.check_services(["redis"])
+    calls.check_services(session, ["redis"])
     script = _EACH.format(command="UNLINK" if delete else "EXISTS")
     if session.native:
         words = ["scripts/native/redis", "eval", script, pattern]
@@ -45,7 +46,7 @@ def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool)
         words = ["sh", "-c", login, "sh", script, pattern]
     if delete:
         say(f"this deletes the keys {what} ({pattern}) in {session.project}'s Redis")
-    session = session if session.dry_run else session.answering()
+    session = session if session.dry_run else calls.answering(session)
     argv = session.command("exec", "--no-TTY", "redis", *words)
     if not session.announce(argv):
         return 0

@@ -16,7 +16,7 @@ from gangway.base import output
 from gangway.base.errors import GangwayError
 from gangway.engines.docker.engine import Engine
 from gangway.model.model import Model, stop_order
-from gangway.operations import claim
+from gangway.operations import calls, claim
 from gangway.operations.session import Session, confirm, say
 
 _ALL = ("--profile", "*")
@@ -36,7 +36,7 @@ class LogWish(NamedTuple):
 def down(session: Session, *, volumes: bool, yes: bool) -> int:
     """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
     with session.changing("down"):
-        session = session.answering()
+        session = calls.answering(session)
         if volumes and not session.dry_run:
             names = session.model.volumes()
             if names:
@@ -86,7 +86,7 @@ def take_down(session: Session, *flags: str) -> int:
     began = time.monotonic()
     # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
     quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
-    status = session.call(*_ALL, *quiet, *tail)
+    status = calls.call(session, *_ALL, *quiet, *tail)
     if status == 0:
         say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
     return status
@@ -94,12 +94,12 @@ def take_down(session: Session, *flags: str) -> int:
 
 def ps(session: Session) -> int:
     """List every container of the stack with its state."""
-    return session.run(*_ALL, "ps", "--all")
+    return calls.run(session, *_ALL, "ps", "--all")
 
 
 def logs(session: Session, wish: LogWish) -> int:
     """Show log lines of the named services, or of all."""
-    session.check_services(wish.services)
+    calls.check_services(session, wish.services)
     flags = ["--follow"] if wish.follow else []
     if wish.since:
         flags += ["--since", wish.since]
@@ -107,8 +107,8 @@ def logs(session: Session, wish: LogWish) -> int:
         flags += ["--tail", wish.tail]
     words = (*_ALL, "logs", *flags, *wish.services)
     if sys.stdout.isatty() or session.native:
-        return session.run(*words)
-    session = session.answering()
+        return calls.run(session, *words)
+    session = calls.answering(session)
     argv = session.command(*words)
     return _without_codes(session, argv) if session.announce(argv) else 0
 
@@ -129,12 +129,12 @@ def _without_codes(session: Session, argv: Sequence[str]) -> int:
 
 def exec_(session: Session, service: str, command: Sequence[str]) -> int:
     """Run a command in a service's running container."""
-    session.check_services([service])
+    calls.check_services(session, [service])
     if not command:
         raise GangwayError(
             "no command to run", mend=f"invoke {session.name}.exec {service} -- ls -l"
         )
-    return session.run("exec", *no_terminal(), service, *command)
+    return calls.run(session, "exec", *no_terminal(), service, *command)
 
 
 def shell(session: Session, services: Sequence[str]) -> int:
@@ -142,15 +142,15 @@ def shell(session: Session, services: Sequence[str]) -> int:
     if len(services) > 1:
         raise GangwayError("one shell at a time", mend=f"invoke {session.name}.shell {services[0]}")
     service = services[0] if services else "api"
-    session.check_services([service])
+    calls.check_services(session, [service])
     start = "command -v bash >/dev/null && exec bash || exec sh"
-    return session.run("exec", *no_terminal(), service, "sh", "-c", start)
+    return calls.run(session, "exec", *no_terminal(), service, "sh", "-c", start)
 
 
 def run(session: Session, service: str, command: Sequence[str]) -> int:
     """Run a command in a new container of a service, removed when it ends."""
-    session.check_services([service])
-    return session.run("run", "--rm", *no_terminal(), service, *command)
+    calls.check_services(session, [service])
+    return calls.run(session, "run", "--rm", *no_terminal(), service, *command)
 
 
 def config(session: Session, flags: Sequence[str]) -> int:
@@ -158,18 +158,18 @@ def config(session: Session, flags: Sequence[str]) -> int:
     from gangway.settings import contract
 
     contract.require(session.environment, contract.load(session.root), secrets=False)
-    return session.run("config", *flags, needs_engine=False)
+    return calls.run(session, "config", *flags, needs_engine=False)
 
 
 def stats(session: Session, services: Sequence[str], *, follow: bool) -> int:
     """Show what the containers use of processor, memory, network and disk."""
-    session.check_services(services)
-    return session.run("stats", *([] if follow else ["--no-stream"]), *services)
+    calls.check_services(session, services)
+    return calls.run(session, "stats", *([] if follow else ["--no-stream"]), *services)
 
 
 def psql(session: Session, arguments: Sequence[str]) -> int:
     """Open psql on the stack's database, as its owner."""
-    return session.run(
+    return calls.run(session,
         "exec", *no_terminal(), "postgres",
         "psql", "-U", session.environment.get("POSTGRES_USER"),
         "-d", session.environment.get("POSTGRES_DB"), *arguments,
@@ -185,8 +185,8 @@ def redis(session: Session, arguments: Sequence[str]) -> int:
         'exec "$@"'
     )
     client = _redis_client(session) if session.native else ["redis-cli"]
-    return session.run(
-        "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
+    return calls.run(
+        session, "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
     )
 
 
@@ -203,7 +203,7 @@ def _redis_client(session: Session) -> list[str]:
 
 def one_off(session: Session, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
-    return session.run("run", "--rm", *no_terminal(), "migrate", *command)
+    return calls.run(session, "run", "--rm", *no_terminal(), "migrate", *command)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
@@ -218,7 +218,7 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
             raise GangwayError(
                 f"{wish!r} is not SERVICE=NUMBER", mend=f"invoke {session.name}.scale api=3"
             )
-        session.check_services([service])
+        calls.check_services(session, [service])
         port = next((p for p in session.model.published() if p.service == service), None)
         if port and int(number) > 1:
             raise GangwayError(
@@ -259,9 +259,9 @@ def show_urls(session: Session, services: Sequence[str] = ()) -> None:
 
 def show_environment(session: Session) -> None:
     """Print every variable with its value and the layer it came from, secrets masked."""
-    from gangway.settings import contract, environment
+    from gangway.settings import contract
 
-    rows = environment.table(session.environment, contract.load(session.root))
+    rows = contract.table(session.environment, contract.load(session.root))
     print(output.table(rows, ("NAME", "VALUE", "FROM")))
     say(f"\nthe same, for Compose: {session.plain(session.command('config'))}")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
-from gangway.operations import choice, claim, diagnosis
+from gangway.operations import calls, choice, claim, diagnosis
 from gangway.operations.session import Session, say
 from gangway.settings import contract, ports
 
@@ -27,7 +27,7 @@ def examine(
     """Do what `prepare` does; return the project's containers, too, whatever their state."""
     contract.require(session.environment, contract.load(session.root))
     if session.dry_run:
-        session.check_services(services)
+        calls.check_services(session, services)
         return session, []
     with ThreadPoolExecutor(max_workers=4) as pool:
         engine = pool.submit(session.engine.check)
@@ -37,7 +37,7 @@ def examine(
         engine.result()
         rendered.result()
         containers = present.result()
-    session.check_services(services)
+    calls.check_services(session, services)
     alone.result()
     owned = claim.own(session)
     if owned.project != session.project:

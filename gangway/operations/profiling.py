@@ -16,6 +16,7 @@ from typing import Final
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.engines.native import tools
+from gangway.operations import calls
 from gangway.operations.session import Session, say
 from gangway.settings import project
 
@@ -44,7 +45,7 @@ def profile(session: Session, service: str, *, seconds: int) -> None:
 
     Raises GangwayError where the service doesn't run, isn't Python, or may not be looked at.
     """
-    session.check_services([service])
+    calls.check_services(session, [service])
     if not 1 <= seconds <= _LONGEST:
         raise GangwayError(f"--seconds is {seconds}", mend=f"between 1 and {_LONGEST}")
     folder = project.state(session.root, "profiles")
@@ -54,7 +55,7 @@ def profile(session: Session, service: str, *, seconds: int) -> None:
         say("and with the container that this names, and the number of the program in it:")
         session.announce(sidecar("CONTAINER", "IMAGE", "PID", seconds))
         return
-    session = session.answering()
+    session = calls.answering(session)
     container = _running(session, service)
     folder.mkdir(mode=0o700, exist_ok=True)
     if session.native:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gangway.base import lock
-from gangway.base.errors import GangwayError, unknown
+from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
 from gangway.engines.docker.engine import Engine
 from gangway.model import rendered
 from gangway.model.model import Model
-from gangway.operations import choice, claim
 from gangway.settings import project
-from gangway.settings.environment import DEFAULT_ENGINE, NATIVE, Environment, load
+from gangway.settings.environment import NATIVE, Environment, load
 
 if TYPE_CHECKING:
     from gangway.engines.native.engine import NativeEngine
@@ -98,24 +98,18 @@ class Session:
             return self.environment.compose_command(*args)
         return ["python", "-m", "gangway.operations.native", *self.environment.env_files, *args]
 
+    def has_docker(self) -> bool:
+        """Say whether there is a program that asks a container engine."""
+        path = self.environment.process_environment().get("PATH")
+        return bool(shutil.which("docker", path=path))
+
     def compose(self, *args: str) -> list[str]:
         """Return a call of Compose itself, which merges the files in any case."""
-        if not self.native and choice.installed(self):
+        if not self.native and self.has_docker():
             return self.environment.compose_command(*args)
         from gangway.engines.native import tools
 
         return [*tools.compose(self.runner), *self.environment.env_files, *args]
-
-    def call(self, *args: str) -> int:
-        """Run `docker compose ARGS…`, or its native counterpart; return its exit status."""
-        if not self.native:
-            return self.runner.run(self.command(*args))
-        if args[0] == "config":
-            # Compose's own, with all of its options.
-            return self.runner.run(self.compose(*args))
-        from gangway.operations.native import commands
-
-        return commands.run(self, args)
 
     def render(self, *flags: str) -> Model:
         """Return the model as Compose merges it; `flags` go before `config`.
@@ -158,24 +152,6 @@ class Session:
             say(f"$ {plain}")
         return not self.dry_run
 
-    def run(self, *args: str, needs_engine: bool = True) -> int:
-        """Print and run a `docker compose` call on this terminal; return its exit status.
-
-        Raises GangwayError where the call `needs_engine` and none answers.
-        """
-        session = self.answering() if needs_engine else self
-        return session.call(*args) if session.announce(session.command(*args)) else 0
-
-    def answering(self) -> Session:
-        """Return the session under its own project's name; raises GangwayError for no engine.
-
-        A dry run asks no engine.
-        """
-        if self.dry_run:
-            return self
-        self.engine.first_look(self.project)
-        return claim.own(self)
-
     def tell(self, text: str) -> None:
         """Write a line for people."""
         say(text)
@@ -185,57 +161,12 @@ class Session:
         path = project.state(self.root, f"{self.name}.lock")
         return lock.held(path, self.name, f"{self.name}.{task}")
 
-    def check_services(self, names: Sequence[str]) -> None:
-        """Refuse names that aren't services of this stack, and say which stack has them."""
-        known = list(self.model.services)
-        for name in names:
-            if name not in known:
-                raise self._elsewhere(name) or unknown("service", name, known)
-
-    def _elsewhere(self, name: str) -> GangwayError | None:
-        """Return the error for a service that only other stacks have; None where none has it."""
-        from gangway.operations import presets
-
-        service = self.render("--profile", "*").services.get(name)
-        if service is None:
-            return None
-        stacks = presets.having(self.environment, service.get("profiles") or ())
-        mend = " or ".join(f"--stack {stack}" for stack in stacks)
-        return GangwayError(
-            f"the {self.environment.stack} stack has no {name}",
-            mend=mend or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",
-        )
-
     def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
         """Record what this checkout must differ by, and return the session that has it."""
         if not changes:
             return self
         project.record(self.root, self.name, changes)
         return replace(self, environment=reload(self.environment))
-
-
-def open_environment(
-    root: Path,
-    name: str,
-    *,
-    stack: str | None = None,
-    images: str | None = None,
-    engine: str | None = None,
-    overrides: Mapping[str, str] | None = None,
-    dry_run: bool = False,
-) -> Session:
-    """Return the session for an environment, with what this checkout must differ by written down.
-
-    Raises GangwayError as `gangway.environment.load` does.
-    """
-
-    def loaded(engine: str | None) -> Environment:
-        return load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
-
-    session = Session(loaded(engine), dry_run=dry_run)
-    if session.environment.engine == DEFAULT_ENGINE and choice.falls_to_native(session):
-        session = Session(loaded(NATIVE), dry_run=dry_run)
-    return session.with_checkout_layer(project.facts(session.environment))
 
 
 def reload(environment: Environment) -> Environment:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
-from gangway.operations import builds, operations, preflight
+from gangway.operations import builds, calls, operations, preflight
 from gangway.operations import up as starting
 from gangway.operations.session import Session, say
 
@@ -60,14 +60,16 @@ def auto_ports(ports: str) -> bool:
 
 def restart(session: Session, services: Sequence[str]) -> None:
     """Restart the named services, or all, and return when they are healthy again."""
-    session.check_services(services)
+    calls.check_services(session, services)
     with session.changing("restart"):
-        starting.watched(session.answering(), starting.Wish(tuple(services)), "restart", *services)
+        starting.watched(
+            calls.answering(session), starting.Wish(tuple(services)), "restart", *services
+        )
 
 
 def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
     """Build the images of the named services, or of all."""
-    session.check_services(services)
+    calls.check_services(session, services)
     session.engine.check()
     builds.build(session, services, no_cache=no_cache)
 
@@ -78,7 +80,7 @@ def rebuild(session: Session, service: str) -> None:
     What it needs is started where it doesn't run. Raises GangwayError for a service that isn't
     built here.
     """
-    session.check_services([service])
+    calls.check_services(session, [service])
     if "build" not in session.model.services[service]:
         raise GangwayError(
             f"{service} isn't built here: its image comes from elsewhere",

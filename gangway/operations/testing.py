@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
-from gangway.operations import builds, operations, preflight, up
+from gangway.operations import builds, calls, operations, preflight, up
 from gangway.operations.gate import GATED, Gate
 from gangway.operations.session import Session, say
 
@@ -45,7 +45,7 @@ def run(session: Session, wish: Wish) -> int:
     chosen = runners(session, wish)
     if session.dry_run:
         session.announce(session.command("up", "--detach", *needed(session)))
-        return next(filter(None, [session.run(*once, *words) for words in chosen]), 0)
+        return next(filter(None, [calls.run(session, *once, *words) for words in chosen]), 0)
     gate = Gate.of(session)
     calls = []
     for name, *plain in chosen:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import Finding, FindingsError, nearest
+from gangway.base.output import mask
 from gangway.settings.environment import KINDS, Environment, Variable
 from gangway.settings.spec import ALL_KINDS, FILE, Contract, Spec, load
 
@@ -41,6 +42,26 @@ def require(env: Environment, contract: Contract, *, secrets: bool = True) -> No
     if findings:
         noun = "one thing" if len(findings) == 1 else f"{len(findings)} things"
         raise FindingsError(findings, summary=f"{noun} to mend in the {env.name} environment")
+
+
+def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
+    """Return (name, value, origin) for every variable that is set or known, secrets masked.
+
+    Sorted by name; a variable that nothing sets shows the contract's default.
+    """
+    known = {spec.name for spec in contract.variables.values() if not spec.inside}
+    names = set(env.variables) | known
+    rows = []
+    for name in sorted(names):
+        spec = contract.variables.get(name)
+        found = env.variable(name)
+        if found is None and spec is not None:
+            found = Variable(name, spec.default_for(env.kind) or "", "default")
+        if found is None:
+            continue
+        value = mask(found.value) if contract.is_secret(name) else found.value
+        rows.append((name, value, found.origin))
+    return rows
 
 
 def reference(contract: Contract) -> str:

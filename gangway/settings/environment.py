@@ -14,13 +14,10 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gangway.base.errors import GangwayError, nearest, unknown
 from gangway.settings import envfile
-
-if TYPE_CHECKING:
-    from gangway.settings.contract import Contract
 
 Kind = Literal["dev", "test", "prod"]
 Layer = Literal[
@@ -298,28 +295,6 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
             )
         found[name] = value
     return found
-
-
-def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
-    """Return (name, value, origin) for every variable that is set or known, secrets masked.
-
-    Sorted by name; a variable that nothing sets shows the contract's default.
-    """
-    from gangway.base.output import mask
-
-    known = {spec.name for spec in contract.variables.values() if not spec.inside}
-    names = set(env.variables) | known
-    rows = []
-    for name in sorted(names):
-        spec = contract.variables.get(name)
-        found = env.variable(name)
-        if found is None and spec is not None:
-            found = Variable(name, spec.default_for(env.kind) or "", "default")
-        if found is None:
-            continue
-        value = mask(found.value) if contract.is_secret(name) else found.value
-        rows.append((name, value, found.origin))
-    return rows
 
 
 def _names(directory: Path) -> list[str]:

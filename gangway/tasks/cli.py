@@ -123,10 +123,10 @@ def environment_task(function: Callable[..., Any], root: Path, name: str) -> Opt
         **options: Any,
     ) -> None:
         def work() -> Any:
-            from gangway.operations import session
+            from gangway.operations import opening
             from gangway.settings.environment import parse_overrides
 
-            opened = session.open_environment(
+            opened = opening.open_environment(
                 root,
                 name,
                 stack=stack,

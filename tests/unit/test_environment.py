@@ -24,7 +24,6 @@ from gangway.settings.environment import (
     load,
     parse_overrides,
     stacks,
-    table,
 )
 from tests.unit.conftest import ROOT
 
@@ -378,7 +377,9 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
         shell={"LOG_LEVEL": "error", "BUILD_INDEX_URL": "https://me:hunter2@example.com/simple"},
         overrides={"MY_API_KEY": "hunter3", "IMAGE_TAG": "v1"},
     )
-    rows = {name: (value, origin) for name, value, origin in table(env, contract.load(ROOT))}
+    rows = {
+        name: (value, origin) for name, value, origin in contract.table(env, contract.load(ROOT))
+    }
     assert rows["LOG_LEVEL"] == ("error", "shell")
     assert rows["IMAGE_TAG"] == ("v1", "command line")
     assert rows["POSTGRES_DB"][0] == "gangway_dev"

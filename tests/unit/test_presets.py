@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.operations import presets
-from gangway.operations.session import Session, open_environment
+from gangway.operations import calls, presets
+from gangway.operations.opening import open_environment
+from gangway.operations.session import Session
 from gangway.settings import environment
 from gangway.settings.contract import check
 from gangway.settings.contract import load as load_contract
@@ -84,13 +85,13 @@ def test_every_stack_is_shown_with_what_it_runs(root: Path) -> None:
 
 def test_another_stacks_service_is_named_with_its_stacks(root: Path) -> None:
     with pytest.raises(GangwayError) as caught:
-        dev(root, "mail").check_services(["django"])
+        calls.check_services(dev(root, "mail"), ["django"])
     assert str(caught.value) == "the mail stack has no django\n  fix: --stack hybrid"
 
 
 def test_what_is_on_demand_is_there_to_be_named_and_not_started(root: Path) -> None:
     session = dev(root, "mail")
-    session.check_services(["archive"])
+    calls.check_services(session, ["archive"])
     assert "archive" not in session.model.by_default()
     assert "archive" not in session.model.wanted(())
     assert session.model.wanted(("archive",)) == ["archive"]

@@ -45,7 +45,8 @@ def run(session: Session, words: Sequence[str]) -> int:
     while rest and rest[0] in _IGNORED:
         del rest[: 1 + _IGNORED[rest[0]]]
     if rest[:1] == ["config"]:
-        return session.call(*rest)
+        # Compose's own, with all of its options.
+        return session.runner.run(session.compose(*rest))
     if rest[:1] == ["stats"]:
         raise GangwayError(
             "stats needs a container engine: these services are plain processes",
@@ -254,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run `python -m gangway.operations.native --env-file FILE … COMMAND` as a task prints it."""
-    from gangway.operations.session import open_environment
+    from gangway.operations.opening import open_environment
 
     words, files = list(argv), []
     while words[:1] == ["--env-file"] and len(words) > 2:
@@ -274,7 +275,7 @@ def main(argv: Sequence[str]) -> int:
             stack=layers.get("stacks"),
             images=layers.get("images"),
         )
-        return session.call(*words)
+        return run(session, words)
     except GangwayError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status

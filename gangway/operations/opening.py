@@ -1,0 +1,35 @@
+"""Opening an environment of a checkout: which engine it has, and what the checkout differs by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gangway.operations import choice
+from gangway.operations.session import Session
+from gangway.settings import project
+from gangway.settings.environment import DEFAULT_ENGINE, NATIVE, Environment, load
+
+
+def open_environment(
+    root: Path,
+    name: str,
+    *,
+    stack: str | None = None,
+    images: str | None = None,
+    engine: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+) -> Session:
+    """Return the session for an environment, with what this checkout must differ by written down.
+
+    Raises GangwayError as `gangway.environment.load` does.
+    """
+
+    def loaded(engine: str | None) -> Environment:
+        return load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
+
+    session = Session(loaded(engine), dry_run=dry_run)
+    if session.environment.engine == DEFAULT_ENGINE and choice.falls_to_native(session):
+        session = Session(loaded(NATIVE), dry_run=dry_run)
+    return session.with_checkout_layer(project.facts(session.environment))
