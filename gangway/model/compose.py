@@ -48,7 +48,7 @@ def installed(runner: Runner) -> str:
 
     Raises GangwayError where there is no `docker`, or it doesn't answer in time.
     """
-    found = list(_installation(runner.environment))
+    found = list(installation("docker", runner.environment))
     path = runner.cwd / _KEPT
     before = memory.read(path)
     if before.get("installation") == found and before.get("version"):
@@ -63,14 +63,13 @@ def installed(runner: Runner) -> str:
     return said
 
 
-def _installation(environment: Mapping[str, str]) -> Iterator[list[str | int]]:
-    """Yield path, time and size of `docker` and of each plugin that it may mean."""
+def installation(program: str, environment: Mapping[str, str]) -> Iterator[list[str | int]]:
+    """Yield path, time and size of a program, and for `docker` of each plugin it may mean."""
     own = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
-    docker = shutil.which("docker", path=environment.get("PATH"))
-    plugins = (
-        Path(folder) / name for folder in (f"{own}/cli-plugins", *_FOLDERS) for name in _PLUGINS
-    )
-    for path in (*([Path(docker)] if docker else ()), *plugins):
+    found = shutil.which(program, path=environment.get("PATH"))
+    folders = (f"{own}/cli-plugins", *_FOLDERS) if program == "docker" else ()
+    plugins = (Path(folder) / name for folder in folders for name in _PLUGINS)
+    for path in (*([Path(found)] if found else ()), *plugins):
         try:
             status = path.stat()
         except OSError:

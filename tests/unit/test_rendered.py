@@ -68,6 +68,25 @@ def test_so_does_one_on_the_command_line(root: Path) -> None:
     assert found(loaded(root, {}, IMAGE="another")) is None
 
 
+def test_so_does_another_compose_plugin(root: Path) -> None:
+    plugin = root / "docker-config" / "cli-plugins" / "docker-compose"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("one")
+    shell = {"DOCKER_CONFIG": str(root / "docker-config")}
+    environment = loaded(root, shell)
+    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+    assert found(loaded(root, shell)) == MODEL
+    plugin.write_text("another")
+    assert found(loaded(root, shell)) is None
+
+
+def test_no_variable_of_the_shell_is_written_down(root: Path) -> None:
+    environment = loaded(root, {"DOCKER_AUTH_CONFIG": "a credential"})
+    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+    assert found(environment) == MODEL
+    assert "a credential" not in (root / ".gangway" / "dev.model.json").read_text()
+
+
 def test_so_does_another_call(root: Path) -> None:
     keep(root)
     assert found(loaded(root, {}), [*ARGV, "--no-interpolate"]) is None
@@ -84,7 +103,9 @@ def test_so_does_another_call(root: Path) -> None:
 )
 def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> None:
     (root / "docker-compose.yml").write_text(COMPOSE + text)
-    assert rendered.ingredients(loaded(root, {}), ARGV) is None
+    assert rendered.ingredients(loaded(root, {}), ARGV) == ""
+    rendered.keep(loaded(root, {}), "", MODEL)
+    assert found(loaded(root, {})) is None
 
 
 def test_a_damaged_file_is_no_model(root: Path) -> None:
