@@ -6,8 +6,7 @@ for each file in env/. What they do is in the package `gangway`.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated as A
 from typing import Any
@@ -21,6 +20,8 @@ from gangway.tasks.cli import Option, Yes
 
 ROOT = Path(__file__).resolve().parent
 
+# What stands after `--`.
+After = Sequence[str]
 Service = A[str, Option("service")]
 Services = A[str, Option("services; all where none is named")]
 
@@ -70,11 +71,11 @@ def logs(
     return operations.logs(session, operations.LogWish(services, follow, since, tail))
 
 
-def exec_(session: Session, service: Service) -> int:
+def exec_(session: Session, service: Service, *, after: After) -> int:
     """Run what stands after -- in a running container: dev.exec api -- ls -l."""
     from gangway.operations import operations
 
-    return operations.exec_(session, service, cli.remainder(sys.argv))
+    return operations.exec_(session, service, after)
 
 
 def shell(session: Session, *service: A[str, Option("service; api where none is named")]) -> int:
@@ -84,11 +85,11 @@ def shell(session: Session, *service: A[str, Option("service; api where none is 
     return operations.shell(session, service)
 
 
-def run(session: Session, service: Service) -> int:
+def run(session: Session, service: Service, *, after: After) -> int:
     """Run what stands after -- in a new container that is removed afterwards."""
     from gangway.operations import operations
 
-    return operations.run(session, service, cli.remainder(sys.argv))
+    return operations.run(session, service, after)
 
 
 def restart(session: Session, *services: Services) -> None:
@@ -116,11 +117,11 @@ def rebuild(session: Session, service: Service) -> None:
     stack.rebuild(session, service)
 
 
-def config(session: Session) -> int:
+def config(session: Session, *, after: After) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
     from gangway.operations import operations
 
-    return operations.config(session, cli.remainder(sys.argv))
+    return operations.config(session, after)
 
 
 def env(session: Session) -> None:
@@ -130,18 +131,18 @@ def env(session: Session) -> None:
     operations.show_environment(session)
 
 
-def psql(session: Session) -> int:
+def psql(session: Session, *, after: After) -> int:
     """Open psql on the database; options after -- go to psql."""
     from gangway.operations import operations
 
-    return operations.psql(session, cli.remainder(sys.argv))
+    return operations.psql(session, after)
 
 
-def redis(session: Session) -> int:
+def redis(session: Session, *, after: After) -> int:
     """Open redis-cli; a command after -- is run instead."""
     from gangway.operations import operations
 
-    return operations.redis(session, cli.remainder(sys.argv))
+    return operations.redis(session, after)
 
 
 def ratelimit(
@@ -276,12 +277,12 @@ def test_run(
     expression: A[str, Option("only tests whose names match, as pytest's -k", "k")] = "",
     cov: A[bool, Option("measure coverage")] = False,
     keep: A[bool, Option("leave the stack up afterwards")] = False,
+    after: After,
 ) -> int:
     """Run the apps' tests in a throw-away copy; what stands after -- goes to pytest."""
     from gangway.operations import testing
 
-    rest = tuple(cli.remainder(sys.argv))
-    return testing.run(session, testing.Wish(paths, expression, cov, keep, rest))
+    return testing.run(session, testing.Wish(paths, expression, cov, keep, tuple(after)))
 
 
 def init(session: Session) -> None:

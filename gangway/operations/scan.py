@@ -56,8 +56,18 @@ class Outcome:
 def scan(session: Session) -> int:
     """Run every scanner and print a table of what each found.
 
-    Return 0 where nothing was found, 1 for findings, 2 where no scanner could be run.
+    Return 0 where nothing was found, 1 for findings, 2 where no scanner could be run. A dry run
+    says what would be looked at.
     """
+    if session.dry_run:
+        for what in (
+            "every Dockerfile",
+            "the merged model",
+            *(lock.relative_to(session.root) for lock in _locks(session)),
+            *_images(session),
+        ):
+            print(f"# would look at {what}")
+        return 0
     outcomes = []
     for outcome in _outcomes(session):
         outcomes.append(outcome)
@@ -84,14 +94,24 @@ def _outcomes(session: Session) -> Iterator[Outcome]:
     model = session.model
     yield hadolint(runner)
     yield compose_lint(runner, session.name, model.raw)
-    for lock in tools.locks(session.root, session.environment.apps):
-        if lock.parent.name != "apps":
-            yield pip_audit(runner, lock)
-    images = sorted({str(each["image"]) for each in model.services.values() if "image" in each})
+    for lock in _locks(session):
+        yield pip_audit(runner, lock)
+    images = _images(session)
     if shutil.which("trivy", path=path):
         yield from (trivy(runner, image, session.name) for image in images)
     else:
         yield Outcome("trivy", f"{len(images)} images", not_run=f"it isn't installed: {_TRIVY}")
+
+
+def _locks(session: Session) -> list[Path]:
+    """Return the locks of the stack's apps, but not that of their tests."""
+    locks = tools.locks(session.root, session.environment.apps)
+    return [lock for lock in locks if lock.parent.name != "apps"]
+
+
+def _images(session: Session) -> list[str]:
+    services = session.model.services.values()
+    return sorted({str(each["image"]) for each in services if "image" in each})
 
 
 # ---- Dockerfiles and the model: what can be told without a network

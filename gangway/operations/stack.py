@@ -70,7 +70,8 @@ def restart(session: Session, services: Sequence[str]) -> None:
 def build(session: Session, services: Sequence[str], *, no_cache: bool) -> None:
     """Build the images of the named services, or of all."""
     calls.check_services(session, services)
-    session.engine.check()
+    if not session.dry_run:
+        session.engine.check()
     builds.build(session, services, no_cache=no_cache)
 
 
@@ -122,7 +123,13 @@ def init(session: Session) -> None:
     from gangway.settings import contract, secrets
 
     folder = session.root / session.environment.get("SECRETS_DIR")
-    for outcome in secrets.init(folder, contract.load(session.root).secret_files()):
+    names = contract.load(session.root).secret_files()
+    if session.dry_run:
+        missing = [folder / name for name in names if not (folder / name).exists()]
+        for path in missing:
+            print(f"# would make {path}")
+        return
+    for outcome in secrets.init(folder, names):
         print(f"{outcome.action:<8}  {outcome.path.relative_to(session.root)}")
 
 

@@ -47,11 +47,11 @@ def run(session: Session, wish: Wish) -> int:
         session.announce(session.command("up", "--detach", *needed(session)))
         return next(filter(None, [calls.run(session, *once, *words) for words in chosen]), 0)
     gate = Gate.of(session)
-    calls = []
+    planned = []
     for name, *plain in chosen:
         flags, words = gate.gated(plain) if name == RUNNER else ([], plain)
-        calls.append(Call((*once, *flags), name, tuple(words)))
-    early = GATED in calls[0].words
+        planned.append(Call((*once, *flags), name, tuple(words)))
+    early = GATED in planned[0].words
     with session.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         session, left = preflight.examine(session, (RUNNER,), auto_ports=True)
@@ -65,12 +65,12 @@ def run(session: Session, wish: Wish) -> int:
         ):
             if not early:
                 ready()
-            with _started(session, calls[0]) as program:
+            with _started(session, planned[0]) as program:
                 if early:
                     ready()
                     gate.open()
                 statuses = [program.wait()]
-            for call in calls[1:]:
+            for call in planned[1:]:
                 with _started(session, call) as program:
                     statuses.append(program.wait())
             return next(filter(None, statuses), 0)

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
@@ -34,6 +34,10 @@ Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")
 Values = Annotated[list[str], Option("NAME=value, before every other source; may be repeated", "e")]
 DryRun = Annotated[bool, Option("print the plain commands, run nothing", "n")]
 Yes = Annotated[bool, Option("don't ask before something is deleted", "y")]
+
+
+AFTER: Final = "after"
+"""The name of the parameter that takes the words after `--`."""
 
 
 class OptionTask(Task[Any]):
@@ -56,7 +60,7 @@ class OptionTask(Task[Any]):
         hints = get_type_hints(self.function, include_extras=True)
         found = []
         for name, parameter in inspect.signature(self.function).parameters.items():
-            if name != "session":
+            if name not in ("session", AFTER):
                 found.append((name, parameter, hints[name]))
         if "session" in hints:
             common: Mapping[str, Any] = {
@@ -70,6 +74,10 @@ class OptionTask(Task[Any]):
                 )
                 found.append((name, keyword, annotation))
         return found
+
+    def takes_words(self) -> bool:
+        """Say whether it takes the words after `--`: as its parameter `after`."""
+        return AFTER in inspect.signature(self.function).parameters
 
     def rest(self) -> str | None:
         """Return the name of the parameter that takes all bare words, None where there is none."""
@@ -146,6 +154,8 @@ def call(function: Callable[..., Any], options: Mapping[str, Any], *first: Any) 
     """Call a function with Invoke's options, the list of bare words as positional arguments."""
     named = dict(options)
     for name, parameter in inspect.signature(function).parameters.items():
+        if name == AFTER:
+            named[AFTER] = remainder(sys.argv)
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             first = (*first, *named.pop(name))
     return function(*first, **named)
@@ -248,6 +258,19 @@ def spread(
     return out
 
 
+def refuse_words(
+    words: Sequence[str], tasks: Mapping[str, OptionTask], after: Sequence[str]
+) -> None:
+    """Refuse words after `--` that no task of the command line takes."""
+    named = [word for word in words if word in tasks]
+    if not after or not named or any(tasks[name].takes_words() for name in named):
+        return
+    raise GangwayError(
+        f"{named[-1]} takes no words after --: {' '.join(after)}",
+        mend=f"leave them out; invoke --help {named[-1]} shows its options",
+    )
+
+
 def flags_of(arg: Argument) -> list[str]:
     """Return an argument's flags as typed."""
     return [f"--{name}" if len(name) > 1 else f"-{name}" for name in arg.names]
@@ -322,6 +345,7 @@ def install(program: Program, namespace: Collection) -> Collection:
         raise Exit(code=0)
     try:
         core.unparsed[:] = spread(core.unparsed, typed, core[0].flags)
+        refuse_words(core.unparsed, typed, remainder(sys.argv))
     except GangwayError as error:
         refuse(error)
     parse = program.parse_tasks

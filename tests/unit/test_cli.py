@@ -128,6 +128,22 @@ def test_dry_run_prints_the_plain_command_and_runs_nothing() -> None:
     assert done.stdout.rstrip().endswith("logs --tail 3 api")
 
 
+def test_words_that_a_task_does_not_take_are_refused() -> None:
+    done = invoke("dev.up", "--dry-run", "--", "--foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: dev.up takes no words after --: --foo\n  fix: ")
+
+
+@pytest.mark.parametrize("task", ["init", "scan", "build"])
+def test_a_dry_run_neither_makes_nor_looks_for_anything(task: str, tmp_path: Path) -> None:
+    nobody = {**os.environ, "DOCKER_HOST": "unix:///nonexistent.sock"}
+    secrets = f"SECRETS_DIR={tmp_path / 'secrets'}"
+    done = invoke(f"staging.{task}", "--dry-run", "-e", secrets, env=nobody)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not (tmp_path / "secrets").exists()
+
+
 def test_without_any_engine_s_program_a_dry_run_prints_the_native_command() -> None:
     here = {name: value for name, value in os.environ.items() if name != "GANGWAY_ENGINE"}
     done = invoke("dev.ps", "--dry-run", env={**here, "PATH": str(Path(INVOKE).parent)})
