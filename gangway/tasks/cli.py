@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, NamedTuple, NoReturn, get_args, get_or
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
+from gangway.base import output
 from gangway.base.errors import INTERRUPTED, GangwayError, nearest, unknown
 
 
@@ -165,10 +166,14 @@ def finish(work: Callable[[], Any]) -> None:
     """Run a task's work: a user's error becomes a message and status 2, a status is passed on."""
     try:
         status = work()
+        sys.stdout.flush()
     except GangwayError as error:
         refuse(error)
     except KeyboardInterrupt:
         raise Exit(code=INTERRUPTED) from None
+    except BrokenPipeError:
+        output.nobody_reads()
+        return
     if isinstance(status, int) and status != 0:
         raise Exit(code=status)
 
@@ -341,7 +346,7 @@ def install(program: Program, namespace: Collection) -> Collection:
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}
     if program.args.list.value is True:
-        print(listing(typed))
+        finish(lambda: print(listing(typed)))
         raise Exit(code=0)
     try:
         core.unparsed[:] = spread(core.unparsed, typed, core[0].flags)

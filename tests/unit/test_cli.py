@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,16 @@ def test_a_task_works_from_a_subfolder_and_its_plain_command_says_so() -> None:
     assert done.stdout.startswith(
         "cd .. && GANGWAY_ENGINE=docker docker compose --env-file env/dev.env"
     )
+
+
+@pytest.mark.parametrize("words", ["--list", "dev.env"])
+def test_a_reader_that_has_seen_enough_is_no_error(words: str) -> None:
+    piped = f"set -o pipefail; {shlex.quote(str(INVOKE))} {words} | sed -n '1{{p;q}}'"
+    done = subprocess.run(
+        ["bash", "-c", piped], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "Broken" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -137,8 +136,7 @@ def _wrote(line: str) -> bool:
         sys.stdout.write(line)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python itself must not write there again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.nobody_reads()
         return False
     return True
 
