@@ -99,5 +99,14 @@ def settle_ports(
     if not variables:
         raise GangwayError("no PUBLISHED_ variable to move", mend="see docs/environments.md")
     block = ports.free_block(session.root, variables, host=taken[0].host)
-    say("ports: " + ", ".join(f"{name} {port}" for name, port in sorted(block.items())))
-    return session.with_checkout_layer({name: str(port) for name, port in block.items()})
+    moved = session.with_checkout_layer({name: str(port) for name, port in block.items()})
+    # The others move along, for the stacks and tasks that want them later.
+    used = {port.port for port in moved.model.published() if port.service in wanted}
+    known = contract.load(session.root).variables
+    shown = [
+        f"{name} {port}"
+        for name, port in sorted(block.items())
+        if port in used and (name not in known or known[name].service in wanted)
+    ]
+    say("ports: " + ", ".join(shown))
+    return moved

@@ -420,6 +420,12 @@ class TestSecondCheckout:
         try:
             assert second.project("dev") != checkout.project("dev")
             assert str(checkout.root) in up.stderr
+            # Of the ports that move it names those of this stack.
+            (moved,) = re.findall(r"^ports: (.*)$", up.stderr, re.MULTILINE)
+            names = [word for word in moved.split() if word.startswith("PUBLISHED_")]
+            assert names == [
+                f"PUBLISHED_{name}_PORT" for name in ("API", "APP", "POSTGRES", "REDIS")
+            ]
             urls = second.urls("dev")
             assert not set(urls.values()) & set(stack.urls.values())
             for name in ("api", "app"):
