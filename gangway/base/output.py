@@ -17,7 +17,6 @@ _STATES: Final = {
     "unhealthy": "yellow",
     "failed": "red",
 }
-_UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 MASK: Final = "********"
 
@@ -28,16 +27,6 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bo
     if variables.get("NO_COLOR") or variables.get("TERM") == "dumb":
         return False
     return stream.isatty()
-
-
-def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
-    """Return `text` in a colour (bold dim red green yellow cyan) where `stream` shows one.
-
-    `stream` is standard output unless given.
-    """
-    if not wants_colour(stream or sys.stdout):
-        return text
-    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
 def state_colours(stream: TextIO) -> dict[str, str] | None:
@@ -67,31 +56,6 @@ def table(rows: Sequence[Sequence[str]], headers: Sequence[str] = ()) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
         for line in lines
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: `40 ms`, `1.6 s`, `2 min 05 s`, `1 h 02 min`."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes for people, in powers of 1000: `512 B`, `1.5 MB`, `60 MB`."""
-    value = float(count)
-    for unit in _UNITS:
-        if abs(value) < 999.5 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    if unit == "B" or abs(value) >= 9.95:
-        return f"{value:.0f} {unit}"
-    return f"{value:.1f} {unit}"
 
 
 def printable(text: str) -> str:

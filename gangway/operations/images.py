@@ -112,7 +112,6 @@ class ImageStatus:
     name: str
     state: str
     size: int = 0
-    created: str = ""
 
     @property
     def current(self) -> bool:
@@ -125,7 +124,6 @@ class _Record:
     id: str
     inputs: str | None
     size: int
-    created: str
 
 
 def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageStatus, ...]:
@@ -142,7 +140,7 @@ def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageSt
             found.append(ImageStatus(image.name, "missing"))
             continue
         state = "current" if record.inputs == wanted[image.name] else "outdated"
-        found.append(ImageStatus(image.name, state, record.size, record.created))
+        found.append(ImageStatus(image.name, state, record.size))
     return tuple(found)
 
 
@@ -348,7 +346,7 @@ def _inspect(names: Sequence[str]) -> dict[str, _Record]:
     found: dict[str, _Record] = {}
     for image in json.loads(result.stdout or "[]"):
         labels = image["Config"].get("Labels") or {}
-        record = _Record(image["Id"], labels.get(LABEL), image["Size"], image["Created"])
+        record = _Record(image["Id"], labels.get(LABEL), image["Size"])
         found.update(dict.fromkeys(image["RepoTags"] or (), record))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,31 +25,26 @@ class Outcome:
     """What happened to one secret's file. The value is nowhere but in the file."""
 
     path: Path
-    action: Literal["made", "kept", "replaced"]
+    action: Literal["made", "kept"]
 
 
 def init(
     directory: Path,
     names: Iterable[str],
     *,
-    rotate: Collection[str] = (),
     owner: tuple[int, int] | None = None,
 ) -> list[Outcome]:
-    """Make the file of each secret in `names` that is not there, and replace those in `rotate`.
+    """Make the file of each secret in `names` that is not there.
 
-    An existing file is never changed otherwise. `owner` is the uid and gid that the files get;
+    An existing file is never changed. `owner` is the uid and gid that the files get;
     without it, 10001:10001 when root runs this, else whoever runs it. The directory gets mode
     0700, a file 0600 from its first moment. Raises GangwayError where the system refuses.
     """
-    wanted = list(names)
-    for name in rotate:
-        if name not in wanted:
-            raise GangwayError(f"no secret named {name!r}", mend=f"there are: {', '.join(wanted)}")
     if owner is None and hasattr(os, "geteuid") and os.geteuid() == 0:
         owner = (CONTAINER_UID, CONTAINER_GID)
     try:
         _make_directory(directory, owner)
-        return [_make(directory / name, replace=name in rotate, owner=owner) for name in wanted]
+        return [_make(directory / name, owner) for name in names]
     except OSError as error:
         raise GangwayError(
             f"cannot make the secrets: {error.strerror}",
@@ -68,13 +63,7 @@ def _make_directory(directory: Path, owner: tuple[int, int] | None) -> None:
     directory.chmod(0o700)
 
 
-def _make(path: Path, *, replace: bool, owner: tuple[int, int] | None) -> Outcome:
-    if replace:
-        existed = path.exists()
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        _write(temporary, owner)
-        temporary.replace(path)
-        return Outcome(path, "replaced" if existed else "made")
+def _make(path: Path, owner: tuple[int, int] | None) -> Outcome:
     try:
         _write(path, owner)
     except FileExistsError:

@@ -8,7 +8,7 @@ import re
 import shlex
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,12 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(make_checkout: MakeCheckout) -> Stack:
     checkout = make_checkout("a check out")
-    with socket.socket() as squatter, ExitStack() as stop:
+    with socket.socket() as squatter:
         # Somebody has the api's port, here or elsewhere on this machine.
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+        with suppress(OSError):
             squatter.bind(("127.0.0.1", 8000))
             squatter.listen()
-        except OSError:
-            stop.close()
         up = checkout.succeed("dev.up", "--ports", "auto")
     return Stack(checkout, up, checkout.urls("dev"))
 

@@ -75,24 +75,6 @@ def test_a_second_run_keeps_everything(tmp_path: Path) -> None:
     assert {name: contents(tmp_path / "s")[name] for name in NAMES} == before
 
 
-def test_rotation_replaces_what_it_names_and_nothing_else(tmp_path: Path) -> None:
-    secrets.init(tmp_path / "s", NAMES)
-    before = contents(tmp_path / "s")
-    outcomes = secrets.init(tmp_path / "s", NAMES, rotate=["redis_password"])
-    after = contents(tmp_path / "s")
-    assert [outcome.action for outcome in outcomes] == ["kept", "replaced"]
-    assert after["postgres_password"] == before["postgres_password"]
-    assert after["redis_password"] != before["redis_password"]
-    assert set(after) == set(NAMES)
-    assert stat.S_IMODE((tmp_path / "s/redis_password").stat().st_mode) == 0o600
-
-
-def test_rotating_an_unknown_secret_changes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(GangwayError, match="no secret named 'redis'"):
-        secrets.init(tmp_path / "s", NAMES, rotate=["redis"])
-    assert not (tmp_path / "s").exists()
-
-
 def test_no_value_is_in_what_is_returned_or_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
