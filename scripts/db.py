@@ -52,7 +52,7 @@ VIOLATION = "08P01"
 
 
 class Mistake(Exception):
-    """What the user can mend: the message says how."""
+    """What the user can fix: the message says how."""
 
 
 @dataclass(frozen=True)

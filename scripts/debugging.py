@@ -19,7 +19,7 @@ import sys
 from typing import Any, NoReturn
 
 FOLDER = os.environ.get("DEBUG_PATH") or "/opt/debugger"
-# Seconds that a connection waits for the program, which may have ended until a mistake is mended.
+# Seconds that a connection waits for the program, which may have ended until a mistake is fixed.
 PATIENCE = 600.0
 # Seconds that a program takes at most from the end of its debugger to its own.
 AFTERMATH = 5.0

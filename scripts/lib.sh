@@ -6,7 +6,7 @@ say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
-# die MESSAGE...: a mistake that the user can mend; exit status 2.
+# die MESSAGE...: a mistake that the user can fix; exit status 2.
 die() {
 	say "$@"
 	exit 2

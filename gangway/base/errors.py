@@ -1,4 +1,4 @@
-"""What a user can get wrong, as one kind of error: what is wrong, where, and how to mend it."""
+"""What a user can get wrong, as one kind of error: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ INTERRUPTED = 130
 class Finding(NamedTuple):
     """One thing that is wrong.
 
-    `what` is a sentence without a full stop, `where` a place such as `env/dev.env:12`, `mend` what
+    `what` is a sentence without a full stop, `where` a place such as `env/dev.env:12`, `fix` what
     to do about it.
     """
 
     what: str
     where: str | None = None
-    mend: str | None = None
+    fix: str | None = None
 
     def __str__(self) -> str:
-        """One line for the place and the fault, one more for the mend."""
+        """One line for the place and the fault, one more for the fix."""
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  fix: {self.mend}" if self.mend else head
+        return f"{head}\n  fix: {self.fix}" if self.fix else head
 
 
 class GangwayError(Exception):
@@ -31,17 +31,17 @@ class GangwayError(Exception):
 
     status = 2
 
-    def __init__(self, message: str, *, where: str | None = None, mend: str | None = None) -> None:
+    def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         """Keep the parts; `str()` puts them together."""
         super().__init__(message)
         self.message = message
         self.where = where
-        self.mend = mend
+        self.fix = fix
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The same error as findings, so that several can be gathered into one report."""
-        return (Finding(self.message, self.where, self.mend),)
+        return (Finding(self.message, self.where, self.fix),)
 
     def __str__(self) -> str:
         """Return the text for stderr: several lines, no trailing newline."""
@@ -55,7 +55,7 @@ class FindingsError(GangwayError):
         """`summary` is the first line; without it, it counts the findings."""
         self._findings = tuple(findings)
         count = len(self._findings)
-        default = "one thing to mend" if count == 1 else f"{count} things to mend"
+        default = "one thing to fix" if count == 1 else f"{count} things to fix"
         super().__init__(summary or default)
 
     @property
@@ -83,5 +83,5 @@ def unknown(
     """Return the error for a name that is not among the `known`, with the nearest one."""
     guess = nearest(name, known)
     there = f"there are: {', '.join(known)}" if known else f"there is no {kind} at all"
-    mend = f"did you mean {guess}? ({there})" if guess else there
-    return GangwayError(f"no {kind} named {name!r}", where=where, mend=mend)
+    fix = f"did you mean {guess}? ({there})" if guess else there
+    return GangwayError(f"no {kind} named {name!r}", where=where, fix=fix)

@@ -25,7 +25,7 @@ def held(path: Path, environment: str, task: str) -> Iterator[None]:
             holder = file.read().strip() or "another command"
             raise GangwayError(
                 f"{environment} is being changed by {holder}",
-                mend=f"wait until it has ended (or end it), then run invoke {task} again",
+                fix=f"wait until it has ended (or end it), then run invoke {task} again",
             ) from None
         file.truncate(0)
         file.write(f"invoke {task} (process {os.getpid()})")

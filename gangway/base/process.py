@@ -160,8 +160,8 @@ def missing(program: str) -> GangwayError:
     if program == "docker":
         return GangwayError(
             "no container engine: the program 'docker' is not on PATH",
-            mend="install Docker Engine 25 or later with Compose "
+            fix="install Docker Engine 25 or later with Compose "
             "(https://docs.docker.com/engine/install/; "
             "on Debian: sudo scripts/host/debian-engine.sh)",
         )
-    return GangwayError(f"the program {program!r} is not on PATH", mend=f"install {program}")
+    return GangwayError(f"the program {program!r} is not on PATH", fix=f"install {program}")

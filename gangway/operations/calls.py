@@ -51,8 +51,8 @@ def _elsewhere(session: Session, name: str) -> GangwayError | None:
     if service is None:
         return None
     stacks = presets.having(session.environment, service.get("profiles") or ())
-    mend = " or ".join(f"--stack {stack}" for stack in stacks)
+    fix = " or ".join(f"--stack {stack}" for stack in stacks)
     return GangwayError(
         f"the {session.environment.stack} stack has no {name}",
-        mend=mend or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",
+        fix=fix or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",
     )

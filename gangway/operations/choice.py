@@ -57,10 +57,10 @@ def refuse_two(session: Session) -> None:
         if any(container.state == "running" for container in there):
             raise GangwayError(
                 f"{name} runs in containers already",
-                mend=f"invoke {name}.down --engine docker ends them, or go on with --engine docker",
+                fix=f"invoke {name}.down --engine docker ends them, or go on with --engine docker",
             )
     elif session.processes.running():
         raise GangwayError(
             f"{name} runs natively already",
-            mend=f"invoke {name}.down --engine native ends it, or go on with --engine native",
+            fix=f"invoke {name}.down --engine native ends it, or go on with --engine native",
         )

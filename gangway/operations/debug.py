@@ -46,7 +46,7 @@ def debug(session: Session, wish: Wish) -> None:
     if wish.service not in (possible := debuggable(session.model.services)):
         raise GangwayError(
             f"{wish.service} is no Python program that is started again on each change",
-            mend=f"these are: {', '.join(possible)}" if possible else None,
+            fix=f"these are: {', '.join(possible)}" if possible else None,
         )
     before = debugged(session)
     if before and before != wish.service:
@@ -63,7 +63,7 @@ def debug(session: Session, wish: Wish) -> None:
         opened = opened if opened.dry_run else _prepared(opened, up)
         status = calls.run(opened, "up", "--detach", *options, wish.service)
         if status:
-            raise GangwayError(f"{wish.service} did not start", mend="the lines above say why")
+            raise GangwayError(f"{wish.service} did not start", fix="the lines above say why")
     else:
         opened = starting.up(opened, up, task="debug")
     if not session.dry_run:

@@ -38,7 +38,7 @@ def did_not_start(session: Session, failed: Sequence[str]) -> GangwayError:
     show(session, failed)
     return GangwayError(
         f"{', '.join(failed)} did not start",
-        mend=f"the lines above are its last words; more: invoke {session.name}.logs {failed[0]}",
+        fix=f"the lines above are its last words; more: invoke {session.name}.logs {failed[0]}",
     )
 
 
@@ -64,7 +64,7 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     if "no space left on device" in text.lower():
         return GangwayError(
             "the disk is full: no space left on device",
-            mend="free some: docker system df shows what the engine holds, "
+            fix="free some: docker system df shows what the engine holds, "
             "docker builder prune clears the build cache",
         )
     port = re.search(
@@ -80,13 +80,13 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     if image:
         return GangwayError(
             f"an image can't be pulled: {image[0].strip()[:200]}",
-            mend="is the registry reachable? Without one: invoke images.offline, "
+            fix="is the registry reachable? Without one: invoke images.offline, "
             f"then invoke {name}.up --images offline (or GANGWAY_IMAGES=offline); "
             "a mirror: --images mirror",
         )
     context = [line for line in lines if re.match(r"#\d+ (ERROR|\d)|\S* *>>>|error:|failed", line)]
     say("\n".join(f"  | {line}" for line in (context or lines)[-LOG_LINES:]))
-    return GangwayError(f"docker compose failed: {last}", mend="the lines above say why")
+    return GangwayError(f"docker compose failed: {last}", fix="the lines above say why")
 
 
 def taken_port(session: Session, port: int, service: str = "") -> GangwayError:
@@ -105,8 +105,8 @@ def taken_port(session: Session, port: int, service: str = "") -> GangwayError:
     variable = named if named in variables else next(iter(variables), None)
     name = session.name
     free = f"invoke {name}.up --ports auto picks free ports"
-    mend = f"set {variable} to another port, or: {free}" if variable else free
-    return GangwayError(f"port {port} is taken by {who}", mend=mend)
+    fix = f"set {variable} to another port, or: {free}" if variable else free
+    return GangwayError(f"port {port} is taken by {who}", fix=fix)
 
 
 def _indented(text: str) -> str:

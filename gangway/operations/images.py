@@ -157,12 +157,12 @@ def build_offline(
     `also` names images of ON_DEMAND that are wanted too.
     `ca_bundle` is the file of certificates that downloads need on a closed network; it and the
     package index of the environment (BUILD_INDEX_URL, else pip's or uv's) reach the builds as
-    secrets. Raises GangwayError for what the user can mend.
+    secrets. Raises GangwayError for what the user can fix.
     """
     if ca_bundle is not None and not ca_bundle.is_file():
         raise GangwayError(
             f"the CA bundle {ca_bundle} is not a file",
-            mend="name an existing PEM file, or none at all",
+            fix="name an existing PEM file, or none at all",
         )
     for name in also:
         if name not in ON_DEMAND:
@@ -218,7 +218,7 @@ def archive_url(environment: Mapping[str, str] = os.environ) -> str:
     if site is None:
         raise GangwayError(
             "no Debian archive among this machine's apt sources",
-            mend="set DEBIAN_MIRROR to the address of one",
+            fix="set DEBIAN_MIRROR to the address of one",
         )
     return site
 
@@ -259,7 +259,7 @@ def _files(folder: Path, image: OfflineImage) -> Iterator[Path]:
             yield path
         else:
             raise GangwayError(
-                f"{FOLDER / name} is missing", mend=f"git checkout -- {FOLDER / name}"
+                f"{FOLDER / name} is missing", fix=f"git checkout -- {FOLDER / name}"
             )
 
 
@@ -267,7 +267,7 @@ def _make_root_file_system(folder: Path, image: OfflineImage, digest: str) -> No
     if shutil.which("mmdebstrap") is None:
         raise GangwayError(
             "mmdebstrap, which makes the base image, is not installed",
-            mend="sudo apt-get install mmdebstrap debian-archive-keyring",
+            fix="sudo apt-get install mmdebstrap debian-archive-keyring",
         )
     sources = [f"deb {archive_url()} {SUITE} main"]
     if security := security_url():
@@ -341,7 +341,7 @@ def _inspect(names: Sequence[str]) -> dict[str, _Record]:
     if result.returncode and "no such image" not in result.stderr.lower():
         said = result.stderr.strip().splitlines() or ["docker gave no reason"]
         raise GangwayError(
-            f"the container engine does not answer: {said[-1]}", mend="start it, then try again"
+            f"the container engine does not answer: {said[-1]}", fix="start it, then try again"
         )
     found: dict[str, _Record] = {}
     for image in json.loads(result.stdout or "[]"):
@@ -372,5 +372,5 @@ def _run(command: Sequence[str], what: str) -> None:
         tail = "\n    ".join(result.stdout.splitlines()[-SHOWN_LINES:])
         raise GangwayError(
             f"{what} was not built: {ended}:\n    {tail}",
-            mend="see the lines above; a closed network needs its CA bundle and package index",
+            fix="see the lines above; a closed network needs its CA bundle and package index",
         )

@@ -55,7 +55,7 @@ def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool)
     if done.status != 0 or not number.isdecimal():
         said = (done.stderr.strip() or number or "it said nothing").splitlines()[-1]
         raise GangwayError(
-            f"Redis did not answer: {said}", mend=f"look at `invoke {session.name}.ps`"
+            f"Redis did not answer: {said}", fix=f"look at `invoke {session.name}.ps`"
         )
     if delete:
         say(f"deleted {number} {'key' if number == '1' else 'keys'}")

@@ -132,7 +132,7 @@ def exec_(session: Session, service: str, command: Sequence[str]) -> int:
     calls.check_services(session, [service])
     if not command:
         raise GangwayError(
-            "no command to run", mend=f"invoke {session.name}.exec {service} -- ls -l"
+            "no command to run", fix=f"invoke {session.name}.exec {service} -- ls -l"
         )
     return calls.run(session, "exec", *no_terminal(), service, *command)
 
@@ -140,7 +140,7 @@ def exec_(session: Session, service: str, command: Sequence[str]) -> int:
 def shell(session: Session, services: Sequence[str]) -> int:
     """Open bash, or sh where there is none, in the running container of one service, or of api."""
     if len(services) > 1:
-        raise GangwayError("one shell at a time", mend=f"invoke {session.name}.shell {services[0]}")
+        raise GangwayError("one shell at a time", fix=f"invoke {session.name}.shell {services[0]}")
     service = services[0] if services else "api"
     calls.check_services(session, [service])
     start = "command -v bash >/dev/null && exec bash || exec sh"
@@ -197,7 +197,7 @@ def _redis_client(session: Session) -> list[str]:
             return [name, "-h", "127.0.0.1", "-p", session.environment.get("REDIS_PORT")]
     raise GangwayError(
         "there is no redis-cli and no valkey-cli on this machine",
-        mend="install one (Debian, Ubuntu: apt install redis-tools)",
+        fix="install one (Debian, Ubuntu: apt install redis-tools)",
     )
 
 
@@ -216,7 +216,7 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
         service, equals, number = wish.partition("=")
         if not equals or not number.isdecimal():
             raise GangwayError(
-                f"{wish!r} is not SERVICE=NUMBER", mend=f"invoke {session.name}.scale api=3"
+                f"{wish!r} is not SERVICE=NUMBER", fix=f"invoke {session.name}.scale api=3"
             )
         calls.check_services(session, [service])
         port = next((p for p in session.model.published() if p.service == service), None)
@@ -224,18 +224,18 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
             raise GangwayError(
                 f"{service} publishes port {port.port}, which only one container can have",
                 where=f"{session.name}.scale",
-                mend="scale it where it publishes none, as in production",
+                fix="scale it where it publishes none, as in production",
             )
         variable = f"{service.upper().replace('-', '_')}_REPLICAS"
         if variable not in known:
             can = [name.removesuffix("_REPLICAS").lower() for name in known if "_REPLICAS" in name]
             raise GangwayError(
                 f"{service} can't be scaled: there is no variable {variable}",
-                mend=f"these can: {', '.join(can)}; docs/stacks.md shows how to add one",
+                fix=f"these can: {', '.join(can)}; docs/stacks.md shows how to add one",
             )
         kept[variable] = number
     if not kept:
-        raise GangwayError("nothing to scale", mend=f"invoke {session.name}.scale api=3")
+        raise GangwayError("nothing to scale", fix=f"invoke {session.name}.scale api=3")
     return kept
 
 

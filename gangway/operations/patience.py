@@ -82,10 +82,10 @@ class Patience:
         if self._limit:
             return GangwayError(
                 f"not ready after {self._limit:g} s: {names}",
-                mend="the lines above are its last words; --timeout SECONDS waits longer",
+                fix="the lines above are its last words; --timeout SECONDS waits longer",
             )
         return GangwayError(
             f"not ready, and nothing has happened for {QUIET:g} s: {names}",
-            mend="the lines above are its last words; "
+            fix="the lines above are its last words; "
             f"invoke {self._session.name}.up --timeout SECONDS waits longer",
         )

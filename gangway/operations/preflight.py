@@ -63,7 +63,7 @@ def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None
         raise GangwayError(
             f"{name} runs another stack already: the {session.environment.stack} stack has no "
             + ", ".join(dict.fromkeys(others)),
-            mend=f"invoke {name}.down ends it; the data stays",
+            fix=f"invoke {name}.down ends it; the data stays",
         )
 
 
@@ -97,7 +97,7 @@ def settle_ports(
         if name.startswith("PUBLISHED_")
     }
     if not variables:
-        raise GangwayError("no PUBLISHED_ variable to move", mend="see docs/environments.md")
+        raise GangwayError("no PUBLISHED_ variable to move", fix="see docs/environments.md")
     block = ports.free_block(session.root, variables, host=taken[0].host)
     moved = session.with_checkout_layer({name: str(port) for name, port in block.items()})
     # The others move along, for the stacks and tasks that want them later.

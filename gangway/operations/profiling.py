@@ -47,7 +47,7 @@ def profile(session: Session, service: str, *, seconds: int) -> None:
     """
     calls.check_services(session, [service])
     if not 1 <= seconds <= _LONGEST:
-        raise GangwayError(f"--seconds is {seconds}", mend=f"between 1 and {_LONGEST}")
+        raise GangwayError(f"--seconds is {seconds}", fix=f"between 1 and {_LONGEST}")
     folder = project.state(session.root, "profiles")
     path = folder / f"{service}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
     if session.dry_run:
@@ -118,7 +118,7 @@ def _running(session: Session, service: str) -> Container:
     for each in session.engine.containers(session.project):
         if each.service == service and each.state == "running":
             return each
-    raise GangwayError(f"{service} isn't running", mend=f"invoke {session.name}.up {service}")
+    raise GangwayError(f"{service} isn't running", fix=f"invoke {session.name}.up {service}")
 
 
 def _record_beside(session: Session, container: Container, seconds: int, path: Path) -> None:
@@ -171,18 +171,18 @@ def failure(said: str, service: str) -> GangwayError:
     if "No stack counts found" in said or "no samples" in said.lower():
         return GangwayError(
             f"{service} did nothing in that time",
-            mend="send it requests meanwhile, or look longer: --seconds 30",
+            fix="send it requests meanwhile, or look longer: --seconds 30",
         )
     if "Permission Denied" in said or "Operation not permitted" in said:
         scope = _YAMA.read_text().strip() if _YAMA.exists() else "0"
         why = f" (kernel.yama.ptrace_scope={scope})" if scope != "0" else ""
         return GangwayError(
             f"this system doesn't let py-spy look at another process{why}",
-            mend="as root, or: sudo sysctl kernel.yama.ptrace_scope=0; or with a container engine",
+            fix="as root, or: sudo sysctl kernel.yama.ptrace_scope=0; or with a container engine",
         )
     if re.search(r"py-spy: (not found|no such file)", said, re.IGNORECASE):
         return GangwayError(
-            f"{service}'s image has no py-spy", mend="build it again: its stage is `development`"
+            f"{service}'s image has no py-spy", fix="build it again: its stage is `development`"
         )
     return GangwayError(f"py-spy could not look at {service}: {last or 'it said nothing'}")
 

@@ -126,7 +126,7 @@ class Session:
             raise GangwayError(
                 "the Compose files can't be merged: " + (said[-1] if said else "no reason given"),
                 where=self.environment.get("COMPOSE_FILE"),
-                mend=f"see the whole message: {self.plain(done.argv[:-2])}",
+                fix=f"see the whole message: {self.plain(done.argv[:-2])}",
             )
         model = json.loads(done.stdout)
         rendered.keep(self.environment, made_of, model)
@@ -195,7 +195,7 @@ def confirm(what: str, *, yes: bool) -> None:
     if yes:
         return
     if not is_interactive():
-        raise GangwayError(f"{what}: not confirmed", mend="add --yes, there is nobody to ask here")
+        raise GangwayError(f"{what}: not confirmed", fix="add --yes, there is nobody to ask here")
     answer = input(f"{what}. Go on? [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
         raise GangwayError("nothing was changed")

@@ -53,7 +53,7 @@ def auto_ports(ports: str) -> bool:
     if ports not in ("", "auto"):
         raise GangwayError(
             f"--ports is {ports!r}",
-            mend="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
+            fix="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
         )
     return bool(ports)
 
@@ -85,7 +85,7 @@ def rebuild(session: Session, service: str) -> None:
     if "build" not in session.model.services[service]:
         raise GangwayError(
             f"{service} isn't built here: its image comes from elsewhere",
-            mend=f"invoke {session.name}.restart {service} starts it again",
+            fix=f"invoke {session.name}.restart {service} starts it again",
         )
     with session.changing("rebuild"):
         session = preflight.prepare(session, [service])

@@ -132,7 +132,7 @@ def runners(session: Session, wish: Wish) -> list[list[str]]:
     if for_pytest and RUNNER not in chosen:
         raise GangwayError(
             f"-k, --cov and what stands after -- are pytest's, and {' and '.join(chosen)} is not",
-            mend="leave them out, or name a folder or a file of Python tests",
+            fix="leave them out, or name a folder or a file of Python tests",
         )
     return [
         [name, *(pytest(session, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]

@@ -23,7 +23,7 @@ WEAK_BELOW: Final = 16  # characters: shorter secrets can be guessed
 
 
 def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list[Finding]:
-    """Return everything that is wrong with the environment, each with place and mend.
+    """Return everything that is wrong with the environment, each with place and fix.
 
     `secrets` includes production's secret files, which only commands that start something need.
     """
@@ -41,7 +41,7 @@ def require(env: Environment, contract: Contract, *, secrets: bool = True) -> No
     findings = check(env, contract, secrets=secrets)
     if findings:
         noun = "one thing" if len(findings) == 1 else f"{len(findings)} things"
-        raise FindingsError(findings, summary=f"{noun} to mend in the {env.name} environment")
+        raise FindingsError(findings, summary=f"{noun} to fix in the {env.name} environment")
 
 
 def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
@@ -117,13 +117,13 @@ def _unknown_names(env: Environment, contract: Contract) -> Iterator[Finding]:
     for name, where in places.items():
         spec = contract.variables.get(name)
         if spec and spec.inside:
-            mend = "set it in the service's `environment` in the Compose file"
-            yield Finding(f"{name} has no effect in an env file", where, mend)
+            fix = "set it in the service's `environment` in the Compose file"
+            yield Finding(f"{name} has no effect in an env file", where, fix)
         elif not contract.knows(name):
             known = [spec.name for spec in contract.variables.values() if not spec.inside]
             guess = nearest(name, known)
-            mend = f"did you mean {guess}?" if guess else f"describe it in {FILE}"
-            yield Finding(f"{name} is not a known variable", where, mend)
+            fix = f"did you mean {guess}?" if guess else f"describe it in {FILE}"
+            yield Finding(f"{name} is not a known variable", where, fix)
 
 
 def _kind(env: Environment) -> Iterator[Finding]:
@@ -179,8 +179,8 @@ def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Fi
         beside = (env.root / path).parent
         names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
         guess = nearest(Path(path).name, names)
-        mend = f"did you mean {Path(path).with_name(guess)}?" if guess else spec.meaning
-        yield Finding(f"{spec.name} names {path}, which is not there", found.origin, mend)
+        fix = f"did you mean {Path(path).with_name(guess)}?" if guess else spec.meaning
+        yield Finding(f"{spec.name} names {path}, which is not there", found.origin, fix)
 
 
 def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
@@ -225,8 +225,8 @@ def _secret_variables(env: Environment, contract: Contract) -> Iterator[Finding]
                 f"put it in a file, mode 0600, and set {spec.in_file} to its path",
             )
         elif fault := _weakness(spec, found.value):
-            mend = f"run `invoke {env.name}.init` and leave {spec.name} out"
-            yield Finding(f"{spec.name} {fault}", found.origin, mend)
+            fix = f"run `invoke {env.name}.init` and leave {spec.name} out"
+            yield Finding(f"{spec.name} {fault}", found.origin, fix)
 
 
 def _secret_files(env: Environment, contract: Contract) -> Iterator[Finding]:
@@ -248,7 +248,7 @@ def _secret_file(
     spec: Spec,
     where: str,
     missing: Finding | None,
-    mend: str,
+    fix: str,
 ) -> Iterator[Finding]:
     path = env.root / where
     try:
@@ -266,9 +266,9 @@ def _secret_file(
         yield Finding(f"others can read it (mode {mode})", where, f"chmod 600 {where}")
     yield from _owner(env, contract, status, where)
     if not value:
-        yield Finding("it is empty", where, mend)
+        yield Finding("it is empty", where, fix)
     elif fault := spec.fault(value) or _weakness(spec, value):
-        yield Finding(f"the secret {spec.name} {fault}", where, mend)
+        yield Finding(f"the secret {spec.name} {fault}", where, fix)
 
 
 def _owner(

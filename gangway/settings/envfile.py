@@ -58,8 +58,8 @@ Lookup = Callable[[str], str | None]
 class UnsetError(GangwayError):
     """A reference to a variable, `name`, that is not set."""
 
-    def __init__(self, name: str, message: str, *, where: str, mend: str) -> None:
-        super().__init__(message, where=where, mend=mend)
+    def __init__(self, name: str, message: str, *, where: str, fix: str) -> None:
+        super().__init__(message, where=where, fix=fix)
         self.name = name
 
 
@@ -111,7 +111,7 @@ class Assignment(NamedTuple):
                 "" if operator else f", ${{{name}:-}} if blank is meant, or $$ for a dollar sign"
             )
             raise UnsetError(
-                name, f"{self.name} {what}", where=self.where, mend=f"set {name}{blank}"
+                name, f"{self.name} {what}", where=self.where, fix=f"set {name}{blank}"
             )
 
         return _REFERENCE.sub(resolve, self.template)
@@ -129,8 +129,8 @@ def parse(data: bytes, file: str) -> list[Assignment]:
         try:
             _parse_line(line.removesuffix(b"\r"), file, number, found)
         except _RefusedError as refused:
-            what, mend = refused.args
-            findings.append(Finding(what, f"{file}:{number}", mend))
+            what, fix = refused.args
+            findings.append(Finding(what, f"{file}:{number}", fix))
     if findings:
         raise FindingsError(findings, summary=f"{file} cannot be read")
     return list(found.values())
@@ -147,7 +147,7 @@ def quote(value: str) -> str:
 
 
 class _RefusedError(Exception):
-    """A line that is not read: what is wrong, and the mend."""
+    """A line that is not read: what is wrong, and the fix."""
 
 
 def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment]) -> None:
@@ -166,8 +166,8 @@ def _parse_line(data: bytes, file: str, number: int, found: dict[str, Assignment
         raise _RefusedError(f"no '=' in {_clip(line)}", "write NAME=value, or # before a comment")
     if not _HEAD.match(line):
         what = f"{_clip(name.strip())} is not a variable name"
-        mend = "a name has letters, digits and _ and does not start with a digit"
-        raise _RefusedError(what, mend)
+        fix = "a name has letters, digits and _ and does not start with a digit"
+        raise _RefusedError(what, fix)
     template = _template(line, rest)
     name = name.split()[-1]
     first = found.setdefault(name, Assignment(name, template, rest.strip(), file, number))
@@ -182,9 +182,9 @@ def _template(line: str, rest: str) -> str:
     # Imported late: most env files have no other values.
     from dotenv.parser import parse_stream
 
-    for pattern, what, mend in _REFUSED:
+    for pattern, what, fix in _REFUSED:
         if match := pattern.match(rest):
-            raise _RefusedError(what.format(*match.groups()), mend)
+            raise _RefusedError(what.format(*match.groups()), fix)
     # A line at a time: a value of several lines is not the same to all.
     (binding,) = parse_stream(io.StringIO(line))
     if binding.value is None:
@@ -197,8 +197,8 @@ def _template(line: str, rest: str) -> str:
     for match in _REFERENCE.finditer(template):
         if match["broken"]:
             fault = "is not a reference" if match["closed"] else "is not closed"
-            mend = "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign"
-            raise _RefusedError(f"{_clip(match[0])} {fault}", mend)
+            fix = "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign"
+            raise _RefusedError(f"{_clip(match[0])} {fault}", fix)
     return template
 
 

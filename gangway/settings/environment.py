@@ -207,7 +207,7 @@ def load(
             raise GangwayError(
                 f"{name} doesn't run natively: production's limits, users and networks are what a "
                 "container engine enforces",
-                mend="leave --engine native and GANGWAY_ENGINE=native away; dev and test run so",
+                fix="leave --engine native and GANGWAY_ENGINE=native away; dev and test run so",
             )
         files.append((f"env/engines/{NATIVE}.env", "engine"))
 
@@ -291,7 +291,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not equals or not envfile.NAME.fullmatch(name):
             raise GangwayError(
-                f"-e {word!r} is not NAME=value", mend="write for example -e LOG_LEVEL=debug"
+                f"-e {word!r} is not NAME=value", fix="write for example -e LOG_LEVEL=debug"
             )
         found[name] = value
     return found
@@ -331,10 +331,10 @@ def _kind(assignments: Iterable[envfile.Assignment], file: str) -> Kind:
             raise GangwayError(
                 f"ENVIRONMENT is {value!r}",
                 where=assignment.where,
-                mend=f"did you mean {guess}? ({choices})" if guess else f"one of {choices}",
+                fix=f"did you mean {guess}? ({choices})" if guess else f"one of {choices}",
             )
     raise GangwayError(
-        "ENVIRONMENT is not set here", where=file, mend=f"add ENVIRONMENT= and one of {choices}"
+        "ENVIRONMENT is not set here", where=file, fix=f"add ENVIRONMENT= and one of {choices}"
     )
 
 
@@ -370,7 +370,7 @@ class _Reader:
                 data = (self._root / file).read_bytes()
             except OSError as error:
                 raise GangwayError(
-                    f"cannot read it: {error.strerror}", where=file, mend=f"ls -l {file}"
+                    f"cannot read it: {error.strerror}", where=file, fix=f"ls -l {file}"
                 ) from None
             self._parsed[file] = envfile.parse(data, file)
         return self._parsed[file]
@@ -431,7 +431,7 @@ class _Reader:
                     return GangwayError(
                         f"{error.message}; {assignment.where} sets it, which is read later",
                         where=error.where,
-                        mend=f"set {error.name} in a lower layer or in the shell",
+                        fix=f"set {error.name} in a lower layer or in the shell",
                     )
         return error
 
@@ -450,7 +450,7 @@ def _lookup(
             raise GangwayError(
                 f"{place.name} refers to {name}, which this file and {lower[name].origin} both set",
                 where=place.where,
-                mend=f"write the value of {name} out; Compose versions differ in which one counts",
+                fix=f"write the value of {name} out; Compose versions differ in which one counts",
             )
         found = own.get(name) or lower.get(name)
         return found.value if found else None

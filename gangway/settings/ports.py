@@ -60,7 +60,7 @@ def free_block(
             return block
     raise GangwayError(
         f"no free block of {len(ports)} ports on {host}",
-        mend="set " + ", ".join(ports) + " in env/local.env",
+        fix="set " + ", ".join(ports) + " in env/local.env",
     )
 
 
@@ -120,7 +120,7 @@ def _can_listen(port: int, host: str) -> bool:
 
 def _no_address(host: str) -> GangwayError:
     return GangwayError(
-        f"{host} is not an address of this machine", mend="set BIND_ADDRESS, e.g. to 127.0.0.1"
+        f"{host} is not an address of this machine", fix="set BIND_ADDRESS, e.g. to 127.0.0.1"
     )
 
 

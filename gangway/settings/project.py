@@ -80,7 +80,7 @@ class Checkout:
             raise GangwayError(
                 f"cannot write it: {error.strerror}",
                 where=f"{DIRECTORY}/{name}.env",
-                mend=f"ls -ld {DIRECTORY} {DIRECTORY}/{name}.env",
+                fix=f"ls -ld {DIRECTORY} {DIRECTORY}/{name}.env",
             ) from None
 
 

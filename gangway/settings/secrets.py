@@ -49,7 +49,7 @@ def init(
         raise GangwayError(
             f"cannot make the secrets: {error.strerror}",
             where=str(error.filename or directory),
-            mend=f"ls -ld {directory}",
+            fix=f"ls -ld {directory}",
         ) from None
 
 

@@ -272,7 +272,7 @@ def refuse_words(
         return
     raise GangwayError(
         f"{named[-1]} takes no words after --: {' '.join(after)}",
-        mend=f"leave them out; invoke --help {named[-1]} shows its options",
+        fix=f"leave them out; invoke --help {named[-1]} shows its options",
     )
 
 
@@ -287,16 +287,14 @@ def unknown_task(word: str, known: Sequence[str]) -> GangwayError:
     collections = sorted({name.partition(".")[0] for name in known})
     if dot and environment not in collections:
         guess = nearest(environment, collections)
-        mend = f"did you mean {guess}.{rest}? " if guess else ""
+        fix = f"did you mean {guess}.{rest}? " if guess else ""
         return GangwayError(
             f"no environment named {environment!r}",
-            mend=f"{mend}(there are: {', '.join(collections)})",
+            fix=f"{fix}(there are: {', '.join(collections)})",
         )
     guess = nearest(word, known)
-    mend = (
-        f"did you mean {guess}? (invoke --list shows all)" if guess else "invoke --list shows all"
-    )
-    return GangwayError(f"no task named {word!r}", mend=mend)
+    fix = f"did you mean {guess}? (invoke --list shows all)" if guess else "invoke --list shows all"
+    return GangwayError(f"no task named {word!r}", fix=fix)
 
 
 def listing(tasks: Mapping[str, OptionTask]) -> str:
@@ -362,10 +360,10 @@ def install(program: Program, namespace: Collection) -> Collection:
         except ParseError as error:
             name = error.context.name if error.context else ""
             said = re.sub(r"Flag <Argument: ([\w-]+).*?>", r"--\1", str(error))
-            refuse(GangwayError(said, mend=f"invoke --help {name}".rstrip()))
+            refuse(GangwayError(said, fix=f"invoke --help {name}".rstrip()))
         except ValueError as error:
             value = str(error).rpartition(": ")[2]
-            refuse(GangwayError(f"{value} is not a number", mend="invoke --help TASK"))
+            refuse(GangwayError(f"{value} is not a number", fix="invoke --help TASK"))
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
     wanted = [word for word in (*core.unparsed, program.args.help.value) if word in typed]

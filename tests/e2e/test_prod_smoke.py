@@ -106,7 +106,7 @@ class TestSecrets:
             r"secret_key: others can read it \(mode 0644\)",
         ):
             assert re.search(expected, message), message
-        assert message.startswith("error: 4 things to mend")
+        assert message.startswith("error: 4 things to fix")
         assert "SECRET_KEY" in weak and "command line" in weak
         assert not docker("ps", "-aq", "--filter", f"name={bare.prefix}").stdout
 

@@ -1,4 +1,4 @@
-"""The contract: every fault at once, each with its place and its mend."""
+"""The contract: every fault at once, each with its place and its fix."""
 
 # `shell` is an argument of load() here, and starts none.
 # ruff: noqa: S604
@@ -76,7 +76,7 @@ def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "what", "mend"),
+    ("line", "what", "fix"),
     [
         ("LOG_LEVLE=debug", "LOG_LEVLE is not a known variable", "did you mean LOG_LEVEL?"),
         ("QQQQQQ=1", "QQQQQQ is not a known variable", "describe it in env/contract.yml"),
@@ -101,13 +101,13 @@ def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
     ],
 )
 def test_each_mistake_is_found_with_its_line(
-    line: str, what: str, mend: str | None, checkout: Checkout
+    line: str, what: str, fix: str | None, checkout: Checkout
 ) -> None:
     root = made(checkout, dev=f"# a comment\n{line}\n")
     (finding,) = found(root)
     assert what in finding.what
     assert finding.where == "env/dev.env:8" or "PUBLISHED_APP_PORT" in finding.what
-    assert mend is None or mend in (finding.mend or "")
+    assert fix is None or fix in (finding.fix or "")
 
 
 def test_all_mistakes_are_found_at_once(checkout: Checkout) -> None:
@@ -120,7 +120,7 @@ def test_all_mistakes_are_found_at_once(checkout: Checkout) -> None:
         "env/dev.env:8",
         "env/dev.env:9",
     ]
-    assert str(caught.value).startswith("4 things to mend in the dev environment:\n")
+    assert str(caught.value).startswith("4 things to fix in the dev environment:\n")
     assert caught.value.status == 2
 
 
@@ -201,7 +201,7 @@ def test_a_missing_compose_file_gets_the_nearest_name(checkout: Checkout) -> Non
     (finding,) = found(root)
     assert finding.where == "env/local.env:1"
     assert "names docker-compose.dve.yml, which is not there" in finding.what
-    assert finding.mend == "did you mean docker-compose.dev.yml?"
+    assert finding.fix == "did you mean docker-compose.dev.yml?"
 
 
 def test_the_shell_may_have_names_that_the_contract_does_not_know(checkout: Checkout) -> None:
@@ -211,7 +211,7 @@ def test_the_shell_may_have_names_that_the_contract_does_not_know(checkout: Chec
 
 def test_a_typed_name_that_is_unknown_is_found(checkout: Checkout) -> None:
     (finding,) = found(made(checkout), overrides={"LOG_LEVLE": "debug"})
-    assert (finding.where, finding.mend) == ("command line", "did you mean LOG_LEVEL?")
+    assert (finding.where, finding.fix) == ("command line", "did you mean LOG_LEVEL?")
 
 
 def test_a_wrong_value_of_the_shell_is_found_and_named_as_the_shells(checkout: Checkout) -> None:
@@ -221,7 +221,7 @@ def test_a_wrong_value_of_the_shell_is_found_and_named_as_the_shells(checkout: C
 
 def test_another_kind_of_environment_from_the_shell_is_found(checkout: Checkout) -> None:
     (finding,) = found(made(checkout), "prod", shell={"ENVIRONMENT": "development"})
-    assert (finding.where, finding.mend) == ("shell", "unset it")
+    assert (finding.where, finding.fix) == ("shell", "unset it")
 
 
 @pytest.mark.parametrize("value", ["gangway", "postgres", "changeme"])
@@ -229,7 +229,7 @@ def test_production_refuses_a_default_secret(value: str, checkout: Checkout) -> 
     (finding,) = found(made(checkout, prod=f"POSTGRES_PASSWORD={value}\n"), "prod")
     assert finding.where == "env/prod.env:6"
     assert finding.what == "POSTGRES_PASSWORD has a default value that everybody knows"
-    assert "invoke prod.init" in (finding.mend or "")
+    assert "invoke prod.init" in (finding.fix or "")
 
 
 def test_production_refuses_a_short_secret_without_showing_it(checkout: Checkout) -> None:
@@ -247,7 +247,7 @@ def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
     (root / "secrets/redis_password").unlink()
     (finding,) = found(root, "prod")
     assert finding.what == "the secret REDIS_PASSWORD has no file"
-    assert (finding.where, finding.mend) == ("secrets/redis_password", "invoke prod.init")
+    assert (finding.where, finding.fix) == ("secrets/redis_password", "invoke prod.init")
     assert contract.check(load(root, "prod", shell={}), REAL, secrets=False) == []
 
 
@@ -257,7 +257,7 @@ def test_a_secret_that_others_can_read_is_found(mode: int, checkout: Checkout) -
     (root / "secrets/secret_key").chmod(mode)
     (finding,) = found(root, "prod")
     assert finding.what == f"others can read it (mode {mode:04o})"
-    assert finding.mend == "chmod 600 secrets/secret_key"
+    assert finding.fix == "chmod 600 secrets/secret_key"
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_secret_that_the_containers_cannot_read_is_found(checkout: Checkout) -
     os.chown(root / "secrets/secret_key", 4711, 4711)
     (finding,) = found(root, "prod")
     assert finding.what == f"it belongs to user 4711, and the containers run as {os.geteuid()}"
-    assert finding.mend == f"chown {os.geteuid()} secrets/secret_key"
+    assert finding.fix == f"chown {os.geteuid()} secrets/secret_key"
 
 
 OUTSIDE = "postgresql://me:a-long-enough-password@db.invalid:6543/habits"
@@ -299,7 +299,7 @@ def test_an_external_database_is_refused_where_the_stack_s_apps_take_none(
     root = made(checkout)
     (finding,) = found(root, overrides={"DATABASE_URL": OUTSIDE})
     assert finding.what == "DATABASE_URL needs STACK_EXTERNAL_DATABASE=1, and that is 0 here"
-    assert finding.where == "command line" and "leave DATABASE_URL" in str(finding.mend)
+    assert finding.where == "command line" and "leave DATABASE_URL" in str(finding.fix)
     assert found(root, shell={"DATABASE_URL": ""}) == []
     taken = made(checkout, dev=STACK)
     assert found(taken, shell={"DATABASE_URL": OUTSIDE}) == []
@@ -311,7 +311,7 @@ def test_production_takes_an_external_database_s_address_from_a_file_only(
     root = made(checkout, prod=STACK)
     (finding,) = found(root, "prod", shell={"DATABASE_URL": OUTSIDE})
     assert finding.what == "DATABASE_URL would stand in the containers' environment"
-    assert "DATABASE_URL_FILE" in str(finding.mend) and OUTSIDE not in str(finding)
+    assert "DATABASE_URL_FILE" in str(finding.fix) and OUTSIDE not in str(finding)
 
 
 @pytest.mark.parametrize(

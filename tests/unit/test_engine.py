@@ -59,7 +59,7 @@ def test_urls_name_what_the_host_can_reach() -> None:
 
 # As the engine and Compose wrote it.
 @pytest.mark.parametrize(
-    ("said", "message", "mend"),
+    ("said", "message", "fix"),
     [
         (
             "Error response from daemon: driver failed programming external connectivity on"
@@ -99,12 +99,12 @@ def test_urls_name_what_the_host_can_reach() -> None:
         ),
     ],
 )
-def test_a_failed_start_is_told_by_its_cause(said: str, message: str, mend: str) -> None:
+def test_a_failed_start_is_told_by_its_cause(said: str, message: str, fix: str) -> None:
     shell = {"PATH": "/usr/bin:/bin"}
     environment = load(ROOT, "dev", shell=shell)
     error = compose_failed(Session(environment), [said], 1)
     assert message in error.message
-    assert mend in (error.mend or "")
+    assert fix in (error.fix or "")
 
 
 def test_nothing_stops_before_those_that_depend_on_it() -> None:

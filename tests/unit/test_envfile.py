@@ -200,7 +200,7 @@ def test_a_reference_to_nothing_is_an_error_because_compose_would_drop_it() -> N
     with pytest.raises(GangwayError, match="refers to sword, which is not set") as caught:
         assignment.value(shelled({}).get)
     assert caught.value.where == "env/dev.env:1"
-    assert "$$" in str(caught.value.mend)
+    assert "$$" in str(caught.value.fix)
 
 
 def test_a_required_reference_says_its_reason() -> None:

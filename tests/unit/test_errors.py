@@ -1,4 +1,4 @@
-"""Messages: what is wrong, where, and how to mend it."""
+"""Messages: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gangway.base.errors import Finding, FindingsError, GangwayError, nearest, u
 
 
 def test_a_message_has_place_fault_and_mend() -> None:
-    error = GangwayError("PORT is no number", where="env/dev.env:3", mend="write 8000")
+    error = GangwayError("PORT is no number", where="env/dev.env:3", fix="write 8000")
     assert str(error) == "env/dev.env:3: PORT is no number\n  fix: write 8000"
     assert str(GangwayError("no more")) == "no more"
     assert error.status == 2
@@ -16,7 +16,7 @@ def test_a_message_has_place_fault_and_mend() -> None:
 
 def test_findings_are_shown_together() -> None:
     error = FindingsError([Finding("a", "x:1", "b"), Finding("c")])
-    assert str(error) == "2 things to mend:\nx:1: a\n  fix: b\nc"
+    assert str(error) == "2 things to fix:\nx:1: a\n  fix: b\nc"
     assert str(FindingsError([Finding("c")], summary="x is bad")) == "x is bad:\nc"
     assert isinstance(error, GangwayError)
 

@@ -117,7 +117,7 @@ def test_an_environment_that_cannot_be_read_reserves_nothing(checkout: Checkout)
 def test_no_free_block_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(GangwayError, match="no free block of 1 ports") as caught:
         ports.free_block(tmp_path, {"A": 65530})
-    assert "set A" in (caught.value.mend or "")
+    assert "set A" in (caught.value.fix or "")
 
 
 def test_the_holder_of_a_port_is_named_with_its_process() -> None:

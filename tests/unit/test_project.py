@@ -159,7 +159,7 @@ def test_production_never_runs_as_root_even_when_the_secrets_are_roots(checkout:
     text += "    APP_UID: {type: int, meaning: m, default: 10001}\n"
     checkout({"env/contract.yml": text})
     findings = contract.check(env, contract.load(root))
-    assert [finding.mend for finding in findings if finding.where == "s/secret_key"] == [
+    assert [finding.fix for finding in findings if finding.where == "s/secret_key"] == [
         "chown 10001 s/secret_key"
     ]
 

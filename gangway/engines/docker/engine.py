@@ -54,7 +54,7 @@ class Engine:
             raise GangwayError(
                 f"Docker Engine {server} is too old: "
                 f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
-                mend="upgrade Docker: https://docs.docker.com/engine/install/",
+                fix="upgrade Docker: https://docs.docker.com/engine/install/",
             )
 
     def _check_api(self, server: str) -> None:
@@ -64,7 +64,7 @@ class Engine:
             raise GangwayError(
                 f"Podman {server} offers version {api} of Docker's API, and Compose wants "
                 f"{shown(MINIMUM_API[:2])} for health checks with a start_interval",
-                mend="use Docker, or no containers at all: --engine native (dev and test)",
+                fix="use Docker, or no containers at all: --engine native (dev and test)",
             )
 
     def first_look(self, project: str) -> Sequence[Listed]:
@@ -97,13 +97,13 @@ class Engine:
         if not found:
             raise GangwayError(
                 "this docker has no Compose",
-                mend="install the Compose plugin: https://docs.docker.com/compose/install/",
+                fix="install the Compose plugin: https://docs.docker.com/compose/install/",
             )
         if version(found) < compose.MINIMUM:
             raise GangwayError(
                 f"Docker Compose {found} is too old: "
                 f"{shown(compose.MINIMUM)} or later is needed (for !override and !reset)",
-                mend="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
+                fix="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
             )
 
     def unreachable(self, stderr: str) -> GangwayError:
@@ -111,13 +111,13 @@ class Engine:
         lines = stderr.strip().splitlines()
         said = lines[-1] if lines else "docker gave no reason"
         if "permission denied" in stderr.lower():
-            mend = "join the docker group (sudo usermod -aG docker $USER, then log in again)"
+            fix = "join the docker group (sudo usermod -aG docker $USER, then log in again)"
         elif self.podman:
-            mend = "start Podman's socket: systemctl --user start podman.socket, or: "
-            mend += "podman system service --time 0"
+            fix = "start Podman's socket: systemctl --user start podman.socket, or: "
+            fix += "podman system service --time 0"
         else:
-            mend = INSTALL
-        return GangwayError(f"no container engine answers: {said}", mend=mend)
+            fix = INSTALL
+        return GangwayError(f"no container engine answers: {said}", fix=fix)
 
     def lost(self, text: str) -> bool:
         """Say whether `text` is what a docker command writes when its engine went away."""

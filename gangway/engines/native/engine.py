@@ -163,5 +163,5 @@ def run_quietly(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) 
         missing = error.filename or argv[0]
         raise GangwayError(
             f"there is no program {missing!r} on this machine",
-            mend="install it, or use a container engine: --engine docker",
+            fix="install it, or use a container engine: --engine docker",
         ) from None

@@ -51,7 +51,7 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
                 f"the packages of {lock.parent.name} can't be installed:\n  | "
                 + "\n  | ".join(done.stdout.strip().splitlines()[-12:]),
                 where=str(lock.relative_to(root)),
-                mend="the lines above say why; BUILD_NPM_REGISTRY names another registry",
+                fix="the lines above say why; BUILD_NPM_REGISTRY names another registry",
             )
 
 
@@ -65,7 +65,7 @@ def _npm(shell: Mapping[str, str]) -> list[str]:
         is_there = f"which is {'.'.join(map(str, found))} here" if found else "which isn't here"
         raise GangwayError(
             f"native services need Node {'.'.join(map(str, MINIMUM))} or newer, {is_there}",
-            mend=f"install it with npm, or {WHEEL} with pip; or use a container engine",
+            fix=f"install it with npm, or {WHEEL} with pip; or use a container engine",
         )
     return [npm]
 

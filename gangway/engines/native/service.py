@@ -118,7 +118,7 @@ def command(
         raise GangwayError(
             f"{name} has no native command",
             where="docker-compose.native.yml",
-            mend=f"give {name} an entrypoint there, or a profile that isn't on (docs/native.md)",
+            fix=f"give {name} an entrypoint there, or a profile that isn't on (docs/native.md)",
         )
     own = service.get("command") or []
     return place.program([*entrypoint, *(own if words is None else words)])
@@ -268,7 +268,7 @@ class Supervised:
                 os.mkfifo(self.folder / "control", 0o600)
         except OSError as error:
             raise GangwayError(
-                f"cannot write it: {error.strerror}", where=str(self.folder), mend="df -h, ls -ld"
+                f"cannot write it: {error.strerror}", where=str(self.folder), fix="df -h, ls -ld"
             ) from None
         return subprocess.Popen(
             [sys.executable, "-S", "-E", "-s", str(MONITOR), str(self.folder)],
@@ -292,7 +292,7 @@ class Supervised:
                 raise GangwayError(
                     f"the monitor of {self.name} ended with status {monitor.returncode}",
                     where=str(self.folder),
-                    mend="is the disk full, or another up under way?",
+                    fix="is the disk full, or another up under way?",
                 )
             time.sleep(0.002)
         # Whoever asks for its status later is init, not this process.

@@ -106,7 +106,7 @@ class Start:
                 raise GangwayError(
                     "the disk is full: no space left on device",
                     where=str(folder.resolve()),
-                    mend="free some (df -h shows how much there is), then try again",
+                    fix="free some (df -h shows how much there is), then try again",
                 )
 
     def _may_start(self, service: Mapping[str, Any]) -> bool:

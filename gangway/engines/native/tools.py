@@ -180,7 +180,7 @@ def _run(argv: list[str], cwd: Path, environment: Mapping[str, str]) -> None:
         raise GangwayError(
             "the apps' libraries can't be installed:\n  | "
             + "\n  | ".join(done.stdout.strip().splitlines()[-12:]),
-            mend="the lines above say why; a lock may have no wheel for this system or this Python "
+            fix="the lines above say why; a lock may have no wheel for this system or this Python "
             f"({sys.version.split()[0]})",
         )
 
@@ -188,6 +188,6 @@ def _run(argv: list[str], cwd: Path, environment: Mapping[str, str]) -> None:
 def _missing(what: str) -> GangwayError:
     return GangwayError(
         f"native services need {what}, which isn't installed here",
-        mend=f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}; "
+        fix=f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}; "
         "where there is no wheel for this system, use a container engine (docs/native.md)",
     )

@@ -49,7 +49,7 @@ def run(session: Session, words: Sequence[str]) -> int:
     if rest[:1] == ["stats"]:
         raise GangwayError(
             "stats needs a container engine: these services are plain processes",
-            mend="top shows what they use; `ps` has their process numbers",
+            fix="top shows what they use; `ps` has their process numbers",
         )
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
@@ -154,7 +154,7 @@ def _since(text: str) -> str:
         except ValueError:
             raise GangwayError(
                 f"--since {text!r} is neither a time nor an age",
-                mend="--since 10m, or --since 2026-01-31T12:00:00",
+                fix="--since 10m, or --since 2026-01-31T12:00:00",
             ) from None
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
 
@@ -165,7 +165,7 @@ def exec_(session: Session, engine: NativeEngine, options: argparse.Namespace) -
     if seen.state != "running":
         raise GangwayError(
             f"{options.service} isn't running",
-            mend=f"invoke {session.name}.up {options.service}",
+            fix=f"invoke {session.name}.up {options.service}",
         )
     return run_quietly(*_in_place(session, engine, options.service, options.words))
 
@@ -220,7 +220,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raise what a task shows."""
-        raise GangwayError(f"native services don't know that: {message}", mend="docs/native.md")
+        raise GangwayError(f"native services don't know that: {message}", fix="docs/native.md")
 
 
 def _parser() -> argparse.ArgumentParser:
