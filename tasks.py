@@ -35,9 +35,9 @@ def up(
     timeout: A[float, Option("give up after this many seconds; 0: once nothing happens")] = 0.0,
 ) -> int | None:
     """Start the stack; returns when every service is healthy, and lists the URLs."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    return stack.up(session, services, build=build, watch=watch, ports=ports, timeout=timeout)
+    return lifecycle.up(session, services, build=build, watch=watch, ports=ports, timeout=timeout)
 
 
 def down(
@@ -94,9 +94,9 @@ def run(session: Session, service: Service, *, after: After) -> int:
 
 def restart(session: Session, *services: Services) -> None:
     """Restart all services, or those named; returns when they are healthy again."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    stack.restart(session, services)
+    lifecycle.restart(session, services)
 
 
 def build(
@@ -105,16 +105,16 @@ def build(
     no_cache: A[bool, Option("build every layer anew")] = False,
 ) -> None:
     """Build the images of all services, or of those named."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    stack.build(session, services, no_cache=no_cache)
+    lifecycle.build(session, services, no_cache=no_cache)
 
 
 def rebuild(session: Session, service: Service) -> None:
     """Build the image of one service without the cache, and run the service from it."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    stack.rebuild(session, service)
+    lifecycle.rebuild(session, service)
 
 
 def config(session: Session, *, after: After) -> int:
@@ -149,16 +149,16 @@ def ratelimit(
     session: Session, reset: A[bool, Option("delete them: refused clients may come back")] = False
 ) -> int:
     """Count the rate limit's keys in Redis; --reset deletes them."""
-    from gangway.operations import keys
+    from gangway.operations import redis_keys
 
-    return keys.ratelimit(session, reset=reset)
+    return redis_keys.ratelimit(session, reset=reset)
 
 
 def cache(session: Session, flush: A[bool, Option("delete them; queued jobs stay")] = False) -> int:
     """Count the cache's keys in Redis; --flush deletes them and nothing else."""
-    from gangway.operations import keys
+    from gangway.operations import redis_keys
 
-    return keys.cache(session, flush=flush)
+    return redis_keys.cache(session, flush=flush)
 
 
 def migrate(session: Session) -> int:
@@ -203,9 +203,9 @@ def seed(session: Session) -> int:
 
 def reset(session: Session, yes: Yes = False) -> int | None:
     """Delete the database's data, then start again with an empty one; asks first."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    return stack.reset(session, yes=yes)
+    return lifecycle.reset(session, yes=yes)
 
 
 def stats(
@@ -241,9 +241,9 @@ def scale(
     session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
 ) -> int | None:
     """Run several containers of a service: prod.scale api=3."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    return stack.scale(session, services)
+    return lifecycle.scale(session, services)
 
 
 def debug(
@@ -254,9 +254,9 @@ def debug(
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
 ) -> None:
     """Let a debugger attach to a Python service, on port 5678; it may again after each reload."""
-    from gangway.operations import debug, stack
+    from gangway.operations import debug, lifecycle
 
-    wish = debug.Wish(service, wait=wait, off=off, auto_ports=stack.auto_ports(ports))
+    wish = debug.Wish(service, wait=wait, off=off, auto_ports=lifecycle.auto_ports(ports))
     debug.debug(session, wish)
 
 
@@ -287,9 +287,9 @@ def test_run(
 
 def init(session: Session) -> None:
     """Make production's secrets, strong and readable by nobody else; keeps those there are."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    stack.init(session)
+    lifecycle.init(session)
 
 
 def scan(session: Session) -> int:
@@ -304,16 +304,16 @@ def offline(
     also: A[str, Option("one that is only built on demand: langflow")] = "",
 ) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
-    from gangway.operations import stack
+    from gangway.operations import lifecycle
 
-    stack.offline_images(ROOT, force=force, also=also.split())
+    lifecycle.offline_images(ROOT, force=force, also=also.split())
 
 
 def stacks() -> None:
     """List the stacks: what each runs, where, and on which ports."""
-    from gangway.operations import presets
+    from gangway.operations import stacks
 
-    print(presets.show(presets.load(ROOT)))
+    print(stacks.show(stacks.load(ROOT)))
 
 
 EVERYWHERE: list[Callable[..., Any]] = [

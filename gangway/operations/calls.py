@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError, unknown
-from gangway.operations import claim, presets
+from gangway.operations import project_name, stacks
 from gangway.operations.native import commands
 from gangway.operations.session import Session
 
@@ -34,7 +34,7 @@ def answering(session: Session) -> Session:
     if session.dry_run:
         return session
     session.engine.first_look(session.project)
-    return claim.own(session)
+    return project_name.own(session)
 
 
 def check_services(session: Session, names: Sequence[str]) -> None:
@@ -50,8 +50,8 @@ def _elsewhere(session: Session, name: str) -> GangwayError | None:
     service = session.render("--profile", "*").services.get(name)
     if service is None:
         return None
-    stacks = presets.having(session.environment, service.get("profiles") or ())
-    fix = " or ".join(f"--stack {stack}" for stack in stacks)
+    others = stacks.having(session.environment, service.get("profiles") or ())
+    fix = " or ".join(f"--stack {stack}" for stack in others)
     return GangwayError(
         f"the {session.environment.stack} stack has no {name}",
         fix=fix or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gangway.operations import choice
+from gangway.operations import engine_choice
 from gangway.operations.session import Session
 from gangway.settings import project
 from gangway.settings.environment import DEFAULT_ENGINE, NATIVE, Environment, load
@@ -30,6 +30,6 @@ def open_environment(
         return load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
 
     session = Session(loaded(engine), dry_run=dry_run)
-    if session.environment.engine == DEFAULT_ENGINE and choice.falls_to_native(session):
+    if session.environment.engine == DEFAULT_ENGINE and engine_choice.falls_to_native(session):
         session = Session(loaded(NATIVE), dry_run=dry_run)
     return session.with_checkout_layer(project.facts(session.environment))

@@ -16,7 +16,7 @@ from gangway.base import output
 from gangway.base.errors import GangwayError
 from gangway.engines.docker.engine import Engine
 from gangway.model.model import Model, stop_order
-from gangway.operations import calls, claim
+from gangway.operations import calls, project_name
 from gangway.operations.session import Session, confirm, say
 
 _ALL = ("--profile", "*")
@@ -44,7 +44,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> int:
         with _stopping(session):
             status = take_down(session, *(["--volumes"] if volumes else []))
         if volumes and status == 0 and not session.dry_run:
-            claim.drop(session)
+            project_name.drop(session)
         return status
 
 

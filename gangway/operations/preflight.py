@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
-from gangway.operations import calls, choice, claim, diagnosis
+from gangway.operations import calls, diagnosis, engine_choice, project_name
 from gangway.operations.session import Session, say
 from gangway.settings import contract, ports
 
@@ -33,18 +33,18 @@ def examine(
         engine = pool.submit(session.engine.check)
         rendered = pool.submit(lambda: session.model)
         present = pool.submit(session.engine.containers, session.project)
-        alone = pool.submit(choice.refuse_two, session)
+        alone = pool.submit(engine_choice.refuse_two, session)
         engine.result()
         rendered.result()
         containers = present.result()
     calls.check_services(session, services)
     alone.result()
-    owned = claim.own(session)
+    owned = project_name.own(session)
     if owned.project != session.project:
         containers = owned.engine.containers(owned.project)
     refuse_two_stacks(session, containers)
     settled = settle_ports(owned, services, containers, auto=auto_ports)
-    claim.keep(settled)
+    project_name.keep(settled)
     return settled, containers
 
 

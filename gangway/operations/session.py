@@ -17,7 +17,7 @@ from gangway.base import lock
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
 from gangway.engines.docker.engine import Engine
-from gangway.model import rendered
+from gangway.model import model_cache
 from gangway.model.model import Model
 from gangway.settings import project
 from gangway.settings.environment import NATIVE, Environment, load
@@ -117,8 +117,8 @@ class Session:
         Raises GangwayError with Compose's own message where it can't.
         """
         argv = self.compose(*flags, "config", "--format", "json")
-        made_of = rendered.ingredients(self.environment, argv)
-        if found := rendered.kept(self.environment, made_of):
+        made_of = model_cache.ingredients(self.environment, argv)
+        if found := model_cache.kept(self.environment, made_of):
             return Model(found, frozenset(self.environment.profiles))
         done = self.runner.capture(argv)
         if done.status != 0:
@@ -129,7 +129,7 @@ class Session:
                 fix=f"see the whole message: {self.plain(done.argv[:-2])}",
             )
         model = json.loads(done.stdout)
-        rendered.keep(self.environment, made_of, model)
+        model_cache.keep(self.environment, made_of, model)
         return Model(model, frozenset(self.environment.profiles))
 
     def plain(self, argv: Sequence[str]) -> str:

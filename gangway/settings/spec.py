@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, get_args
 
 from gangway.base.errors import Finding, FindingsError, GangwayError, nearest
-from gangway.settings import memory
+from gangway.settings import cache
 from gangway.settings.environment import Kind
 
 FILE: Final = "env/contract.yml"
@@ -100,7 +100,7 @@ def load(root: Path, file: str = FILE) -> Contract:
         raise GangwayError("it is not UTF-8 text", where=file) from None
     rules = Path(__file__).stat()
     this = {"text": text, "rules": [rules.st_mtime_ns, rules.st_size]}
-    kept = memory.read(root / _KEPT)
+    kept = cache.read(root / _KEPT)
     data = kept.pop("data", None)
     if kept == this:
         return _build(data, _known_to_be_right)[0]
@@ -115,7 +115,7 @@ def load(root: Path, file: str = FILE) -> Contract:
             ),
             summary=f"{file} is malformed",
         )
-    memory.write(root / _KEPT, {**this, "data": data})
+    cache.write(root / _KEPT, {**this, "data": data})
     return contract
 
 

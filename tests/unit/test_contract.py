@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gangway.base.errors import Finding, FindingsError, GangwayError
-from gangway.settings import contract, memory, secrets
+from gangway.settings import cache, contract, secrets
 from gangway.settings.environment import Environment, Kind, environments, load
 from gangway.settings.spec import Spec
 from tests.unit.conftest import ROOT
@@ -535,6 +535,6 @@ def test_what_was_found_right_by_other_rules_is_checked_again(checkout: Checkout
         "text": wrong, "rules": [0, 0],
         "data": {"groups": {"one": {"NAME": {"type": "text", "meaning": "m"}}}},
     }  # fmt: skip
-    memory.write(root / ".gangway" / "contract.json", kept)
+    cache.write(root / ".gangway" / "contract.json", kept)
     with pytest.raises(FindingsError, match="unknown field `colour`"):
         contract.load(root)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.model.compose import MINIMUM, version
+from gangway.model.compose_version import MINIMUM, version
 from gangway.model.model import Model, stop_order
 from gangway.operations.diagnosis import compose_failed
 from gangway.operations.operations import urls

@@ -13,8 +13,8 @@ from typing import Any
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
 from gangway.engines.container import Container, Listed
-from gangway.model import compose
-from gangway.model.compose import shown, version
+from gangway.model import compose_version
+from gangway.model.compose_version import shown, version
 
 MINIMUM_ENGINE = (25, 0, 0)
 """The first engine with health checks' start_interval."""
@@ -93,16 +93,16 @@ class Engine:
 
     def check_compose(self) -> None:
         """Refuse a Compose that is missing or too old; needs no engine."""
-        found = compose.installed(self.runner)
+        found = compose_version.installed(self.runner)
         if not found:
             raise GangwayError(
                 "this docker has no Compose",
                 fix="install the Compose plugin: https://docs.docker.com/compose/install/",
             )
-        if version(found) < compose.MINIMUM:
+        if version(found) < compose_version.MINIMUM:
             raise GangwayError(
                 f"Docker Compose {found} is too old: "
-                f"{shown(compose.MINIMUM)} or later is needed (for !override and !reset)",
+                f"{shown(compose_version.MINIMUM)} or later is needed (for !override and !reset)",
                 fix="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
             )
 

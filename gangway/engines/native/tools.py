@@ -44,7 +44,7 @@ def compose(runner: Runner) -> list[str]:
 
     The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
     """
-    from gangway.model.compose import MINIMUM, installed, version
+    from gangway.model.compose_version import MINIMUM, installed, version
 
     there = shutil.which("docker", path=runner.environment.get("PATH"))
     if there and version(installed(runner)) >= MINIMUM:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.process import Runner
-from gangway.settings import memory
+from gangway.settings import cache
 
 _KEPT: Final = Path(".gangway") / "compose.json"
 # Where docker looks for its plugins, after the user's own folder.
@@ -50,7 +50,7 @@ def installed(runner: Runner) -> str:
     """
     found = list(installation("docker", runner.environment))
     path = runner.cwd / _KEPT
-    before = memory.read(path)
+    before = cache.read(path)
     if before.get("installation") == found and before.get("version"):
         return str(before["version"])
     done = runner.capture(["docker", "compose", "version", "--short"], timeout=30)
@@ -59,7 +59,7 @@ def installed(runner: Runner) -> str:
     said = done.stdout.strip()
     # Without the plugin's own file (docker may be told of other folders) a change would go unseen.
     if len(found) > 1:
-        memory.write(path, {"installation": found, "version": said})
+        cache.write(path, {"installation": found, "version": said})
     return said
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.model import rendered
+from gangway.model import model_cache
 from gangway.settings.environment import Environment, load
 
 ARGV = ["docker", "compose", "config"]
@@ -32,11 +32,11 @@ def loaded(root: Path, shell: Mapping[str, str], **overrides: str) -> Environmen
 
 def keep(root: Path) -> None:
     environment = loaded(root, {})
-    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+    model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
 
 
 def found(environment: Environment, argv: list[str] = ARGV) -> object:
-    return rendered.kept(environment, rendered.ingredients(environment, argv))
+    return model_cache.kept(environment, model_cache.ingredients(environment, argv))
 
 
 def test_it_is_found_again(root: Path) -> None:
@@ -74,7 +74,7 @@ def test_so_does_another_compose_plugin(root: Path) -> None:
     plugin.write_text("one")
     shell = {"DOCKER_CONFIG": str(root / "docker-config")}
     environment = loaded(root, shell)
-    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+    model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
     assert found(loaded(root, shell)) == MODEL
     plugin.write_text("another")
     assert found(loaded(root, shell)) is None
@@ -82,7 +82,7 @@ def test_so_does_another_compose_plugin(root: Path) -> None:
 
 def test_no_variable_of_the_shell_is_written_down(root: Path) -> None:
     environment = loaded(root, {"DOCKER_AUTH_CONFIG": "a credential"})
-    rendered.keep(environment, rendered.ingredients(environment, ARGV), MODEL)
+    model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
     assert found(environment) == MODEL
     assert "a credential" not in (root / ".gangway" / "dev.model.json").read_text()
 
@@ -103,8 +103,8 @@ def test_so_does_another_call(root: Path) -> None:
 )
 def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> None:
     (root / "docker-compose.yml").write_text(COMPOSE + text)
-    assert rendered.ingredients(loaded(root, {}), ARGV) == ""
-    rendered.keep(loaded(root, {}), "", MODEL)
+    assert model_cache.ingredients(loaded(root, {}), ARGV) == ""
+    model_cache.keep(loaded(root, {}), "", MODEL)
     assert found(loaded(root, {})) is None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gangway.base.process import Runner
-from gangway.model.compose import installed
+from gangway.model.compose_version import installed
 
 
 @pytest.fixture

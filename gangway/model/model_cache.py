@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gangway.model import compose
-from gangway.settings import memory, project
+from gangway.model import compose_version
+from gangway.settings import cache, project
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
@@ -48,7 +48,7 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> str:
     made_of = {
         "argv": list(argv),
         "directory": str(environment.root),
-        "programs": list(compose.installation(argv[0], shell)),
+        "programs": list(compose_version.installation(argv[0], shell)),
         "texts": texts,
         "variables": {name: shell[name] for name in sorted(named) if name in shell},
     }
@@ -57,7 +57,7 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> str:
 
 def kept(environment: Environment, made_of: str) -> dict[str, Any] | None:
     """Return the model that was made of the same; None where there is none."""
-    found = memory.read(_file(environment)) if made_of else {}
+    found = cache.read(_file(environment)) if made_of else {}
     model: dict[str, Any] | None = found.get("model") if found.get("made_of") == made_of else None
     return model
 
@@ -65,7 +65,7 @@ def kept(environment: Environment, made_of: str) -> dict[str, Any] | None:
 def keep(environment: Environment, made_of: str, model: Mapping[str, Any]) -> None:
     """Keep a model for the next task."""
     if made_of:
-        memory.write(_file(environment), {"made_of": made_of, "model": model})
+        cache.write(_file(environment), {"made_of": made_of, "model": model})
 
 
 def _file(environment: Environment) -> Path:

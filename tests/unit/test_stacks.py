@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.operations import calls, presets
+from gangway.operations import calls, stacks
 from gangway.operations.opening import open_environment
 from gangway.operations.session import Session
 from gangway.settings import environment
@@ -60,7 +60,7 @@ PLAIN = {name: value for name, value in os.environ.items() if name in ("PATH", "
 
 
 def test_a_stack_of_ones_own_is_a_file(root: Path) -> None:
-    found = {preset.name: preset for preset in presets.load(root)}
+    found = {preset.name: preset for preset in stacks.load(root)}
     mail = found["mail"]
     assert mail.about == "Mail that is sent nowhere"
     assert {"mail", "api", "app", "scheduler", "postgres"} <= set(mail.services)
@@ -70,14 +70,14 @@ def test_a_stack_of_ones_own_is_a_file(root: Path) -> None:
 
 
 def test_the_default_stack_comes_first_and_is_meant_for_every_environment() -> None:
-    first, *_ = presets.load(ROOT)
+    first, *_ = stacks.load(ROOT)
     assert first.name == "core"
     assert set(first.ports) == {"dev", "test", "prod", "staging"}
     assert first.ports["prod"] == ("nginx 8080",)
 
 
 def test_every_stack_is_shown_with_what_it_runs(root: Path) -> None:
-    shown = presets.show(presets.load(root))
+    shown = stacks.show(stacks.load(root))
     for name in environment.stacks(root):
         assert f"{name}: " in shown
     assert "on demand  archive" in shown
