@@ -195,7 +195,7 @@ def history(session: Session) -> int:
 
 
 def seed(session: Session) -> int:
-    """Put the example data into the database; twice changes nothing."""
+    """Put the example data into the database; safe to repeat."""
     from gangway.operations import operations
 
     return operations.one_off(session, "seed")
@@ -229,7 +229,7 @@ def urls(session: Session) -> None:
 def graph(
     session: Session,
     mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
-    svg: A[str, Option("write the SVG to this file, not below .gangway/graph/")] = "",
+    svg: A[str, Option("write the SVG to this file instead of .gangway/graph/")] = "",
 ) -> None:
     """Draw the stack: services, what waits for what, ports, networks, volumes."""
     from gangway.operations.graph import pictures
@@ -250,10 +250,10 @@ def debug(
     session: Session,
     service: Service,
     wait: A[bool, Option("start the program only once a debugger has attached", "w")] = False,
-    off: A[bool, Option("run it without again")] = False,
+    off: A[bool, Option("restart it without the debugger")] = False,
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
 ) -> None:
-    """Let a debugger attach to a Python service, on port 5678; it may again after each reload."""
+    """Let a debugger attach to a Python service, on port 5678; it reconnects after each reload."""
     from gangway.operations import debug, lifecycle
 
     wish = debug.Wish(service, wait=wait, off=off, auto_ports=lifecycle.auto_ports(ports))

@@ -77,7 +77,7 @@ def show_step(line: str) -> None:
 def refresh(session: Session, services: Sequence[str]) -> None:
     """Build where sources are mounted and the rest of the images is out of date.
 
-    In production nothing is built unasked but what is missing.
+    In production only missing images are built without --build.
     """
     if session.environment.kind == "prod":
         return

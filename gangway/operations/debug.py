@@ -45,7 +45,7 @@ def debug(session: Session, wish: Wish) -> None:
         return
     if wish.service not in (possible := debuggable(session.model.services)):
         raise GangwayError(
-            f"{wish.service} is no Python program that is started again on each change",
+            f"{wish.service} can't be debugged: it doesn't reload on save",
             fix=f"these are: {', '.join(possible)}" if possible else None,
         )
     before = debugged(session)
@@ -71,7 +71,7 @@ def debug(session: Session, wish: Wish) -> None:
 
 
 def debuggable(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the services that run under the reloader, where alone a debugger is let in."""
+    """Return the services that run under the reloader: only that allows a debugger."""
     return [
         name
         for name, service in services.items()

@@ -40,7 +40,7 @@ def answers(session: Session) -> bool:
 
 
 def refuse_two(session: Session) -> None:
-    """Refuse to start what the other engine runs already: both would change the same data's twin.
+    """Refuse to start what the other engine runs: both would change their own copy of the data.
 
     Raises GangwayError with the way to end the other.
     """

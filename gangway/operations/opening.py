@@ -21,7 +21,7 @@ def open_environment(
     overrides: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> Session:
-    """Return the session for an environment, with what this checkout must differ by written down.
+    """Return the session for an environment, with this checkout's own settings written down.
 
     Raises GangwayError as `gangway.environment.load` does.
     """

@@ -224,7 +224,7 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
             raise GangwayError(
                 f"{service} publishes port {port.port}, which only one container can have",
                 where=f"{session.name}.scale",
-                fix="scale it where it publishes none, as in production",
+                fix="use an environment that doesn't publish its port, such as production",
             )
         variable = f"{service.upper().replace('-', '_')}_REPLICAS"
         if variable not in known:

@@ -1,4 +1,4 @@
-"""Redis's keys, by pattern: how many there are, and away with them."""
+"""Redis's keys, by pattern: count or delete them."""
 
 from __future__ import annotations
 

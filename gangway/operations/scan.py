@@ -1,6 +1,6 @@
 """Looking for known weaknesses in what production is made of, each scanner by itself.
 
-A scanner that can't be run is said to be so, with the reason and what to do: silence never counts
+Scanners that can't run are reported as such, with the reason and what to do: silence never counts
 as a clean result.
 """
 

@@ -162,7 +162,7 @@ class Session:
         return lock.held(path, self.name, f"{self.name}.{task}")
 
     def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
-        """Record what this checkout must differ by, and return the session that has it."""
+        """Record settings for this checkout only, and return the session that has it."""
         if not changes:
             return self
         project.record(self.root, self.name, changes)

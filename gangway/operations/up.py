@@ -41,7 +41,7 @@ class Wish:
 def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
     """Start the services (all for none named) and return when all are ready.
 
-    Returns the session with what the checkout had to differ by. Raises GangwayError, after
+    Returns the session with the checkout's own settings. Raises GangwayError, after
     showing the service's last log lines and health output, when one fails or `timeout` passes.
     """
     with session.changing(task):

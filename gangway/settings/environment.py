@@ -1,7 +1,7 @@
 """An environment: which env files make it, and the value and origin of every variable.
 
 Layers, highest first: command line, shell, the engine's (`env/engines/native.env`, where services
-run as local processes), `env/local.env` (development only), what this checkout must differ by
+run as local processes), `env/local.env` (development only), this checkout's own settings
 (`.gangway/<name>.env`), stack, images, the environment's own file. All but the first two are files
 that Compose gets with `--env-file`, lowest first, so that a command which is printed here and
 pasted in a shell does exactly what a task does.
@@ -207,7 +207,7 @@ def load(
             raise GangwayError(
                 f"{name} doesn't run natively: production's limits, users and networks are what a "
                 "container engine enforces",
-                fix="leave --engine native and GANGWAY_ENGINE=native away; dev and test run so",
+                fix="drop --engine native (GANGWAY_ENGINE=native): only dev and test run natively",
             )
         files.append((f"env/engines/{NATIVE}.env", "engine"))
 

@@ -1,4 +1,4 @@
-"""What this checkout must differ by, kept in `.gangway/<environment>.env`.
+"""Settings for this checkout only, kept in `.gangway/<environment>.env`.
 
 That file is generated, git-ignored, and a layer of the environment like any other: Compose gets it
 with `--env-file`, so a pasted command runs with the same values.
@@ -24,7 +24,7 @@ OVERRIDE: Final = "docker-compose.override.yml"
 # The user that the Compose files run containers as unless told otherwise.
 _DEFAULT_USER: Final[Mapping[Kind, int]] = {"dev": 1000, "test": 1000, "prod": 10001}
 _BUNDLE_NAMES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_HEADER: Final = "# What this checkout must differ by; written by the tasks.\n"
+_HEADER: Final = "# Settings for this checkout only; written by the tasks.\n"
 
 
 class Template(str):

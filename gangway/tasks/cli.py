@@ -32,7 +32,9 @@ class Option(NamedTuple):
 Stack = Annotated[str, Option("stack preset from env/stacks/", "s")]
 Images = Annotated[str, Option("image source from env/images/: registry, mirror or offline")]
 Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")]
-Values = Annotated[list[str], Option("NAME=value, before every other source; may be repeated", "e")]
+Values = Annotated[
+    list[str], Option("NAME=value: overrides all other sources; may be repeated", "e")
+]
 DryRun = Annotated[bool, Option("print the plain commands, run nothing", "n")]
 Yes = Annotated[bool, Option("don't ask before something is deleted", "y")]
 

@@ -367,7 +367,7 @@ class TestPersonalFiles:
 class TestPlainCheckout:
     @pytest.fixture
     def plain(self, make_checkout: MakeCheckout) -> Checkout:
-        """A checkout of the containers' own user, with nothing to differ by."""
+        """A checkout of the containers' own user, without settings of its own."""
         user = myself()
         if os.getuid() == 0:
             found = ordinary()

@@ -1,4 +1,4 @@
-"""What a checkout must differ by: found, kept, and read by Compose."""
+"""Settings for one checkout only: found, kept, and read by Compose."""
 
 # `shell` is an argument of load() here, and starts none.
 # ruff: noqa: S604
