@@ -1,1 +1,50 @@
-"""What `invoke --list` shows; nothing below imports Invoke."""
+"""What `invoke --list` shows; nothing below imports Invoke.
+
+A repository's `tasks.py` is `ns = namespace(__file__)`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Collection
+from invoke.main import program
+
+from gangway.tasks import (
+    cli,
+    database,
+    develop,
+    execute,
+    inspect,
+    lifecycle,
+    production,
+    repository,
+    test,
+)
+
+EVERYWHERE = (
+    lifecycle.up, lifecycle.down, inspect.ps, inspect.logs,
+    execute.exec_, execute.shell, execute.run, lifecycle.restart,
+    lifecycle.build, lifecycle.rebuild, inspect.config, inspect.env,
+    execute.psql, execute.redis, execute.ratelimit, execute.cache,
+    database.migrate, database.makemigration, database.downgrade, database.history, database.seed,
+    lifecycle.reset, inspect.stats, inspect.urls, inspect.graph, lifecycle.scale,
+)  # fmt: skip
+"""The tasks of every environment, in the order of `invoke --list`."""
+
+BY_KIND = {
+    "dev": (develop.debug, develop.profile),
+    "test": (test.run,),
+    "prod": (production.init, production.scan),
+}
+"""Those that only environments of one kind have."""
+
+
+def namespace(file: str) -> Collection:
+    """Return the tasks of the repository whose `tasks.py` is this file."""
+    root = Path(file).resolve().parent
+    found = Collection(*cli.environments(root, EVERYWHERE, BY_KIND))
+    images = [cli.task(repository.offline, root)]
+    found.add_collection(cli.collection("images", images, "Base images."))
+    found.add_task(cli.task(repository.stacks, root))
+    return cli.install(program, found)

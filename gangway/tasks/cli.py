@@ -14,30 +14,13 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NoReturn, get_args, get_origin, get_type_hints
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program, Task
 
 from gangway.base import output
 from gangway.base.errors import INTERRUPTED, GangwayError, nearest, unknown
-
-
-class Option(NamedTuple):
-    """How a parameter looks on the command line: its help and a short flag without the dash."""
-
-    help: str
-    short: str = ""
-
-
-Stack = Annotated[str, Option("stack preset from env/stacks/", "s")]
-Images = Annotated[str, Option("image source from env/images/: registry, mirror or offline")]
-Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")]
-Values = Annotated[
-    list[str], Option("NAME=value: overrides all other sources; may be repeated", "e")
-]
-DryRun = Annotated[bool, Option("print the plain commands, run nothing", "n")]
-Yes = Annotated[bool, Option("don't ask before something is deleted", "y")]
-
+from gangway.tasks.options import DryRun, Engine, Images, Option, Stack, Values
 
 AFTER: Final = "after"
 """The name of the parameter that takes the words after `--`."""
@@ -63,7 +46,7 @@ class OptionTask(Task[Any]):
         hints = get_type_hints(self.function, include_extras=True)
         found = []
         for name, parameter in inspect.signature(self.function).parameters.items():
-            if name not in ("session", AFTER):
+            if name not in ("session", "root", AFTER):
                 found.append((name, parameter, hints[name]))
         if "session" in hints:
             common: Mapping[str, Any] = {
@@ -111,11 +94,11 @@ def argument(name: str, parameter: inspect.Parameter, annotation: Any) -> Argume
     )
 
 
-def task(function: Callable[..., Any]) -> OptionTask:
-    """Make a task of a function that needs no environment."""
+def task(function: Callable[..., Any], root: Path) -> OptionTask:
+    """Make a task of a function whose first parameter is the repository's folder."""
 
     def body(_context: Context, **options: Any) -> None:
-        finish(lambda: call(function, options))
+        finish(lambda: call(function, options, root))
 
     return OptionTask(function, body)
 
@@ -178,12 +161,6 @@ def finish(work: Callable[[], Any]) -> None:
         return
     if isinstance(status, int) and status != 0:
         raise Exit(code=status)
-
-
-def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that is a task of another name than its own."""
-    function.__name__ = name
-    return function
 
 
 def environments(

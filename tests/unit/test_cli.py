@@ -15,7 +15,7 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.tasks import cli
-from gangway.tasks.cli import Option
+from gangway.tasks.options import Option
 
 ROOT = Path(__file__).parents[2]
 INVOKE = str(Path(sys.executable).with_name("invoke"))
@@ -30,9 +30,9 @@ def enter(place: str) -> None:
 
 
 TASKS = {
-    "dev.greet": cli.task(greet),
-    "dev.enter": cli.task(enter),
-    "dev.end": cli.task(lambda: None),
+    "dev.greet": cli.task(greet, ROOT),
+    "dev.enter": cli.task(enter, ROOT),
+    "dev.end": cli.task(lambda: None, ROOT),
 }
 
 

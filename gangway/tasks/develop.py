@@ -1,0 +1,33 @@
+"""Development only: a debugger, a profiler."""
+
+from __future__ import annotations
+
+from typing import Annotated as A
+
+from gangway.operations.session import Session
+from gangway.tasks.options import Option, Service
+
+
+def debug(
+    session: Session,
+    service: Service,
+    wait: A[bool, Option("start the program only once a debugger has attached", "w")] = False,
+    off: A[bool, Option("restart it without the debugger")] = False,
+    ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
+) -> None:
+    """Let a debugger attach to a Python service, on port 5678; it reconnects after each reload."""
+    from gangway.operations import debug, lifecycle
+
+    wish = debug.Wish(service, wait=wait, off=off, auto_ports=lifecycle.auto_ports(ports))
+    debug.debug(session, wish)
+
+
+def profile(
+    session: Session,
+    service: Service,
+    seconds: A[int, Option("how long to look")] = 10,
+) -> None:
+    """Record what a running Python service does, as a flame graph (an SVG)."""
+    from gangway.operations import profiling
+
+    profiling.profile(session, service, seconds=seconds)

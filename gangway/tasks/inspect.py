@@ -1,0 +1,71 @@
+"""Looking at a stack."""
+
+from __future__ import annotations
+
+from typing import Annotated as A
+
+from gangway.operations.session import Session
+from gangway.tasks.options import After, Option, Services
+
+
+def ps(session: Session) -> int:
+    """List the containers with their state and health."""
+    from gangway.operations import operations
+
+    return operations.ps(session)
+
+
+def logs(
+    session: Session,
+    *services: Services,
+    follow: A[bool, Option("go on showing new lines", "f")] = False,
+    since: A[str, Option("from a time (2026-01-31T12:00:00) or an age (10m)")] = "",
+    tail: A[str, Option("this many last lines of each service")] = "",
+) -> int:
+    """Show the logs of all services, or of those named."""
+    from gangway.operations import operations
+
+    return operations.logs(session, operations.LogWish(services, follow, since, tail))
+
+
+def stats(
+    session: Session,
+    *services: Services,
+    follow: A[bool, Option("go on showing", "f")] = False,
+) -> int:
+    """Show what the containers use of processor, memory, network and disk."""
+    from gangway.operations import operations
+
+    return operations.stats(session, services, follow=follow)
+
+
+def urls(session: Session) -> None:
+    """List the URLs that the environment publishes."""
+    from gangway.operations import operations
+
+    operations.show_urls(session)
+
+
+def env(session: Session) -> None:
+    """Show every variable with its value and where that comes from; secrets are masked."""
+    from gangway.operations import operations
+
+    operations.show_environment(session)
+
+
+def config(session: Session, *, after: After) -> int:
+    """Print the merged Compose model; options after -- go to `docker compose config`."""
+    from gangway.operations import operations
+
+    return operations.config(session, after)
+
+
+def graph(
+    session: Session,
+    mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
+    svg: A[str, Option("write the SVG to this file instead of .gangway/graph/")] = "",
+) -> None:
+    """Draw the stack: services, what waits for what, ports, networks, volumes."""
+    from gangway.operations.graph import pictures
+
+    pictures.graph(session, mermaid_file=mermaid, svg_file=svg)

@@ -1,0 +1,19 @@
+"""Production only: its secrets, and what is known against it."""
+
+from __future__ import annotations
+
+from gangway.operations.session import Session
+
+
+def init(session: Session) -> None:
+    """Make production's secrets, strong and readable by nobody else; keeps those there are."""
+    from gangway.operations import lifecycle
+
+    lifecycle.init(session)
+
+
+def scan(session: Session) -> int:
+    """Look for known weaknesses: Dockerfiles, the model, locked packages and images."""
+    from gangway.operations import scan as scanning
+
+    return scanning.scan(session)
