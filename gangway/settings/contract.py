@@ -14,7 +14,7 @@ from typing import Final
 
 from gangway.base.errors import Finding, FindingsError, nearest
 from gangway.base.output import mask
-from gangway.settings.environment import KINDS, Environment, Variable
+from gangway.settings.environment import KINDS, PRECEDENCE, Environment, Variable
 from gangway.settings.spec import ALL_KINDS, FILE, Contract, Spec, load
 
 __all__ = ["FILE", "Contract", "Spec", "check", "load", "reference", "require"]
@@ -71,12 +71,11 @@ def reference(contract: Contract) -> str:
         "",
         "<!-- Made from env/contract.yml; after a change: python -m gangway.settings.contract -->",
         "",
-        "Highest first, a variable's value comes from: the command line (`-e NAME=value`), the",
-        "shell, the engine (`env/engines/`, where services run without containers),",
-        "`env/local.env` (development only), `.gangway/<environment>.env` (settings for",
-        "this checkout only), the stack (`env/stacks/`), the image source (`env/images/`),",
-        "the environment's own file (`env/`), and the default below. `invoke dev.env` shows every",
-        "value and where it comes from.",
+        "A variable's value comes from the first of these that sets it:",
+        "",
+        *(f"{number}. {text}" for number, text in enumerate(PRECEDENCE.values(), 1)),
+        "",
+        "`invoke dev.env` shows every value and where it comes from.",
         "",
         "`dev`, `test` and `prod` are kinds of environments: `ENVIRONMENT=staging` is of the kind",
         "`prod`.",

@@ -32,6 +32,19 @@ Layer = Literal[
     "default",
 ]
 
+PRECEDENCE: Final[Mapping[Layer, str]] = {
+    "command line": "the command line: `invoke dev.up -e LOG_LEVEL=info`",
+    "shell": "the shell: `LOG_LEVEL=info invoke dev.up`",
+    "engine": "the engine: `env/engines/native.env`, where services run without containers",
+    "local": "`env/local.env`: your own settings, git-ignored, for development environments only",
+    "checkout": "`.gangway/<environment>.env`: settings for this checkout only, git-ignored",
+    "stack": "the stack: `env/stacks/<stack>.env`",
+    "images": "the image source: `env/images/<source>.env`",
+    "environment": "the environment's own file: `env/<environment>.env`",
+    "default": "the default in the Compose file",
+}
+"""Where a variable's value comes from: the first of these that sets it. Each with its text."""
+
 # What ENVIRONMENT may be in an env file, and the rules that hold there: staging is production.
 KINDS: Final[Mapping[str, Kind]] = {
     "development": "dev",
@@ -186,18 +199,22 @@ def load(
 
     base = f"env/{name}.env"
     kind = _kind(reader.assignments(base), base)
-    upper = [(path, layer) for path, layer in _upper_layers(name, kind) if (root / path).exists()]
+    upper = _upper_layers(name, kind)
+    layers: dict[Layer, str] = {"environment": base}
+    layers |= {layer: path for layer, path in upper.items() if (root / path).exists()}
 
-    files: list[tuple[str, Layer]] = [(base, "environment"), *upper]
+    files = _ordered(layers)
     stack_name = stack or reader.value("GANGWAY_STACK", files) or DEFAULT_STACK
     if stack_name != DEFAULT_STACK:
         _check_known("stack", stack_name, stacks(root), reader, "GANGWAY_STACK", files, stack)
-        files.insert(1, (f"env/stacks/{stack_name}.env", "stack"))
+        layers["stack"] = f"env/stacks/{stack_name}.env"
+        files = _ordered(layers)
     images_name = images or reader.value("GANGWAY_IMAGES", files) or DEFAULT_IMAGES
     if images_name != DEFAULT_IMAGES:
         sources = image_sources(root)
         _check_known("image source", images_name, sources, reader, "GANGWAY_IMAGES", files, images)
-        files.insert(1, (f"env/images/{images_name}.env", "images"))
+        layers["images"] = f"env/images/{images_name}.env"
+        files = _ordered(layers)
 
     engine_name = engine or reader.value("GANGWAY_ENGINE", files) or DEFAULT_ENGINE
     if engine_name not in ENGINES:
@@ -209,7 +226,8 @@ def load(
                 "container engine enforces",
                 fix="drop --engine native (GANGWAY_ENGINE=native): only dev and test run natively",
             )
-        files.append((f"env/engines/{NATIVE}.env", "engine"))
+        layers["engine"] = f"env/engines/{NATIVE}.env"
+        files = _ordered(layers)
 
     if engine_name == "podman" and not reader.value("DOCKER_HOST", files):
         runtime = outer.get("XDG_RUNTIME_DIR") if os.geteuid() else None
@@ -242,13 +260,7 @@ def load(
         },
         beneath={
             name: variable.value
-            for name, variable in reader.merge(
-                [
-                    (path, layer)
-                    for path, layer in files
-                    if layer not in ("checkout", "local", "engine")
-                ]
-            ).items()
+            for name, variable in reader.merge(_beneath(files, "checkout")).items()
         },
         overrides=chosen,
         shell=outer,
@@ -311,11 +323,22 @@ def _names(directory: Path) -> list[str]:
     )
 
 
-def _upper_layers(name: str, kind: Kind) -> list[tuple[str, Layer]]:
-    layers: list[tuple[str, Layer]] = [(f".gangway/{name}.env", "checkout")]
+def _upper_layers(name: str, kind: Kind) -> dict[Layer, str]:
+    layers: dict[Layer, str] = {"checkout": f".gangway/{name}.env"}
     if kind == "dev":
-        layers.append(("env/local.env", "local"))
+        layers["local"] = "env/local.env"
     return layers
+
+
+def _ordered(layers: Mapping[Layer, str]) -> list[tuple[str, Layer]]:
+    """Return the layers' files by precedence, lowest first, as Compose gets them."""
+    return [(layers[layer], layer) for layer in reversed(list(PRECEDENCE)) if layer in layers]
+
+
+def _beneath(files: Iterable[tuple[str, Layer]], layer: Layer) -> list[tuple[str, Layer]]:
+    """Return those of the files that any variable of this layer comes before."""
+    order = list(PRECEDENCE)
+    return [found for found in files if order.index(found[1]) > order.index(layer)]
 
 
 def _kind(assignments: Iterable[envfile.Assignment], file: str) -> Kind:

@@ -18,6 +18,7 @@ import pytest
 from gangway.base.errors import FindingsError, GangwayError
 from gangway.settings import contract
 from gangway.settings.environment import (
+    PRECEDENCE,
     Environment,
     environments,
     image_sources,
@@ -401,3 +402,9 @@ def test_reading_an_environment_loads_no_slow_module() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_docs_list_the_layers_as_they_are() -> None:
+    docs = (ROOT / "docs/environments.md").read_text(encoding="utf-8")
+    layers = [f"{number}. {text}" for number, text in enumerate(PRECEDENCE.values(), 1)]
+    assert "\n".join(layers) in docs
