@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,18 @@ def _redis_client(session: Session) -> list[str]:
 def one_off(session: Session, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
     return calls.run(session, "run", "--rm", *no_terminal(), "migrate", *command)
+
+
+def migration_tool(session: Session, variable: str, **values: str) -> int:
+    """Run the command that a variable of the stack names, with `{key}` in its words replaced."""
+    from gangway.settings import contract
+
+    spec = contract.load(session.root).variables[variable]
+    text = session.environment.get(variable) or spec.default_for(session.environment.kind) or ""
+    words = shlex.split(text)
+    for key, value in values.items():
+        words = [word.replace(f"{{{key}}}", value) for word in words]
+    return one_off(session, "wait-for-db", "--", *words)
 
 
 def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
