@@ -384,6 +384,22 @@ class TestTasks:
 
 
 class TestDevelopment:
+    def test_django_s_migrations_are_listed_written_and_taken_back(self, stack: Stack) -> None:
+        checkout = stack.checkout
+        assert "[X] 0001_initial" in checkout.succeed("dev.history").stdout
+        written = checkout.root / "apps/jobs/jobs/migrations/0002_add_a_note.py"
+        field = '    """A report that was asked for."""\n'
+        nullable = f"{field}\n    note = models.TextField(null=True)\n"
+        with checkout.edited("apps/jobs/jobs/models.py", field, nullable):
+            checkout.succeed("dev.makemigration", "-m", "Add a note!")
+            try:
+                checkout.succeed("dev.migrate")
+                assert "[X] 0002_add_a_note" in checkout.succeed("dev.history").stdout
+                checkout.succeed("dev.downgrade", "--to", "0001")
+                assert "[ ] 0002_add_a_note" in checkout.succeed("dev.history").stdout
+            finally:
+                written.unlink()
+
     def test_a_changed_source_restarts_the_worker_and_no_job_is_lost(self, stack: Stack) -> None:
         job = stack.ask(habits=8)
         with stack.listening(job) as listener:
