@@ -94,10 +94,12 @@ def count_habits(checkout: Checkout) -> str:
 class TestUp:
     def test_up_shows_each_service_with_its_times_and_then_the_urls(self, stack: Stack) -> None:
         for service in SERVICES:
-            row = re.search(rf"(?m)^  {service} +(.*)$", stack.up.stderr)
-            assert row, stack.up.text
+            # Before it, on a slow machine, how long it has been waited for.
+            rows = re.findall(rf"(?m)^  {service} +(.*)$", stack.up.stderr)
+            assert rows, stack.up.text
             last = "done" if service == "migrate" else "healthy"
-            assert re.search(rf"created \d+\.\d s · started \d+\.\d s · {last} \d+\.\d s", row[1])
+            steps = rf"created \d+\.\d s · started \d+\.\d s · {last} \d+\.\d s"
+            assert re.search(steps, rows[-1])
         shown = dict(line.split() for line in stack.up.stdout.splitlines())
         assert shown == stack.urls
         assert set(shown) == {"api", "app", "postgres", "redis"}
@@ -111,6 +113,10 @@ class TestUp:
         plain = {"api": 8000, "app": 5000, "postgres": 5432, "redis": 6379}
         assert len({ports[name] - plain[name] for name in plain}) == 1
         assert ports["api"] != 8000
+        # It names the ports of this stack, not those that other stacks would have.
+        (moved,) = re.findall(r"(?m)^ports: (.*)$", stack.up.stderr)
+        names = [word for word in moved.split() if word.startswith("PUBLISHED_")]
+        assert names == [f"PUBLISHED_{name}_PORT" for name in ("API", "APP", "POSTGRES", "REDIS")]
 
     def test_all_is_healthy_when_up_returns(self, checkout: Checkout) -> None:
         health = {
@@ -418,12 +424,6 @@ class TestSecondCheckout:
         try:
             assert second.project("dev") != checkout.project("dev")
             assert str(checkout.root) in up.stderr
-            # Of the ports that move it names those of this stack.
-            (moved,) = re.findall(r"^ports: (.*)$", up.stderr, re.MULTILINE)
-            names = [word for word in moved.split() if word.startswith("PUBLISHED_")]
-            assert names == [
-                f"PUBLISHED_{name}_PORT" for name in ("API", "APP", "POSTGRES", "REDIS")
-            ]
             urls = second.urls("dev")
             assert not set(urls.values()) & set(stack.urls.values())
             for name in ("api", "app"):
