@@ -57,17 +57,16 @@ class Patience:
         return now - self._happened >= QUIET
 
     def _look(self, now: float) -> None:
-        containers = self._containers()
-        self._timeline.settle(containers, time.time())
         pending = self._timeline.pending()
-        for container in containers:
+        for container in self._containers():
             if container.service not in pending or container.state != "running":
                 continue
             log = self._session.engine.logs(container, diagnosis.LOG_LINES)
             if container.health == "starting" or log != self._logs.get(container.id, ""):
                 self._happened = now
             self._logs[container.id] = log
-            self._view.remind(container.service, log.rpartition("\n")[2], time.time())
+            if self._timeline.count(container.service):
+                self._view.remind(container.service, log.rpartition("\n")[2], time.time())
         self._looked = now
 
     def error(self) -> GangwayError:

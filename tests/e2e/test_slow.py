@@ -102,6 +102,15 @@ class TestLate:
             assert reminds(up, name)
         assert "db: waiting for postgres:5432" in reminds(up, "migrate")
 
+    def test_after_a_power_cut_those_that_wait_for_a_slow_database_have_not_failed(
+        self, down: Checkout
+    ) -> None:
+        words = with_overlay(down, {"postgres": late(15, "docker-entrypoint.sh", "postgres")})
+        down.succeed("dev.up", *words)
+        running = [found["Id"] for found in down.containers("dev") if found["State"]["Running"]]
+        assert docker("kill", *running).status == 0
+        assert reminds(down.succeed("dev.up", *words), "postgres")
+
     def test_a_limit_of_ones_own_ends_the_wait_with_one_message_that_names_who_is_slow(
         self, down: Checkout
     ) -> None:

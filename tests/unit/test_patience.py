@@ -136,6 +136,17 @@ def test_now_and_then_the_view_says_what_is_waited_for_and_its_last_words(start:
     )
 
 
+def test_a_container_of_before_is_neither_a_failure_nor_spoken_of(start: Start) -> None:
+    """After a power cut all have ended; Compose starts those that wait for others later."""
+    timeline = Timeline(["db", "migrate"], probed=["db"], one_shots=["migrate"], began=start.now)
+    start.containers = [DB, MIGRATE._replace(state="exited", exit_code=137)]
+    view = View(timeline, start.out, None)
+    waiting = Patience(cast(Session, start), timeline, view, 0.0, lambda: start.containers)
+    assert not passes(start, waiting, 2 * QUIET)
+    assert timeline.failed() == []
+    assert start.out.getvalue() == ""
+
+
 def test_what_is_ready_is_not_spoken_of(start: Start) -> None:
     without_probe(start)
     passes(start, start.wait(), REMINDER)
