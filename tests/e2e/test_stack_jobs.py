@@ -392,13 +392,14 @@ class TestDevelopment:
         nullable = f"{field}\n    note = models.TextField(null=True)\n"
         with checkout.edited("apps/jobs/jobs/models.py", field, nullable):
             checkout.succeed("dev.makemigration", "-m", "Add a note!")
-            try:
-                checkout.succeed("dev.migrate")
-                assert "[X] 0002_add_a_note" in checkout.succeed("dev.history").stdout
-                checkout.succeed("dev.downgrade", "--to", "0001")
-                assert "[ ] 0002_add_a_note" in checkout.succeed("dev.history").stdout
-            finally:
-                written.unlink()
+        # The sources are what they were: nobody misses the column that comes and goes.
+        try:
+            checkout.succeed("dev.migrate")
+            assert "[X] 0002_add_a_note" in checkout.succeed("dev.history").stdout
+            checkout.succeed("dev.downgrade", "--to", "0001")
+            assert "[ ] 0002_add_a_note" in checkout.succeed("dev.history").stdout
+        finally:
+            written.unlink()
 
     def test_a_changed_source_restarts_the_worker_and_no_job_is_lost(self, stack: Stack) -> None:
         job = stack.ask(habits=8)
