@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-
 from gangway.base.errors import GangwayError
-from gangway.operations.session import Session
+from gangway.operations.session import Session, say
 
 
 def falls_to_native(session: Session) -> bool:
@@ -19,7 +17,7 @@ def falls_to_native(session: Session) -> bool:
         return True
     if answers(session):
         return False
-    session.tell(
+    say(
         f"no container engine answers: {session.name} runs natively, as local processes "
         "(docs/native.md; --engine docker says what is wrong with the engine)"
     )
@@ -48,7 +46,7 @@ def refuse_two(session: Session) -> None:
     if session.native:
         from gangway.engines.docker.engine import Engine
 
-        if not shutil.which("docker"):
+        if not session.has_docker():
             return
         try:
             there = Engine(session.runner).containers(session.project)

@@ -23,7 +23,7 @@ def open_environment(
 ) -> Session:
     """Return the session for an environment, with this checkout's own settings written down.
 
-    Raises GangwayError as `gangway.environment.load` does.
+    Raises GangwayError as `gangway.settings.environment.load` does.
     """
 
     def loaded(engine: str | None) -> Environment:

@@ -41,7 +41,8 @@ class Patience:
 
     def restart(self) -> None:
         """Begin to wait only now: what has been done until now takes what it takes."""
-        self._began = self._happened = self._looked = time.monotonic()
+        self._began = time.monotonic()
+        self.renew()
 
     def renew(self) -> None:
         """Take note that something has happened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gangway.operations.session import Session
+from gangway.operations.session import Session, say
 from gangway.settings import project
 
 
@@ -29,7 +29,7 @@ def own(session: Session) -> Session:
     if not others:
         return session
     name = f"{plain}-{suffix}"
-    session.tell(f"{plain} belongs to {others}: this checkout's project is {name}")
+    say(f"{plain} belongs to {others}: this checkout's project is {name}")
     return session.with_checkout_layer({"COMPOSE_PROJECT_NAME": name})
 
 

@@ -152,10 +152,6 @@ class Session:
             say(f"$ {plain}")
         return not self.dry_run
 
-    def tell(self, text: str) -> None:
-        """Write a line for people."""
-        say(text)
-
     def changing(self, task: str) -> AbstractContextManager[None]:
         """Hold the environment's lock for the task (`up`, `down`, …)."""
         path = project.state(self.root, f"{self.name}.lock")
