@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gangway.model import compose_version
-from gangway.settings import cache, project
+from gangway.settings import cache, checkout
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
@@ -69,4 +69,4 @@ def keep(environment: Environment, made_of: str, model: Mapping[str, Any]) -> No
 
 
 def _file(environment: Environment) -> Path:
-    return project.state(environment.root, f"{environment.name}.model.json")
+    return checkout.state(environment.root, f"{environment.name}.model.json")

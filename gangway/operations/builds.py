@@ -15,7 +15,7 @@ from gangway.engines.native import tools
 from gangway.model.model import Model
 from gangway.operations import calls, diagnosis
 from gangway.operations.session import Session, say
-from gangway.settings import project
+from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_STACK
 
 _STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
@@ -102,7 +102,7 @@ def label(session: Session) -> str:
 
 def stamp(root: Path, environment: str) -> Path:
     """Return the file whose time says when the environment's images were last built."""
-    return project.state(root, f"{environment}.built")
+    return checkout.state(root, f"{environment}.built")
 
 
 def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
@@ -129,7 +129,7 @@ def stale(root: Path, environment: str, model: Model, services: Sequence[str]) -
     except FileNotFoundError:
         return mark
     for path in dict.fromkeys(inputs(model, services)):
-        for file in project.files(path):
+        for file in checkout.files(path):
             if file.stat().st_mtime > built:
                 return file
     return None

@@ -13,7 +13,7 @@ from gangway.engines.native import tools
 from gangway.operations import calls
 from gangway.operations import up as starting
 from gangway.operations.session import Session, say
-from gangway.settings import environment, project
+from gangway.settings import checkout, environment
 
 PORT: Final = 5678
 """Where the debugger listens in a container; on this machine it is PUBLISHED_DEBUG_PORT."""
@@ -98,7 +98,7 @@ def overlay(wish: Wish, *, native: str = "") -> str:
 
 def overlay_path(session: Session) -> Path:
     """Return where an environment's overlay is kept."""
-    return project.state(session.root, f"{session.name}.debug.yml")
+    return checkout.state(session.root, f"{session.name}.debug.yml")
 
 
 def debugged(session: Session) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.operations.session import Session
-from gangway.settings import project
+from gangway.settings import checkout
 
 GATED: Final = "gated-pytest"
 """The program that waits: scripts/gated-pytest."""
@@ -29,7 +29,7 @@ class Gate:
     @classmethod
     def of(cls, session: Session) -> Gate:
         """Return the gate of the session's environment."""
-        return cls(project.state(session.root, f"{session.name}.gate"), session.native)
+        return cls(checkout.state(session.root, f"{session.name}.gate"), session.native)
 
     def gated(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the flags of `run` and the words that make a call of pytest wait.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gangway.operations import engine_choice
 from gangway.operations.session import Session
-from gangway.settings import project
+from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_ENGINE, NATIVE, Environment, load
 
 
@@ -32,4 +32,4 @@ def open_environment(
     session = Session(loaded(engine), dry_run=dry_run)
     if session.environment.engine == DEFAULT_ENGINE and engine_choice.falls_to_native(session):
         session = Session(loaded(NATIVE), dry_run=dry_run)
-    return session.with_checkout_layer(project.facts(session.environment))
+    return session.with_checkout_layer(checkout.facts(session.environment))

@@ -156,9 +156,9 @@ def run(session: Session, service: str, command: Sequence[str]) -> int:
 
 def config(session: Session, flags: Sequence[str]) -> int:
     """Print the merged model as Compose sees it, once the variables keep to the contract."""
-    from gangway.settings import contract
+    from gangway.settings import contract, contract_check
 
-    contract.require(session.environment, contract.load(session.root), secrets=False)
+    contract_check.require(session.environment, contract.load(session.root), secrets=False)
     return calls.run(session, "config", *flags, needs_engine=False)
 
 
@@ -272,9 +272,9 @@ def show_urls(session: Session, services: Sequence[str] = ()) -> None:
 
 def show_environment(session: Session) -> None:
     """Print every variable with its value and the layer it came from, secrets masked."""
-    from gangway.settings import contract
+    from gangway.settings import contract, reference
 
-    rows = contract.table(session.environment, contract.load(session.root))
+    rows = reference.table(session.environment, contract.load(session.root))
     print(output.table(rows, ("NAME", "VALUE", "FROM")))
     say(f"\nthe same, for Compose: {session.plain(session.command('config'))}")
 

@@ -9,7 +9,7 @@ from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.operations import calls, diagnosis, engine_choice, project_name
 from gangway.operations.session import Session, say
-from gangway.settings import contract, ports
+from gangway.settings import contract, contract_check, ports
 
 
 def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool = False) -> Session:
@@ -25,7 +25,7 @@ def examine(
     session: Session, services: Sequence[str], *, auto_ports: bool
 ) -> tuple[Session, list[Container]]:
     """Do what `prepare` does; return the project's containers, too, whatever their state."""
-    contract.require(session.environment, contract.load(session.root))
+    contract_check.require(session.environment, contract.load(session.root))
     if session.dry_run:
         calls.check_services(session, services)
         return session, []

@@ -18,7 +18,7 @@ from gangway.engines.container import Container
 from gangway.engines.native import tools
 from gangway.operations import calls
 from gangway.operations.session import Session, say
-from gangway.settings import project
+from gangway.settings import checkout
 
 PROGRAM: Final = "/opt/debugger/bin/py-spy"
 # In the container that looks, which is gone afterwards.
@@ -48,7 +48,7 @@ def profile(session: Session, service: str, *, seconds: int) -> None:
     calls.check_services(session, [service])
     if not 1 <= seconds <= _LONGEST:
         raise GangwayError(f"--seconds is {seconds}", fix=f"between 1 and {_LONGEST}")
-    folder = project.state(session.root, "profiles")
+    folder = checkout.state(session.root, "profiles")
     path = folder / f"{service}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
     if session.dry_run:
         session.announce(session.command("ps", "--quiet", service))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gangway.operations.session import Session, say
-from gangway.settings import project
+from gangway.settings import checkout
 
 
 def own(session: Session) -> Session:
@@ -15,7 +15,7 @@ def own(session: Session) -> Session:
     checkout has started a stack under stays its own until its data is deleted.
     """
     plain = session.project
-    suffix = project.short_hash(session.root)
+    suffix = checkout.short_hash(session.root)
     if session.native:
         # Its state is in this checkout's own folder.
         return session
@@ -44,7 +44,7 @@ def drop(session: Session) -> None:
 
 
 def _file(session: Session) -> Path:
-    return project.state(session.root, f"{session.name}.project")
+    return checkout.state(session.root, f"{session.name}.project")
 
 
 def other_owners(session: Session) -> str:

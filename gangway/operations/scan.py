@@ -20,7 +20,7 @@ from gangway.base.errors import GangwayError
 from gangway.base.process import Completed, Runner
 from gangway.engines.native import tools
 from gangway.operations.session import Session, say
-from gangway.settings import project
+from gangway.settings import checkout
 
 _TRIVY: Final = "https://trivy.dev/latest/getting-started/installation/"
 _LOCKED: Final = '. "$1"; locked "$2"'
@@ -138,7 +138,7 @@ def compose_lint(runner: Runner, environment: str, model: Mapping[str, Any]) -> 
     what = f"the merged model of {environment}"
     if reason := _lacking(runner, "compose-lint"):
         return Outcome("compose-lint", what, not_run=reason)
-    file = project.state(runner.cwd, f"{environment}.scan.yml")
+    file = checkout.state(runner.cwd, f"{environment}.scan.yml")
     file.touch(mode=0o600)
     # JSON is YAML.
     file.write_text(json.dumps(model, indent=2), encoding="utf-8")
@@ -175,7 +175,7 @@ def pip_audit(runner: Runner, lock: Path) -> Outcome:
     made = _run(build, ["bash", "-c", _LOCKED, "bash", str(builder), str(lock.parent)])
     if made.status != 0:
         return Outcome("pip-audit", what, not_run=_last(made.stderr))
-    file = project.state(runner.cwd, "scan.requirements.txt")
+    file = checkout.state(runner.cwd, "scan.requirements.txt")
     file.write_text(made.stdout, encoding="utf-8")
     argv = ["pip-audit", "--format", "json", "--require-hashes", "--disable-pip"]
     done = _run(runner, [*argv, "--progress-spinner", "off", "--requirement", str(file)])

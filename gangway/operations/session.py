@@ -19,7 +19,7 @@ from gangway.base.process import Runner
 from gangway.engines.docker.engine import Engine
 from gangway.model import model_cache
 from gangway.model.model import Model
-from gangway.settings import project
+from gangway.settings import checkout
 from gangway.settings.environment import NATIVE, Environment, load
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ class Session:
         """Return a command as it can be pasted, no secret of the command line in it."""
         if not self.environment.overrides:
             return self.environment.plain(argv)
-        from gangway.settings import spec
+        from gangway.settings import contract
 
-        return self.environment.plain(argv, is_secret=spec.load(self.root).is_secret)
+        return self.environment.plain(argv, is_secret=contract.load(self.root).is_secret)
 
     def announce(self, argv: Sequence[str]) -> bool:
         """Print the plain command, as it can be pasted; return whether to run it.
@@ -154,14 +154,14 @@ class Session:
 
     def changing(self, task: str) -> AbstractContextManager[None]:
         """Hold the environment's lock for the task (`up`, `down`, …)."""
-        path = project.state(self.root, f"{self.name}.lock")
+        path = checkout.state(self.root, f"{self.name}.lock")
         return lock.held(path, self.name, f"{self.name}.{task}")
 
     def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
         """Record settings for this checkout only, and return the session that has it."""
         if not changes:
             return self
-        project.record(self.root, self.name, changes)
+        checkout.record(self.root, self.name, changes)
         return replace(self, environment=reload(self.environment))
 
 

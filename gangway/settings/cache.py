@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gangway.settings import project
+from gangway.settings import checkout
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -26,4 +26,4 @@ def write(path: Path, data: dict[str, Any]) -> None:
     """
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        project.replace(path, json.dumps(data))
+        checkout.replace(path, json.dumps(data))

@@ -1,310 +1,374 @@
-"""The variable contract: what each variable means and may be, and what an environment gets wrong.
-
-Nothing here touches an engine. `check` returns every finding at once, so that one round of mending
-is enough.
-"""
+"""What the contract says: one Spec for each variable, read from env/contract.yml."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple, get_args
 
-from gangway.base.errors import Finding, FindingsError, nearest
-from gangway.base.output import mask
-from gangway.settings.environment import KINDS, PRECEDENCE, Environment, Variable
-from gangway.settings.spec import ALL_KINDS, FILE, Contract, Spec, load
+from gangway.base.errors import Finding, FindingsError, GangwayError, nearest
+from gangway.settings import cache
+from gangway.settings.environment import Kind
 
-__all__ = ["FILE", "Contract", "Spec", "check", "load", "reference", "require"]
+FILE: Final = "env/contract.yml"
+_KEPT: Final = Path(".gangway") / "contract.json"
+ALL_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_Check = Callable[[str, object], Iterator[str]]
 
-WEAK_BELOW: Final = 16  # characters: shorter secrets can be guessed
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY")
 
 
-def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list[Finding]:
-    """Return everything that is wrong with the environment, each with place and fix.
+class Spec(NamedTuple):
+    """What the contract says about one variable; env/contract.yml explains the fields."""
 
-    `secrets` includes production's secret files, which only commands that start something need.
+    name: str
+    type: str
+    meaning: str
+    group: str
+    default: str | Mapping[Kind, str] | None = None
+    required: frozenset[Kind] = frozenset()
+    secret: bool = False
+    secret_file: str | None = None
+    in_file: str | None = None
+    only_with: Mapping[str, str] = MappingProxyType({})
+    insecure: frozenset[str] = frozenset()
+    choices: tuple[str, ...] = ()
+    min: float | None = None
+    max: float | None = None
+    pattern: str | None = None
+    exists: bool = False
+    published: bool = False
+    service: str | None = None
+    profile: str | None = None
+    inside: bool = False
+
+    def default_for(self, kind: Kind) -> str | None:
+        """Return the Compose files' default in environments of that kind, None without one."""
+        if isinstance(self.default, Mapping):
+            return self.default.get(kind)
+        return self.default
+
+    def fault(self, value: str) -> str | None:
+        """Return what is wrong with `value` by type, bounds and pattern; None when it is right.
+
+        An empty value is right here: whether it may be empty is a matter of `required`.
+        """
+        if not value:
+            return None
+        fault = _TYPES[self.type](self, value)
+        if fault is None and self.pattern and not re.fullmatch(self.pattern, value):
+            return f"does not look like {self.pattern}"
+        return fault
+
+
+class Contract(NamedTuple):
+    """All variables by name, and the prefixes of names that other tools own."""
+
+    variables: Mapping[str, Spec]
+    prefixes: tuple[str, ...] = ()
+
+    def knows(self, name: str) -> bool:
+        """Say whether an env file may set `name`."""
+        return name in self.variables or name.startswith(self.prefixes)
+
+    def is_secret(self, name: str) -> bool:
+        """Say whether the value of `name` must never be shown; a guess for unknown names."""
+        spec = self.variables.get(name)
+        return spec.secret if spec else bool(_SECRET_NAME.search(name.upper()))
+
+    def published(self) -> list[Spec]:
+        """Return the variables that are ports on this machine, in the contract's order."""
+        return [spec for spec in self.variables.values() if spec.published]
+
+    def secret_files(self) -> list[str]:
+        """Return the names of the files that production reads secrets from, in order."""
+        return [spec.secret_file for spec in self.variables.values() if spec.secret_file]
+
+
+def load(root: Path, file: str = FILE) -> Contract:
+    """Return the contract of the checkout at `root`.
+
+    Raises GangwayError (all faults at once) where it is missing or malformed.
     """
-    findings = [*_unknown_names(env, contract), *_kind(env), *_values(env, contract)]
-    findings += [*_ports(env, contract), *_stack(env)]
-    if env.kind == "prod":
-        findings += _secret_variables(env, contract)
-        if secrets:
-            findings += _secret_files(env, contract)
-    return findings
-
-
-def require(env: Environment, contract: Contract, *, secrets: bool = True) -> None:
-    """Raise FindingsError with everything that `check` finds."""
-    findings = check(env, contract, secrets=secrets)
-    if findings:
-        noun = "one thing" if len(findings) == 1 else f"{len(findings)} things"
-        raise FindingsError(findings, summary=f"{noun} to fix in the {env.name} environment")
-
-
-def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
-    """Return (name, value, origin) for every variable that is set or known, secrets masked.
-
-    Sorted by name; a variable that nothing sets shows the contract's default.
-    """
-    known = {spec.name for spec in contract.variables.values() if not spec.inside}
-    names = set(env.variables) | known
-    rows = []
-    for name in sorted(names):
-        spec = contract.variables.get(name)
-        found = env.variable(name)
-        if found is None and spec is not None:
-            found = Variable(name, spec.default_for(env.kind) or "", "default")
-        if found is None:
-            continue
-        value = mask(found.value) if contract.is_secret(name) else found.value
-        rows.append((name, value, found.origin))
-    return rows
-
-
-def reference(contract: Contract) -> str:
-    """Return docs/variables.md: the contract as Markdown tables, one for each group."""
-    lines = [
-        "# Variables",
-        "",
-        "<!-- Made from env/contract.yml; after a change: python -m gangway.settings.contract -->",
-        "",
-        "A variable's value comes from the first of these that sets it:",
-        "",
-        *(f"{number}. {text}" for number, text in enumerate(PRECEDENCE.values(), 1)),
-        "",
-        "`invoke dev.env` shows every value and where it comes from.",
-        "",
-        "`dev`, `test` and `prod` are kinds of environments: `ENVIRONMENT=staging` is of the kind",
-        "`prod`.",
-    ]
-    group = None
-    for spec in contract.variables.values():
-        if spec.group != group:
-            group = spec.group
-            lines += ["", f"## {group}", ""]
-            if spec.inside:
-                lines += ["Set by the Compose files for each service; not read from env files.", ""]
-            lines += [
-                "| Variable | Type | Default | Required in | Meaning |",
-                "| --- | --- | --- | --- | --- |",
-            ]
-        lines.append(_row(spec))
-    return "\n".join(lines) + "\n"
-
-
-def _row(spec: Spec) -> str:
-    kind = " \\| ".join(spec.choices) if spec.choices else spec.type
-    if spec.min is not None or spec.max is not None:
-        low = "" if spec.min is None else f"{spec.min:.10g}"
-        high = "" if spec.max is None else f"{spec.max:.10g}"
-        kind += f" {low}..{high}"
-    if spec.secret:
-        kind += ", secret"
-    if isinstance(spec.default, Mapping):
-        default = ", ".join(f"{name}: `{value}`" for name, value in spec.default.items())
-    else:
-        default = f"`{spec.default}`" if spec.default else ""
-    required = ", ".join(name for name in ALL_KINDS if name in spec.required)
-    return f"| `{spec.name}` | {kind} | {default} | {required} | {spec.meaning} |"
-
-
-def _unknown_names(env: Environment, contract: Contract) -> Iterator[Finding]:
-    places = dict.fromkeys(env.overrides, "command line") | dict(env.places)
-    for name, where in places.items():
-        spec = contract.variables.get(name)
-        if spec and spec.inside:
-            fix = "set it in the service's `environment` in the Compose file"
-            yield Finding(f"{name} has no effect in an env file", where, fix)
-        elif not contract.knows(name):
-            known = [spec.name for spec in contract.variables.values() if not spec.inside]
-            guess = nearest(name, known)
-            fix = f"did you mean {guess}?" if guess else f"describe it in {FILE}"
-            yield Finding(f"{name} is not a known variable", where, fix)
-
-
-def _kind(env: Environment) -> Iterator[Finding]:
-    found = env.variable("ENVIRONMENT")
-    if found and found.value in KINDS and KINDS[found.value] != env.kind:
-        yield Finding(
-            f"ENVIRONMENT={found.value} does not fit the {env.name} environment",
-            found.origin,
-            "unset it" if found.layer == "shell" else f"leave it to env/{env.name}.env",
-        )
-
-
-def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
-    for spec in contract.variables.values():
-        if spec.inside:
-            continue
-        found = _effective(env, spec)
-        if not found.value and env.kind in spec.required:
-            where = f"env/{env.name}.env" if found.layer == "default" else found.origin
-            blank = "empty" if found.layer != "default" else "not set"
-            yield Finding(f"{spec.name} is {blank}", where, f"set it: {spec.meaning}")
-        elif fault := spec.fault(found.value):
-            shown = "its value" if spec.secret else repr(found.value)
-            what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
-            yield Finding(
-                f"{spec.name}: {shown} {fault}", found.origin, f"give another value ({what})"
-            )
-        elif spec.exists:
-            yield from _missing_paths(env, spec, found)
-        if found.value and found.layer != "default":
-            yield from _lacking(env, contract, spec, found)
-
-
-def _lacking(
-    env: Environment, contract: Contract, spec: Spec, found: Variable
-) -> Iterator[Finding]:
-    for name, wanted in spec.only_with.items():
-        other = contract.variables[name]
-        value = _effective(env, other).value
-        # Without a default in environments of this kind it has no say there.
-        if value not in ("", wanted):
-            what = f"{spec.name} needs {name}={wanted}, and that is {value} here"
-            meaning = f"{other.meaning[:1].lower()}{other.meaning[1:]}"
-            yield Finding(what, found.origin, f"{name}: {meaning}")
-
-
-def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Finding]:
-    separator = env.get("COMPOSE_PATH_SEPARATOR") or ":"
-    paths = found.value.split(separator) if spec.type == "paths" else [found.value]
-    for path in filter(None, paths):
-        if (env.root / path).exists():
-            continue
-        beside = (env.root / path).parent
-        names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
-        guess = nearest(Path(path).name, names)
-        fix = f"did you mean {Path(path).with_name(guess)}?" if guess else spec.meaning
-        yield Finding(f"{spec.name} names {path}, which is not there", found.origin, fix)
-
-
-def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
-    users: dict[int, tuple[Spec, Variable]] = {}
-    for spec in contract.published():
-        found = _effective(env, spec)
-        if not found.value or spec.fault(found.value):
-            continue
-        if spec.profile and spec.profile not in (*env.profiles, *env.optional):
-            continue
-        port = int(found.value)
-        if port in users:
-            other, first = users[port]
-            yield Finding(
-                f"{spec.name} is {port}, which {other.name} ({first.origin}) has already",
-                found.origin,
-                "give one of them another port (`--ports auto` would move both)",
-            )
-        else:
-            users[port] = (spec, found)
-
-
-def _stack(env: Environment) -> Iterator[Finding]:
-    if env.kind not in env.meant_for:
-        found = env.variable("STACK_ENVIRONMENTS")
-        yield Finding(
-            f"the {env.stack} stack is not meant for the {env.name} environment",
-            found.origin if found else "",
-            f"it runs in {' and '.join(env.meant_for)}; `invoke stacks` lists the others",
-        )
-
-
-def _secret_variables(env: Environment, contract: Contract) -> Iterator[Finding]:
-    for spec in contract.variables.values():
-        found = env.variable(spec.name)
-        if not spec.secret or spec.type == "url" or not found or not found.value:
-            continue
-        if spec.in_file:
-            yield Finding(
-                f"{spec.name} would stand in the containers' environment",
-                found.origin,
-                f"put it in a file, mode 0600, and set {spec.in_file} to its path",
-            )
-        elif fault := _weakness(spec, found.value):
-            fix = f"run `invoke {env.name}.init` and leave {spec.name} out"
-            yield Finding(f"{spec.name} {fault}", found.origin, fix)
-
-
-def _secret_files(env: Environment, contract: Contract) -> Iterator[Finding]:
-    directory = _value(env, contract, "SECRETS_DIR") or "."
-    init = f"invoke {env.name}.init"
-    for spec in contract.variables.values():
-        if spec.secret_file:
-            where = (Path(directory) / spec.secret_file).as_posix()
-            missing = Finding(f"the secret {spec.name} has no file", where, init)
-            yield from _secret_file(env, contract, spec, where, missing, f"rm {where} && {init}")
-        elif spec.in_file and (where := env.get(spec.in_file)):
-            # One that isn't there is a path's finding already.
-            yield from _secret_file(env, contract, spec, where, None, f"write it to {where}")
-
-
-def _secret_file(
-    env: Environment,
-    contract: Contract,
-    spec: Spec,
-    where: str,
-    missing: Finding | None,
-    fix: str,
-) -> Iterator[Finding]:
-    path = env.root / where
     try:
-        status = path.stat()
-        value = path.read_text(encoding="utf-8", errors="replace").strip("\r\n")
-    except FileNotFoundError:
-        if missing:
-            yield missing
-        return
+        text = (root / file).read_text(encoding="utf-8")
     except OSError as error:
-        yield Finding(f"cannot be read: {error.strerror}", where, f"ls -l {where}")
-        return
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        mode = f"{stat.S_IMODE(status.st_mode):04o}"
-        yield Finding(f"others can read it (mode {mode})", where, f"chmod 600 {where}")
-    yield from _owner(env, contract, status, where)
-    if not value:
-        yield Finding("it is empty", where, fix)
-    elif fault := spec.fault(value) or _weakness(spec, value):
-        yield Finding(f"the secret {spec.name} {fault}", where, fix)
-
-
-def _owner(
-    env: Environment, contract: Contract, status: os.stat_result, where: str
-) -> Iterator[Finding]:
-    user = _value(env, contract, "APP_UID")
-    if hasattr(os, "getuid") and user.isdecimal() and status.st_uid != int(user):
-        yield Finding(
-            f"it belongs to user {status.st_uid}, and the containers run as {user}",
-            where,
-            f"chown {user} {where}",
+        raise GangwayError(f"cannot read it: {error.strerror}", where=file) from None
+    except UnicodeDecodeError:
+        raise GangwayError("it is not UTF-8 text", where=file) from None
+    rules = Path(__file__).stat()
+    this = {"text": text, "rules": [rules.st_mtime_ns, rules.st_size]}
+    kept = cache.read(root / _KEPT)
+    data = kept.pop("data", None)
+    if kept == this:
+        return _build(data, _known_to_be_right)[0]
+    data = _parsed(text, file)
+    contract, faults = _build(data, _problems)
+    if faults:
+        places = _lines(text)
+        raise FindingsError(
+            (
+                Finding(what, f"{file}:{places[name]}" if name in places else file)
+                for name, what in faults
+            ),
+            summary=f"{file} is malformed",
         )
+    cache.write(root / _KEPT, {**this, "data": data})
+    return contract
 
 
-def _weakness(spec: Spec, value: str) -> str | None:
-    if not value:
-        return None
-    defaults = {spec.default_for(kind) for kind in ALL_KINDS} | spec.insecure
-    if value in defaults:
-        return "has a default value that everybody knows"
-    if len(value) < WEAK_BELOW:
-        return f"has {len(value)} characters; less than {WEAK_BELOW} can be guessed"
+def _parsed(text: str, file: str) -> object:
+    # Imported late: with it, reading the contract takes 40 ms.
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 (both are safe loaders)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else file
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise GangwayError(f"not YAML: {problem}", where=where) from None
+
+
+def _build(data: object, check: _Check) -> tuple[Contract, list[tuple[str, str]]]:
+    # Returns what could be read, and the faults as (key, what is wrong).
+    groups = data.get("groups") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(groups, dict):
+        return Contract({}), [("groups", "`groups` must hold groups of variables")]
+    faults: list[tuple[str, str]] = []
+    prefixes = data.get("prefixes", [])
+    if not _is_texts(prefixes):
+        faults.append(("prefixes", "`prefixes` must be a list of names"))
+        prefixes = []
+    variables: dict[str, Spec] = {}
+    for group, members in groups.items():
+        if not isinstance(members, dict):
+            faults.append((str(group), f"the group {group!r} must hold variables"))
+            continue
+        for name, entry in members.items():
+            problems = list(check(str(name), entry))
+            if str(name) in variables:
+                problems.append("it is described twice")
+            faults += [(str(name), f"{name}: {problem}") for problem in problems]
+            if not problems:
+                variables[name] = _spec(name, str(group), entry)
+    faults += _strangers(variables)
+    return Contract(variables, tuple(prefixes)), faults
+
+
+def _strangers(variables: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:
+    for spec in variables.values():
+        for other in (*spec.only_with, *filter(None, [spec.in_file])):
+            if other not in variables:
+                yield spec.name, f"{spec.name}: {other} is described nowhere"
+
+
+def _known_to_be_right(_name: str, _entry: object) -> Iterator[str]:
+    # Checked when it was kept, by these rules.
+    return iter(())
+
+
+def _problems(name: str, entry: object) -> Iterator[str]:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+        yield "a variable's name is in capitals"
+    if not isinstance(entry, dict):
+        yield "it needs at least `type` and `meaning`"
+        return
+    shape = [*_missing(entry), *_misshapen(entry)]
+    yield from shape
+    if not shape:
+        yield from _contradictions(name, entry)
+
+
+def _missing(entry: Mapping[str, object]) -> Iterator[str]:
+    for key in ("type", "meaning"):
+        if key not in entry:
+            yield f"`{key}` is missing"
+    if entry.get("type") == "enum" and not entry.get("choices"):
+        yield "an enum needs `choices`"
+
+
+def _misshapen(entry: Mapping[str, object]) -> Iterator[str]:
+    for key, value in entry.items():
+        if key not in _FIELDS:
+            guess = nearest(str(key), _FIELDS)
+            yield f"unknown field `{key}`" + (f"; did you mean {guess}?" if guess else "")
+            continue
+        fits, noun = _FIELDS[key]
+        if not fits(value):
+            yield f"`{key}` must be {noun}"
+
+
+def _contradictions(name: str, entry: Mapping[str, object]) -> Iterator[str]:
+    spec = _spec(name, "", entry)
+    defaults = spec.default if isinstance(spec.default, Mapping) else {"dev": spec.default or ""}
+    for value in defaults.values():
+        if fault := spec.fault(value):
+            yield f"its default {value!r} {fault}"
+
+
+def _spec(name: str, group: str, entry: Mapping[str, object]) -> Spec:
+    fields = dict(entry)
+    default = fields.get("default")
+    if isinstance(default, dict):
+        fields["default"] = {kind: str(value) for kind, value in default.items()}
+    elif default is not None:
+        fields["default"] = str(default)
+    for key, container in (("required", frozenset), ("insecure", frozenset), ("choices", tuple)):
+        items = fields.get(key, [])
+        if isinstance(items, list):
+            fields[key] = container(str(item) for item in items)
+    return Spec(name=name, group=group, **fields)  # type: ignore[arg-type]  # checked by _misshapen
+
+
+def _lines(text: str) -> dict[str, int]:
+    # The line of every key down to the variables' names: read only when a message needs it.
+    import yaml
+
+    found: dict[str, int] = {}
+
+    def visit(node: yaml.Node | None, depth: int) -> None:
+        if depth and isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                found[str(key.value)] = key.start_mark.line + 1
+                visit(value, depth - 1)
+
+    visit(yaml.compose(text, Loader=yaml.SafeLoader), 3)
+    return found
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\n" not in value.strip()
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_settings(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(word, str) for pair in value.items() for word in pair
+    )
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_default(value: object) -> bool:
+    # A bool would be YAML's reading of an unquoted word (`yes`), which str() changes.
+    values = [value]
+    if isinstance(value, dict):
+        if not set(value) <= set(ALL_KINDS):
+            return False
+        values = list(value.values())
+    return all(isinstance(item, str | int | float) and not _is_flag(item) for item in values)
+
+
+def _is_pattern(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except re.error:
+        return False
+
+
+def _is_kinds(value: object) -> bool:
+    return isinstance(value, list) and all(kind in ALL_KINDS for kind in value)
+
+
+def _number(spec: Spec, value: str, shape: str, noun: str) -> str | None:
+    # float() alone takes "1_000", " 1" and other scripts' digits, which Compose does not.
+    if not re.fullmatch(shape, value):
+        return f"is not {noun}"
+    number = float(value)
+    if spec.min is not None and number < spec.min:
+        return f"is below {spec.min:.10g}"
+    if spec.max is not None and number > spec.max:
+        return f"is above {spec.max:.10g}"
     return None
 
 
-def _value(env: Environment, contract: Contract, name: str) -> str:
-    spec = contract.variables.get(name)
-    return _effective(env, spec).value if spec else env.get(name)
+def _port(_spec: Spec, value: str) -> str | None:
+    if not re.fullmatch(r"-?[0-9]+", value):
+        return "is not a port number"
+    return None if 1 <= int(value) <= 65535 else "is out of range (1 to 65535)"
 
 
-def _effective(env: Environment, spec: Spec) -> Variable:
-    found = env.variable(spec.name)
-    # Compose's own defaults are `${NAME:-default}`: an empty value counts as none.
-    if found and (found.value or env.kind in spec.required):
-        return found
-    return Variable(spec.name, spec.default_for(env.kind) or "", "default")
+def _choice(spec: Spec, value: str) -> str | None:
+    if value in spec.choices:
+        return None
+    guess = nearest(value, spec.choices)
+    return f"is none of {', '.join(spec.choices)}" + (f"; did you mean {guess}?" if guess else "")
 
 
-if __name__ == "__main__":
-    print(reference(load(Path.cwd())), end="")
+def _anything(_spec: Spec, _value: str) -> str | None:
+    return None
+
+
+def _shaped(pattern: str, noun: str) -> Callable[[Spec, str], str | None]:
+    shape = re.compile(pattern, re.IGNORECASE)
+
+    def fault(_spec: Spec, value: str) -> str | None:
+        return None if shape.fullmatch(value) else f"is not {noun}"
+
+    return fault
+
+
+_TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
+    "string": _anything,
+    "path": _anything,
+    "paths": _anything,
+    "int": lambda spec, value: _number(spec, value, r"-?[0-9]+", "a whole number"),
+    "number": lambda spec, value: _number(spec, value, r"-?[0-9]+(\.[0-9]+)?", "a number"),
+    "port": _port,
+    "bool": _shaped("[01]", "1 or 0"),
+    "enum": _choice,
+    "url": _shaped(r"[a-z][a-z0-9+.-]*://[^\s/?#]+([/?#]\S*)?", "a URL such as http://host/path"),
+    "postgres_url": _shaped(
+        r"postgres(ql)?://[^\s:@/?#]+(:[^\s:@/?#]*)?@(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)"
+        r"(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4}))?/[^\s/?#]+(\?\S*)?",
+        "an address such as postgresql://USER:PASSWORD@HOST:6543/DATABASE",
+    ),
+    "size": _shaped(r"[0-9]+(\.[0-9]+)?([bkmg]b?)?", "a size such as 512m or 1g"),
+    "duration": _shaped(r"([0-9]+(\.[0-9]+)?(us|ms|s|m|h))+", "a duration such as 1m30s"),
+    "image": _shaped(
+        r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[a-z0-9_][a-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?",
+        "an image such as name:tag",
+    ),
+}
+
+# Each field of a variable: what it may be, and that in words.
+_FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "type": (lambda value: value in _TYPES, f"one of {', '.join(_TYPES)}"),
+    "meaning": (_is_line, "one line of text"),
+    "default": (
+        _is_default,
+        f"text or a number (quote other words), or one for each of {ALL_KINDS}",
+    ),
+    "required": (_is_kinds, f"a list of {ALL_KINDS}"),
+    "secret": (_is_flag, "true or false"),
+    "secret_file": (_is_text, "a file's name"),
+    "in_file": (_is_text, "a variable's name"),
+    "only_with": (_is_settings, "variables, each with the quoted value that it must have"),
+    "insecure": (_is_texts, "a list of texts"),
+    "choices": (_is_texts, "a list of texts"),
+    "min": (_is_bound, "a number"),
+    "max": (_is_bound, "a number"),
+    "pattern": (_is_pattern, "a regular expression"),
+    "exists": (_is_flag, "true or false"),
+    "published": (_is_flag, "true or false"),
+    "service": (_is_text, "a service's name"),
+    "profile": (_is_text, "a profile's name"),
+    "inside": (_is_flag, "true or false"),
+}

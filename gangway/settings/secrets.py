@@ -13,7 +13,7 @@ from typing import Final, Literal
 from gangway.base.errors import GangwayError
 
 # The user in the images: when root makes the files, the non-root containers must be able to read
-# them. Anybody else keeps them, and the containers run as that user (project.facts).
+# them. Anybody else keeps them, and the containers run as that user (checkout.facts).
 CONTAINER_UID: Final = 10001
 CONTAINER_GID: Final = 10001
 

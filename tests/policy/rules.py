@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gangway.model.model import Model
-from gangway.settings.contract import Contract
+from gangway.settings.contract import ALL_KINDS, Contract
 from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
-from gangway.settings.spec import ALL_KINDS
 
 Service = Mapping[str, Any]
 Complaints = Iterator[str]

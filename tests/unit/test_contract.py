@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gangway.base.errors import Finding, FindingsError, GangwayError
-from gangway.settings import cache, contract, secrets
+from gangway.settings import cache, contract, contract_check, reference, secrets
+from gangway.settings.contract import Spec
 from gangway.settings.environment import Environment, Kind, environments, load
-from gangway.settings.spec import Spec
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def found(
     shell: dict[str, str] | None = None,
     overrides: dict[str, str] | None = None,
 ) -> list[Finding]:
-    return contract.check(load(root, name, shell=shell or {}, overrides=overrides), REAL)
+    return contract_check.check(load(root, name, shell=shell or {}, overrides=overrides), REAL)
 
 
 def made(checkout: Checkout, **files: str) -> Path:
@@ -66,7 +66,7 @@ def made(checkout: Checkout, **files: str) -> Path:
 @pytest.mark.parametrize("name", environments(ROOT))
 def test_the_environments_of_this_checkout_keep_the_contract(name: str) -> None:
     env = load(ROOT, name, shell={})
-    assert contract.check(env, REAL, secrets=False) == []
+    assert contract_check.check(env, REAL, secrets=False) == []
 
 
 def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
@@ -113,7 +113,7 @@ def test_each_mistake_is_found_with_its_line(
 def test_all_mistakes_are_found_at_once(checkout: Checkout) -> None:
     root = made(checkout, dev="LOG_LEVLE=x\nSEED=maybe\nPOSTGRES_USER=\nAPP_UID=-1\n")
     with pytest.raises(FindingsError) as caught:
-        contract.require(load(root, "dev", shell={}), REAL)
+        contract_check.require(load(root, "dev", shell={}), REAL)
     assert sorted(finding.where or "" for finding in caught.value.findings) == [
         "env/dev.env:10",
         "env/dev.env:7",
@@ -248,7 +248,7 @@ def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
     (finding,) = found(root, "prod")
     assert finding.what == "the secret REDIS_PASSWORD has no file"
     assert (finding.where, finding.fix) == ("secrets/redis_password", "invoke prod.init")
-    assert contract.check(load(root, "prod", shell={}), REAL, secrets=False) == []
+    assert contract_check.check(load(root, "prod", shell={}), REAL, secrets=False) == []
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
@@ -446,19 +446,17 @@ def test_the_contract_of_another_project_needs_none_of_our_names(checkout: Check
             "env/p.env": "ENVIRONMENT=production\n",
         }
     )
-    (finding,) = contract.check(load(root, "p", shell={}), contract.load(root))
+    (finding,) = contract_check.check(load(root, "p", shell={}), contract.load(root))
     assert finding.what == "the secret MY_KEY has no file"
 
 
 def test_the_reference_in_the_docs_is_current() -> None:
     written = (ROOT / "docs/variables.md").read_text(encoding="utf-8")
-    assert written == contract.reference(REAL), (
-        "python -m gangway.settings.contract > docs/variables.md"
-    )
+    assert written == reference.reference(REAL), "python -m gangway.settings.reference"
 
 
 def test_the_reference_names_every_variable_once() -> None:
-    names = re.findall(r"^\| `([A-Z_]+)` \|", contract.reference(REAL), re.MULTILINE)
+    names = re.findall(r"^\| `([A-Z_]+)` \|", reference.reference(REAL), re.MULTILINE)
     assert names == list(REAL.variables)
 
 
@@ -517,7 +515,7 @@ def test_a_copy_of_the_checkout_without_git_keeps_the_contract(tmp_path: Path) -
         copy(source, tmp_path / name)
     (tmp_path / "env/local.env").unlink(missing_ok=True)
     env: Environment = load(tmp_path, "dev", shell={})
-    assert contract.check(env, contract.load(tmp_path)) == []
+    assert contract_check.check(env, contract.load(tmp_path)) == []
 
 
 def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(checkout: Checkout) -> None:

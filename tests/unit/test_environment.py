@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gangway.base.errors import FindingsError, GangwayError
-from gangway.settings import contract
+from gangway.settings import contract, reference
 from gangway.settings.environment import (
     PRECEDENCE,
     Environment,
@@ -379,7 +379,7 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
         overrides={"MY_API_KEY": "hunter3", "IMAGE_TAG": "v1"},
     )
     rows = {
-        name: (value, origin) for name, value, origin in contract.table(env, contract.load(ROOT))
+        name: (value, origin) for name, value, origin in reference.table(env, contract.load(ROOT))
     }
     assert rows["LOG_LEVEL"] == ("error", "shell")
     assert rows["IMAGE_TAG"] == ("v1", "command line")
@@ -394,7 +394,7 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
 def test_reading_an_environment_loads_no_slow_module() -> None:
     program = (
         "import pathlib, sys; from gangway.base import errors, output\n"
-        "from gangway.settings import environment, project\n"
+        "from gangway.settings import environment, checkout\n"
         "environment.load(pathlib.Path(), 'dev')\n"
         "print(*sorted({'yaml', 'subprocess', 'socket', 'invoke'} & set(sys.modules)))"
     )

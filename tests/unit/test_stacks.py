@@ -13,8 +13,8 @@ from gangway.operations import calls, stacks
 from gangway.operations.opening import open_environment
 from gangway.operations.session import Session
 from gangway.settings import environment
-from gangway.settings.contract import check
 from gangway.settings.contract import load as load_contract
+from gangway.settings.contract_check import check
 from tests.unit.conftest import ROOT, compose_programs
 
 MAIL = """# Mail that is sent nowhere. For looking at it.

@@ -18,7 +18,7 @@ from gangway.engines.native.engine import NativeEngine, container, services
 from gangway.engines.native.service import Supervised, spec, stop
 from gangway.engines.timeline import Timeline
 from gangway.model.model import Model
-from gangway.settings.project import files
+from gangway.settings.checkout import files
 
 # Bytes that are as good as none.
 _FULL = 1024**2

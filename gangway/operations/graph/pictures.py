@@ -14,7 +14,7 @@ from gangway.model.model import Model
 from gangway.operations.graph import mermaid, svg
 from gangway.operations.graph.diagram import Diagram, describe
 from gangway.operations.session import Session, say
-from gangway.settings import environment, project
+from gangway.settings import checkout, environment
 
 FOLDER: Final = "docs/images"
 ENVIRONMENT: Final = "dev"
@@ -41,7 +41,7 @@ def graph(session: Session, *, mermaid_file: str, svg_file: str) -> None:
     else:
         print(text, end="")
     file = f"{session.name}-{session.environment.stack}.svg"
-    path = Path(svg_file) if svg_file else project.state(session.root, "graph") / file
+    path = Path(svg_file) if svg_file else checkout.state(session.root, "graph") / file
     _write(path, svg.text(diagram))
 
 

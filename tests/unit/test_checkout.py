@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.settings import contract, project, secrets
+from gangway.settings import checkout as own
+from gangway.settings import contract, contract_check, secrets
+from gangway.settings.checkout import Checkout as Layer
+from gangway.settings.checkout import Template
 from gangway.settings.environment import load
-from gangway.settings.project import Checkout as Layer
-from gangway.settings.project import Template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,29 +70,29 @@ def test_the_layer_file_is_sorted_private_and_replaced_in_one_step(checkout: Che
 
 def test_recording_keeps_what_was_chosen_earlier(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD})
-    project.record(root, "dev", {"COMPOSE_PROJECT_NAME": "mine", "PUBLISHED_API_PORT": "8010"})
-    project.record(root, "dev", {"APP_UID": "501"})
-    project.record(root, "test", {"APP_UID": "502"})
-    project.record(root, "dev", {"PUBLISHED_API_PORT": ""})
-    assert project.recorded(root, "dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
+    own.record(root, "dev", {"COMPOSE_PROJECT_NAME": "mine", "PUBLISHED_API_PORT": "8010"})
+    own.record(root, "dev", {"APP_UID": "501"})
+    own.record(root, "test", {"APP_UID": "502"})
+    own.record(root, "dev", {"PUBLISHED_API_PORT": ""})
+    assert own.recorded(root, "dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
 
 
 def test_recording_nothing_new_writes_nothing(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD})
-    project.record(root, "dev", {"A": ""})
+    own.record(root, "dev", {"A": ""})
     assert not Layer(root).path("dev").exists()
-    project.record(root, "dev", {"A": "1"})
+    own.record(root, "dev", {"A": "1"})
     before = Layer(root).path("dev").stat()
-    project.record(root, "dev", {"A": "1"})
+    own.record(root, "dev", {"A": "1"})
     assert Layer(root).path("dev").stat() == before
-    project.record(root, "dev", {"A": ""})
+    own.record(root, "dev", {"A": ""})
     assert not Layer(root).path("dev").exists()
 
 
 def test_a_layer_file_that_was_spoiled_by_hand_is_shown_with_its_line(checkout: Checkout) -> None:
     root = checkout({".gangway/dev.env": "A=1\nwhat\n"})
     with pytest.raises(GangwayError) as caught:
-        project.recorded(root, "dev")
+        own.recorded(root, "dev")
     assert caught.value.findings[0].where == ".gangway/dev.env:2"
 
 
@@ -106,9 +107,9 @@ def test_the_hash_tells_checkouts_apart_and_stays(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    assert project.short_hash(one) == project.short_hash(two / ".." / "one")
-    assert project.short_hash(one) != project.short_hash(two)
-    assert len(project.short_hash(one)) == 6
+    assert own.short_hash(one) == own.short_hash(two / ".." / "one")
+    assert own.short_hash(one) != own.short_hash(two)
+    assert len(own.short_hash(one)) == 6
 
 
 @needs_root
@@ -116,7 +117,7 @@ def test_containers_run_as_the_owner_of_the_checkout(checkout: Checkout) -> None
     root = checkout({"env/dev.env": HEAD, "env/test.env": "ENVIRONMENT=test\n"})
     os.chown(root, 501, 20)
     for name in ("dev", "test"):
-        facts = project.facts(load(root, name, shell={}))
+        facts = own.facts(load(root, name, shell={}))
         assert facts == {"APP_UID": "501", "APP_GID": "20"}
 
 
@@ -124,17 +125,17 @@ def test_containers_run_as_the_owner_of_the_checkout(checkout: Checkout) -> None
 def test_the_plain_user_needs_no_line_and_an_old_line_goes(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD})
     os.chown(root, 1000, 1000)
-    assert project.facts(load(root, "dev", shell={})) == {}
-    project.record(root, "dev", {"APP_UID": "501", "APP_GID": "20"})
-    project.record(root, "dev", project.facts(load(root, "dev", shell={})))
-    assert project.recorded(root, "dev") == {}
+    assert own.facts(load(root, "dev", shell={})) == {}
+    own.record(root, "dev", {"APP_UID": "501", "APP_GID": "20"})
+    own.record(root, "dev", own.facts(load(root, "dev", shell={})))
+    assert own.recorded(root, "dev") == {}
 
 
 @needs_root
 def test_what_a_higher_layer_decides_is_left_alone(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD, "env/local.env": "APP_UID=1\n"})
     os.chown(root, 501, 501)
-    facts = project.facts(load(root, "dev", shell={"APP_GID": "2"}))
+    facts = own.facts(load(root, "dev", shell={"APP_GID": "2"}))
     assert facts == {}
 
 
@@ -142,11 +143,11 @@ def test_what_a_higher_layer_decides_is_left_alone(checkout: Checkout) -> None:
 def test_production_runs_as_the_owner_of_the_secrets(checkout: Checkout) -> None:
     root = checkout({"env/prod.env": "ENVIRONMENT=production\nSECRETS_DIR=./s\n"})
     env = load(root, "prod", shell={})
-    assert project.facts(env) == {}
+    assert own.facts(env) == {}
     secrets.init(root / "s", ["secret_key"])
-    assert project.facts(env) == {}
+    assert own.facts(env) == {}
     os.chown(root / "s" / "secret_key", 501, 20)
-    assert project.facts(env) == {"APP_UID": "501", "APP_GID": "20"}
+    assert own.facts(env) == {"APP_UID": "501", "APP_GID": "20"}
 
 
 @needs_root
@@ -154,11 +155,11 @@ def test_production_never_runs_as_root_even_when_the_secrets_are_roots(checkout:
     root = checkout({"env/prod.env": "ENVIRONMENT=production\nSECRETS_DIR=./s\n"})
     secrets.init(root / "s", ["secret_key"], owner=(0, 0))
     env = load(root, "prod", shell={})
-    assert "APP_UID" not in project.facts(env)
+    assert "APP_UID" not in own.facts(env)
     text = "groups:\n  A:\n    K: {type: string, meaning: m, secret_file: secret_key}\n"
     text += "    APP_UID: {type: int, meaning: m, default: 10001}\n"
     checkout({"env/contract.yml": text})
-    findings = contract.check(env, contract.load(root))
+    findings = contract_check.check(env, contract.load(root))
     assert [finding.fix for finding in findings if finding.where == "s/secret_key"] == [
         "chown 10001 s/secret_key"
     ]
@@ -174,16 +175,16 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
             "env/stacks/wide.env": "COMPOSE_FILE=base.yml:wide.yml\n",
             "base.yml": service.format(name="base"),
             "wide.yml": service.format(name="wide"),
-            project.OVERRIDE: service.format(name="personal"),
+            own.OVERRIDE: service.format(name="personal"),
         }
     )
-    project.record(root, "dev", project.facts(load(root, "dev", shell=shell)))
-    recorded = project.recorded(root, "dev")["COMPOSE_FILE"]
+    own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
+    recorded = own.recorded(root, "dev")["COMPOSE_FILE"]
     assert isinstance(recorded, Template)
     for stack, services in (("core", {"base", "personal"}), ("wide", {"base", "wide", "personal"})):
         env = load(root, "dev", stack=stack, shell=shell)
-        assert env.get("COMPOSE_FILE").split(":")[-1] == project.OVERRIDE
-        assert "COMPOSE_FILE" not in project.facts(env)
+        assert env.get("COMPOSE_FILE").split(":")[-1] == own.OVERRIDE
+        assert "COMPOSE_FILE" not in own.facts(env)
         words = env.compose_command("config", "--format", "json")[2:]
         done = subprocess.run(
             [*compose, *words],
@@ -193,29 +194,29 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
             check=True,
         )
         assert set(json.loads(done.stdout)["services"]) == services
-    (root / project.OVERRIDE).unlink()
-    project.record(root, "dev", project.facts(load(root, "dev", shell=shell)))
-    assert "COMPOSE_FILE" not in project.recorded(root, "dev")
+    (root / own.OVERRIDE).unlink()
+    own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
+    assert "COMPOSE_FILE" not in own.recorded(root, "dev")
 
 
 @pytest.mark.parametrize("kind", ["test", "production"])
 def test_the_override_file_is_for_development_only(kind: str, checkout: Checkout) -> None:
-    files = {"env/x.env": f"ENVIRONMENT={kind}\nCOMPOSE_FILE=a.yml\n", project.OVERRIDE: ""}
-    assert "COMPOSE_FILE" not in project.facts(load(checkout(files), "x", shell={}))
+    files = {"env/x.env": f"ENVIRONMENT={kind}\nCOMPOSE_FILE=a.yml\n", own.OVERRIDE: ""}
+    assert "COMPOSE_FILE" not in own.facts(load(checkout(files), "x", shell={}))
 
 
 def test_builds_get_the_ca_bundle_that_the_shell_names(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD, "ca.pem": "x"})
     bundle = str(root / "ca.pem")
-    facts = project.facts(load(root, "dev", shell={"PIP_CERT": "/gone", "SSL_CERT_FILE": bundle}))
+    facts = own.facts(load(root, "dev", shell={"PIP_CERT": "/gone", "SSL_CERT_FILE": bundle}))
     assert facts["BUILD_CA_BUNDLE"] == bundle
-    project.record(root, "dev", facts)
+    own.record(root, "dev", facts)
     assert load(root, "dev", shell={}).get("BUILD_CA_BUNDLE") == bundle
 
 
 def test_a_ca_bundle_that_is_given_otherwise_stays(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD + "BUILD_CA_BUNDLE=own.pem\n", "ca.pem": "x"})
     shell = {"PIP_CERT": str(root / "ca.pem")}
-    assert "BUILD_CA_BUNDLE" not in project.facts(load(root, "dev", shell=shell))
+    assert "BUILD_CA_BUNDLE" not in own.facts(load(root, "dev", shell=shell))
     shell["BUILD_CA_BUNDLE"] = "mine.pem"
-    assert "BUILD_CA_BUNDLE" not in project.facts(load(root, "dev", shell=shell))
+    assert "BUILD_CA_BUNDLE" not in own.facts(load(root, "dev", shell=shell))
