@@ -11,8 +11,8 @@ from typing import Any, Final
 from gangway.base.errors import GangwayError
 from gangway.engines.native import tools
 from gangway.operations import calls
-from gangway.operations import up as starting
-from gangway.operations.session import Session, say
+from gangway.operations import start as starting
+from gangway.operations.project import Project, say
 from gangway.settings import checkout, environment
 
 PORT: Final = 5678
@@ -33,32 +33,32 @@ class Wish:
     auto_ports: bool = False
 
 
-def debug(session: Session, wish: Wish) -> None:
+def debug(project: Project, wish: Wish) -> None:
     """Start a service, with all that it needs, so that a debugger can attach; or without again.
 
     Prints an editor's settings on standard output. Raises GangwayError for a service that isn't
     a Python program under the reloader, and when it doesn't start.
     """
-    calls.check_services(session, [wish.service])
+    calls.check_services(project, [wish.service])
     if wish.off:
-        _turn_off(session, wish.service)
+        _turn_off(project, wish.service)
         return
-    if wish.service not in (possible := debuggable(session.model.services)):
+    if wish.service not in (possible := debuggable(project.model.services)):
         raise GangwayError(
             f"{wish.service} can't be debugged: it doesn't reload on save",
             fix=f"these are: {', '.join(possible)}" if possible else None,
         )
-    before = debugged(session)
+    before = debugged(project)
     if before and before != wish.service:
         say(f"{before} had the debugger's port")
-        _turn_off(session, before)
-    path = overlay_path(session)
+        _turn_off(project, before)
+    path = overlay_path(project)
     # Without the file, a command that is only printed could not be pasted.
-    path.write_text(overlay(wish, native=_native_folder(session)), encoding="utf-8")
-    opened = _with_overlay(session, path)
-    options = starting.alone(session, wish.service)
+    path.write_text(overlay(wish, native=_native_folder(project)), encoding="utf-8")
+    opened = _with_overlay(project, path)
+    options = starting.alone(project, wish.service)
     up = starting.Wish((wish.service,), auto_ports=wish.auto_ports, options=options)
-    if wish.wait and not session.native:
+    if wish.wait and not project.native:
         # It can't be healthy before a debugger has come.
         opened = opened if opened.dry_run else _prepared(opened, up)
         status = calls.run(opened, "up", "--detach", *options, wish.service)
@@ -66,7 +66,7 @@ def debug(session: Session, wish: Wish) -> None:
             raise GangwayError(f"{wish.service} did not start", fix="the lines above say why")
     else:
         opened = starting.up(opened, up, task="debug")
-    if not session.dry_run:
+    if not project.dry_run:
         tell(opened, wish)
 
 
@@ -96,59 +96,59 @@ def overlay(wish: Wish, *, native: str = "") -> str:
     return json.dumps({"services": {wish.service: service}}, indent=2) + "\n"
 
 
-def overlay_path(session: Session) -> Path:
+def overlay_path(project: Project) -> Path:
     """Return where an environment's overlay is kept."""
-    return checkout.state(session.root, f"{session.name}.debug.yml")
+    return checkout.state(project.root, f"{project.name}.debug.yml")
 
 
-def debugged(session: Session) -> str:
+def debugged(project: Project) -> str:
     """Return the service that the last `debug` was for; empty where there is none."""
     try:
-        text = overlay_path(session).read_text(encoding="utf-8")
+        text = overlay_path(project).read_text(encoding="utf-8")
         return next(iter(json.loads(text)["services"]), "")
     except (OSError, ValueError, KeyError):
         return ""
 
 
-def configuration(session: Session, service: str) -> dict[str, Any]:
+def configuration(project: Project, service: str) -> dict[str, Any]:
     """Return the settings with which VS Code attaches to the service."""
     found: dict[str, Any] = {
-        "name": f"gangway {session.name}: {service}",
+        "name": f"gangway {project.name}: {service}",
         "type": "debugpy",
         "request": "attach",
-        "connect": {"host": _HOST, "port": int(session.environment.get(_PUBLISHED) or PORT)},
+        "connect": {"host": _HOST, "port": int(project.environment.get(_PUBLISHED) or PORT)},
     }
-    if not session.native:
+    if not project.native:
         found["pathMappings"] = [
-            {"localRoot": _local(session, str(mount["source"])), "remoteRoot": mount["target"]}
-            for mount in session.model.services[service].get("volumes") or ()
+            {"localRoot": _local(project, str(mount["source"])), "remoteRoot": mount["target"]}
+            for mount in project.model.services[service].get("volumes") or ()
             if mount.get("type") == "bind" and str(mount["target"]).startswith("/srv/")
         ]
     return found
 
 
-def tell(session: Session, wish: Wish) -> None:
+def tell(project: Project, wish: Wish) -> None:
     """Say how to attach, and print an editor's settings on standard output."""
-    settings = configuration(session, wish.service)
+    settings = configuration(project, wish.service)
     address = f"{settings['connect']['host']}:{settings['connect']['port']}"
     waits = ", and starts once one has come" if wish.wait else ""
     say(f"\n{wish.service} waits for a debugger on {address}{waits}; for .vscode/launch.json:")
     print(json.dumps(settings, indent=2))
-    say(f"without it again: invoke {session.name}.debug {wish.service} --off")
+    say(f"without it again: invoke {project.name}.debug {wish.service} --off")
 
 
-def _turn_off(session: Session, service: str) -> None:
-    wish = starting.Wish((service,), options=starting.alone(session, service))
-    starting.up(session, wish, task="debug")
-    if not session.dry_run and debugged(session) == service:
-        overlay_path(session).unlink(missing_ok=True)
+def _turn_off(project: Project, service: str) -> None:
+    wish = starting.Wish((service,), options=starting.alone(project, service))
+    starting.up(project, wish, task="debug")
+    if not project.dry_run and debugged(project) == service:
+        overlay_path(project).unlink(missing_ok=True)
 
 
-def _with_overlay(session: Session, path: Path) -> Session:
-    """Return the session with one Compose file more, as if it had been given with `-e`."""
-    env = session.environment
+def _with_overlay(project: Project, path: Path) -> Project:
+    """Return the project with one Compose file more, as if it had been given with `-e`."""
+    env = project.environment
     separator = env.get("COMPOSE_PATH_SEPARATOR") or ":"
-    files = f"{env.get('COMPOSE_FILE')}{separator}{path.relative_to(session.root)}"
+    files = f"{env.get('COMPOSE_FILE')}{separator}{path.relative_to(project.root)}"
     loaded = environment.load(
         env.root,
         env.name,
@@ -158,29 +158,29 @@ def _with_overlay(session: Session, path: Path) -> Session:
         overrides={**env.overrides, "COMPOSE_FILE": files},
         shell=env.shell,
     )
-    return replace(session, environment=loaded)
+    return replace(project, environment=loaded)
 
 
-def _prepared(session: Session, wish: starting.Wish) -> Session:
-    from gangway.operations import builds, preflight
+def _prepared(project: Project, wish: starting.Wish) -> Project:
+    from gangway.operations import image_builds, preflight
 
-    with session.changing("debug"):
-        ready = preflight.prepare(session, wish.services, auto_ports=wish.auto_ports)
-        builds.refresh(ready, ready.model.wanted(wish.services))
+    with project.changing("debug"):
+        ready = preflight.prepare(project, wish.services, auto_ports=wish.auto_ports)
+        image_builds.refresh(ready, ready.model.wanted(wish.services))
     return ready
 
 
-def _native_folder(session: Session) -> str:
-    if not session.native:
+def _native_folder(project: Project) -> str:
+    if not project.native:
         return ""
-    if session.dry_run:
-        return str(tools.debugger_folder(session.root))
-    return str(tools.debugger(session.root, session.environment.shell))
+    if project.dry_run:
+        return str(tools.debugger_folder(project.root))
+    return str(tools.debugger(project.root, project.environment.shell))
 
 
-def _local(session: Session, source: str) -> str:
+def _local(project: Project, source: str) -> str:
     """Return a folder of this checkout as an editor that has it open writes it."""
     path = Path(source)
-    if path.is_relative_to(session.root):
-        return f"${{workspaceFolder}}/{path.relative_to(session.root).as_posix()}"
+    if path.is_relative_to(project.root):
+        return f"${{workspaceFolder}}/{path.relative_to(project.root).as_posix()}"
     return source

@@ -7,16 +7,16 @@ import re
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import ports
 
 LOG_LINES = 20
 _NOISE = re.compile(r"^#\d+ (DONE|CACHED|sha256|transferring|naming|writing|exporting)|^\s*$")
 
 
-def show(session: Session, services: Sequence[str]) -> None:
+def show(project: Project, services: Sequence[str]) -> None:
     """Print the last log lines and the last health output of each service's containers."""
-    for container in session.engine.containers(session.project):
+    for container in project.engine.containers(project.compose_name):
         if container.service not in services:
             continue
         state = container.state
@@ -25,32 +25,32 @@ def show(session: Session, services: Sequence[str]) -> None:
         elif container.health:
             state += f", {container.health}"
         say(f"\n{container.service} ({container.id[:12]}): {state}")
-        text = session.engine.logs(container, LOG_LINES)
+        text = project.engine.logs(container, LOG_LINES)
         say(_indented(text) if text else "  | (it wrote nothing)")
-        health = session.engine.health_output(container)
+        health = project.engine.health_output(container)
         if health and container.health != "healthy":
             say(f"  its health check said:\n{_indented(health)}")
     say()
 
 
-def did_not_start(session: Session, failed: Sequence[str]) -> GangwayError:
+def did_not_start(project: Project, failed: Sequence[str]) -> GangwayError:
     """Return the error for services that failed, after their last words."""
-    show(session, failed)
+    show(project, failed)
     return GangwayError(
         f"{', '.join(failed)} did not start",
-        fix=f"the lines above are its last words; more: invoke {session.name}.logs {failed[0]}",
+        fix=f"the lines above are its last words; more: invoke {project.name}.logs {failed[0]}",
     )
 
 
-def interrupted(session: Session) -> None:
+def interrupted(project: Project) -> None:
     """Say what an interrupted start leaves."""
     say(
         f"\ninterrupted: what had started is still there "
-        f"(invoke {session.name}.up goes on, invoke {session.name}.down ends it)"
+        f"(invoke {project.name}.up goes on, invoke {project.name}.down ends it)"
     )
 
 
-def compose_failed(session: Session, said: Sequence[str], status: int) -> GangwayError:
+def compose_failed(project: Project, said: Sequence[str], status: int) -> GangwayError:
     """Return the error for a `docker compose up` that failed before any service did.
 
     `said` is what it wrote on stderr, `status` its exit status.
@@ -58,9 +58,9 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     text = "\n".join(said)
     lines = [line for line in said if not _NOISE.search(line)]
     last = lines[-1].strip() if lines else f"docker compose ended with status {status}"
-    name = session.name
-    if session.engine.lost(last):
-        return session.engine.unreachable(text)
+    name = project.name
+    if project.engine.lost(last):
+        return project.engine.unreachable(text)
     if "no space left on device" in text.lower():
         return GangwayError(
             "the disk is full: no space left on device",
@@ -71,7 +71,7 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
         r"(?:Bind for|listen tcp\d?) \S*?:(\d+).*(?:already allocated|already in use)", text
     )
     if port:
-        return taken_port(session, int(port[1]))
+        return taken_port(project, int(port[1]))
     image = re.search(
         r"(?:failed to resolve source metadata for|Error response from daemon: Get|"
         r"pull access denied for|failed to do request|no such host)[^\n]*",
@@ -89,21 +89,21 @@ def compose_failed(session: Session, said: Sequence[str], status: int) -> Gangwa
     return GangwayError(f"docker compose failed: {last}", fix="the lines above say why")
 
 
-def taken_port(session: Session, port: int, service: str = "") -> GangwayError:
+def taken_port(project: Project, port: int, service: str = "") -> GangwayError:
     """Return the error for a host port of a service that somebody else listens on."""
     holder = None
     # An engine that has gone away meanwhile has no say in it; the port is taken all the same.
     with contextlib.suppress(GangwayError):
-        holder = session.engine.publisher(port)
+        holder = project.engine.publisher(port)
     who = f"container {holder}" if holder else ports.holder(port) or "another program"
     named = f"PUBLISHED_{service.upper()}_PORT"
     variables = [
         found.name
-        for found in session.environment.variables.values()
+        for found in project.environment.variables.values()
         if found.name.startswith("PUBLISHED_") and found.value == str(port)
     ]
     variable = named if named in variables else next(iter(variables), None)
-    name = session.name
+    name = project.name
     free = f"invoke {name}.up --ports auto picks free ports"
     fix = f"set {variable} to another port, or: {free}" if variable else free
     return GangwayError(f"port {port} is taken by {who}", fix=fix)

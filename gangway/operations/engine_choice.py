@@ -3,53 +3,53 @@
 from __future__ import annotations
 
 from gangway.base.errors import GangwayError
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 
 
-def falls_to_native(session: Session) -> bool:
+def falls_to_native(project: Project) -> bool:
     """Say whether `auto` means local processes: they run already, or no container engine answers.
 
     Development and test only; production waits for a container engine, and its tasks say so.
     """
-    if session.environment.kind == "prod":
+    if project.environment.kind == "prod":
         return False
-    if session.processes.running():
+    if project.processes.running():
         return True
-    if answers(session):
+    if answers(project):
         return False
     say(
-        f"no container engine answers: {session.name} runs natively, as local processes "
+        f"no container engine answers: {project.name} runs natively, as local processes "
         "(docs/native.md; --engine docker says what is wrong with the engine)"
     )
     return True
 
 
-def answers(session: Session) -> bool:
+def answers(project: Project) -> bool:
     """Say whether a container engine answers; a dry run asks none, and takes it from one's CLI."""
-    if not session.has_docker():
+    if not project.has_docker():
         return False
-    if session.dry_run:
+    if project.dry_run:
         return True
     try:
-        session.engine.first_look(session.project)
+        project.engine.first_look(project.compose_name)
     except GangwayError:
         return False
     return True
 
 
-def refuse_two(session: Session) -> None:
+def refuse_two(project: Project) -> None:
     """Refuse to start what the other engine runs: both would change their own copy of the data.
 
     Raises GangwayError with the way to end the other.
     """
-    name = session.name
-    if session.native:
+    name = project.name
+    if project.native:
         from gangway.engines.docker.engine import Engine
 
-        if not session.has_docker():
+        if not project.has_docker():
             return
         try:
-            there = Engine(session.runner).containers(session.project)
+            there = Engine(project.runner).containers(project.compose_name)
         except GangwayError:
             return
         if any(container.state == "running" for container in there):
@@ -57,7 +57,7 @@ def refuse_two(session: Session) -> None:
                 f"{name} runs in containers already",
                 fix=f"invoke {name}.down --engine docker ends them, or go on with --engine docker",
             )
-    elif session.processes.running():
+    elif project.processes.running():
         raise GangwayError(
             f"{name} runs natively already",
             fix=f"invoke {name}.down --engine native ends it, or go on with --engine native",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings import checkout
 
 GATED: Final = "gated-pytest"
@@ -27,9 +27,9 @@ class Gate:
     native: bool
 
     @classmethod
-    def of(cls, session: Session) -> Gate:
-        """Return the gate of the session's environment."""
-        return cls(checkout.state(session.root, f"{session.name}.gate"), session.native)
+    def of(cls, project: Project) -> Gate:
+        """Return the gate of the project's environment."""
+        return cls(checkout.state(project.root, f"{project.name}.gate"), project.native)
 
     def gated(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the flags of `run` and the words that make a call of pytest wait.

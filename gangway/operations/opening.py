@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gangway.operations import engine_choice
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_ENGINE, NATIVE, Environment, load
 
@@ -20,8 +20,8 @@ def open_environment(
     engine: str | None = None,
     overrides: Mapping[str, str] | None = None,
     dry_run: bool = False,
-) -> Session:
-    """Return the session for an environment, with this checkout's own settings written down.
+) -> Project:
+    """Return the project for an environment, with this checkout's own settings written down.
 
     Raises GangwayError as `gangway.settings.environment.load` does.
     """
@@ -29,7 +29,7 @@ def open_environment(
     def loaded(engine: str | None) -> Environment:
         return load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
 
-    session = Session(loaded(engine), dry_run=dry_run)
-    if session.environment.engine == DEFAULT_ENGINE and engine_choice.falls_to_native(session):
-        session = Session(loaded(NATIVE), dry_run=dry_run)
-    return session.with_checkout_layer(checkout.facts(session.environment))
+    project = Project(loaded(engine), dry_run=dry_run)
+    if project.environment.engine == DEFAULT_ENGINE and engine_choice.falls_to_native(project):
+        project = Project(loaded(NATIVE), dry_run=dry_run)
+    return project.with_checkout_layer(checkout.facts(project.environment))

@@ -18,7 +18,7 @@ from gangway.base.errors import GangwayError
 from gangway.engines.docker.engine import Engine
 from gangway.model.model import Model, stop_order
 from gangway.operations import calls, project_name
-from gangway.operations.session import Session, confirm, say
+from gangway.operations.project import Project, confirm, say
 
 _ALL = ("--profile", "*")
 _CLEAR_LINE = "\x1b[2K"
@@ -34,36 +34,36 @@ class LogWish(NamedTuple):
     tail: str = ""
 
 
-def down(session: Session, *, volumes: bool, yes: bool) -> int:
+def down(project: Project, *, volumes: bool, yes: bool) -> int:
     """Stop and remove the containers and networks; with `volumes` the data too, if confirmed."""
-    with session.changing("down"):
-        session = calls.answering(session)
-        if volumes and not session.dry_run:
-            names = session.model.volumes()
+    with project.changing("down"):
+        project = calls.answering(project)
+        if volumes and not project.dry_run:
+            names = project.model.volumes()
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
-        with _stopping(session):
-            status = take_down(session, *(["--volumes"] if volumes else []))
-        if volumes and status == 0 and not session.dry_run:
-            project_name.drop(session)
+        with _stopping(project):
+            status = take_down(project, *(["--volumes"] if volumes else []))
+        if volumes and status == 0 and not project.dry_run:
+            project_name.drop(project)
         return status
 
 
 @contextlib.contextmanager
-def _stopping(session: Session) -> Iterator[None]:
+def _stopping(project: Project) -> Iterator[None]:
     """Stop the containers beside the block, in Compose's own order and with its own patience.
 
     Compose looks around for half a second before it begins with that.
     """
-    engine = session.engine
-    if not isinstance(engine, Engine) or session.dry_run:
+    engine = project.engine
+    if not isinstance(engine, Engine) or project.dry_run:
         yield
         return
-    model = session.model
+    model = project.model
 
     def stop() -> None:
         there: dict[str, list[str]] = {}
-        for container in engine.first_look(session.project):
+        for container in engine.first_look(project.compose_name):
             if container.state == "running":
                 there.setdefault(container.service, []).append(container.id)
         # Through one-shots, too, which have ended long ago.
@@ -79,44 +79,44 @@ def _stopping(session: Session) -> Iterator[None]:
         stopped.result()
 
 
-def take_down(session: Session, *flags: str) -> int:
+def take_down(project: Project, *flags: str) -> int:
     """Remove the containers and networks; the caller holds the lock and has asked what to ask."""
     tail = ("down", "--remove-orphans", *flags)
-    if not session.announce(session.command(*_ALL, *tail)):
+    if not project.announce(project.command(*_ALL, *tail)):
         return 0
     began = time.monotonic()
     # Compose redraws its lines on a terminal; elsewhere a line for each step says too much.
     quiet = () if sys.stderr.isatty() else ("--progress", "quiet")
-    status = calls.call(session, *_ALL, *quiet, *tail)
+    status = calls.call(project, *_ALL, *quiet, *tail)
     if status == 0:
-        say(f"{session.name} is down ({time.monotonic() - began:.1f} s)")
+        say(f"{project.name} is down ({time.monotonic() - began:.1f} s)")
     return status
 
 
-def ps(session: Session) -> int:
+def ps(project: Project) -> int:
     """List every container of the stack with its state."""
-    return calls.run(session, *_ALL, "ps", "--all")
+    return calls.run(project, *_ALL, "ps", "--all")
 
 
-def logs(session: Session, wish: LogWish) -> int:
+def logs(project: Project, wish: LogWish) -> int:
     """Show log lines of the named services, or of all."""
-    calls.check_services(session, wish.services)
+    calls.check_services(project, wish.services)
     flags = ["--follow"] if wish.follow else []
     if wish.since:
         flags += ["--since", wish.since]
     if wish.tail:
         flags += ["--tail", wish.tail]
     words = (*_ALL, "logs", *flags, *wish.services)
-    if sys.stdout.isatty() or session.native:
-        return calls.run(session, *words)
-    session = calls.answering(session)
-    argv = session.command(*words)
-    return _without_codes(session, argv) if session.announce(argv) else 0
+    if sys.stdout.isatty() or project.native:
+        return calls.run(project, *words)
+    project = calls.answering(project)
+    argv = project.command(*words)
+    return _without_codes(project, argv) if project.announce(argv) else 0
 
 
-def _without_codes(session: Session, argv: Sequence[str]) -> int:
+def _without_codes(project: Project, argv: Sequence[str]) -> int:
     """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""
-    with session.runner.start(argv, stdout=subprocess.PIPE) as program:
+    with project.runner.start(argv, stdout=subprocess.PIPE) as program:
         try:
             for line in program.stdout or ():
                 print(line.removeprefix(_CLEAR_LINE), end="", flush=True)
@@ -128,56 +128,56 @@ def _without_codes(session: Session, argv: Sequence[str]) -> int:
     return program.returncode
 
 
-def exec_(session: Session, service: str, command: Sequence[str]) -> int:
+def exec_(project: Project, service: str, command: Sequence[str]) -> int:
     """Run a command in a service's running container."""
-    calls.check_services(session, [service])
+    calls.check_services(project, [service])
     if not command:
         raise GangwayError(
-            "no command to run", fix=f"invoke {session.name}.exec {service} -- ls -l"
+            "no command to run", fix=f"invoke {project.name}.exec {service} -- ls -l"
         )
-    return calls.run(session, "exec", *no_terminal(), service, *command)
+    return calls.run(project, "exec", *no_terminal(), service, *command)
 
 
-def shell(session: Session, services: Sequence[str]) -> int:
+def shell(project: Project, services: Sequence[str]) -> int:
     """Open bash, or sh where there is none, in the running container of one service, or of api."""
     if len(services) > 1:
-        raise GangwayError("one shell at a time", fix=f"invoke {session.name}.shell {services[0]}")
+        raise GangwayError("one shell at a time", fix=f"invoke {project.name}.shell {services[0]}")
     service = services[0] if services else "api"
-    calls.check_services(session, [service])
+    calls.check_services(project, [service])
     start = "command -v bash >/dev/null && exec bash || exec sh"
-    return calls.run(session, "exec", *no_terminal(), service, "sh", "-c", start)
+    return calls.run(project, "exec", *no_terminal(), service, "sh", "-c", start)
 
 
-def run(session: Session, service: str, command: Sequence[str]) -> int:
+def run(project: Project, service: str, command: Sequence[str]) -> int:
     """Run a command in a new container of a service, removed when it ends."""
-    calls.check_services(session, [service])
-    return calls.run(session, "run", "--rm", *no_terminal(), service, *command)
+    calls.check_services(project, [service])
+    return calls.run(project, "run", "--rm", *no_terminal(), service, *command)
 
 
-def config(session: Session, flags: Sequence[str]) -> int:
+def config(project: Project, flags: Sequence[str]) -> int:
     """Print the merged model as Compose sees it, once the variables keep to the contract."""
     from gangway.settings import contract, contract_check
 
-    contract_check.require(session.environment, contract.load(session.root), secrets=False)
-    return calls.run(session, "config", *flags, needs_engine=False)
+    contract_check.require(project.environment, contract.load(project.root), secrets=False)
+    return calls.run(project, "config", *flags, needs_engine=False)
 
 
-def stats(session: Session, services: Sequence[str], *, follow: bool) -> int:
+def stats(project: Project, services: Sequence[str], *, follow: bool) -> int:
     """Show what the containers use of processor, memory, network and disk."""
-    calls.check_services(session, services)
-    return calls.run(session, "stats", *([] if follow else ["--no-stream"]), *services)
+    calls.check_services(project, services)
+    return calls.run(project, "stats", *([] if follow else ["--no-stream"]), *services)
 
 
-def psql(session: Session, arguments: Sequence[str]) -> int:
+def psql(project: Project, arguments: Sequence[str]) -> int:
     """Open psql on the stack's database, as its owner."""
-    return calls.run(session,
+    return calls.run(project,
         "exec", *no_terminal(), "postgres",
-        "psql", "-U", session.environment.get("POSTGRES_USER"),
-        "-d", session.environment.get("POSTGRES_DB"), *arguments,
+        "psql", "-U", project.environment.get("POSTGRES_USER"),
+        "-d", project.environment.get("POSTGRES_DB"), *arguments,
     )  # fmt: skip
 
 
-def redis(session: Session, arguments: Sequence[str]) -> int:
+def redis(project: Project, arguments: Sequence[str]) -> int:
     """Open redis-cli on the stack's Redis; the password stays out of the process list."""
     login = (
         "password=${REDIS_PASSWORD:-}\n"
@@ -185,58 +185,58 @@ def redis(session: Session, arguments: Sequence[str]) -> int:
         '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
         'exec "$@"'
     )
-    client = _redis_client(session) if session.native else ["redis-cli"]
+    client = _redis_client(project) if project.native else ["redis-cli"]
     return calls.run(
-        session, "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
+        project, "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
     )
 
 
-def _redis_client(session: Session) -> list[str]:
+def _redis_client(project: Project) -> list[str]:
     """Return how to call this machine's own client: Valkey's wheel has the server alone."""
     for name in ("redis-cli", "valkey-cli"):
         if shutil.which(name):
-            return [name, "-h", "127.0.0.1", "-p", session.environment.get("REDIS_PORT")]
+            return [name, "-h", "127.0.0.1", "-p", project.environment.get("REDIS_PORT")]
     raise GangwayError(
         "there is no redis-cli and no valkey-cli on this machine",
         fix="install one (Debian, Ubuntu: apt install redis-tools)",
     )
 
 
-def one_off(session: Session, *command: str) -> int:
+def one_off(project: Project, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
-    return calls.run(session, "run", "--rm", *no_terminal(), "migrate", *command)
+    return calls.run(project, "run", "--rm", *no_terminal(), "migrate", *command)
 
 
-def migration_tool(session: Session, variable: str, **values: str) -> int:
+def migration_tool(project: Project, variable: str, **values: str) -> int:
     """Run the command that a variable of the stack names, with `{key}` in its words replaced."""
     from gangway.settings import contract
 
-    spec = contract.load(session.root).variables[variable]
-    text = session.environment.get(variable) or spec.default_for(session.environment.kind) or ""
+    spec = contract.load(project.root).variables[variable]
+    text = project.environment.get(variable) or spec.default_for(project.environment.kind) or ""
     words = shlex.split(text)
     for key, value in values.items():
         words = [word.replace(f"{{{key}}}", value) for word in words]
-    return one_off(session, "wait-for-db", "--", *words)
+    return one_off(project, "wait-for-db", "--", *words)
 
 
-def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
+def scale(project: Project, wishes: Sequence[str]) -> dict[str, str]:
     """Return the variables (API_REPLICAS) for wishes such as `api=3`; refuse impossible ones."""
     from gangway.settings import contract
 
-    known = contract.load(session.root).variables
+    known = contract.load(project.root).variables
     kept: dict[str, str] = {}
     for wish in wishes:
         service, equals, number = wish.partition("=")
         if not equals or not number.isdecimal():
             raise GangwayError(
-                f"{wish!r} is not SERVICE=NUMBER", fix=f"invoke {session.name}.scale api=3"
+                f"{wish!r} is not SERVICE=NUMBER", fix=f"invoke {project.name}.scale api=3"
             )
-        calls.check_services(session, [service])
-        port = next((p for p in session.model.published() if p.service == service), None)
+        calls.check_services(project, [service])
+        port = next((p for p in project.model.published() if p.service == service), None)
         if port and int(number) > 1:
             raise GangwayError(
                 f"{service} publishes port {port.port}, which only one container can have",
-                where=f"{session.name}.scale",
+                where=f"{project.name}.scale",
                 fix="use an environment that doesn't publish its port, such as production",
             )
         variable = f"{service.upper().replace('-', '_')}_REPLICAS"
@@ -248,7 +248,7 @@ def scale(session: Session, wishes: Sequence[str]) -> dict[str, str]:
             )
         kept[variable] = number
     if not kept:
-        raise GangwayError("nothing to scale", fix=f"invoke {session.name}.scale api=3")
+        raise GangwayError("nothing to scale", fix=f"invoke {project.name}.scale api=3")
     return kept
 
 
@@ -265,18 +265,18 @@ def urls(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str]]:
     return found
 
 
-def show_urls(session: Session, services: Sequence[str] = ()) -> None:
+def show_urls(project: Project, services: Sequence[str] = ()) -> None:
     """Print the table of the URLs of these services, or of all, on standard output."""
-    print(output.table(urls(session.model, services)))
+    print(output.table(urls(project.model, services)))
 
 
-def show_environment(session: Session) -> None:
+def show_environment(project: Project) -> None:
     """Print every variable with its value and the layer it came from, secrets masked."""
     from gangway.settings import contract, reference
 
-    rows = reference.table(session.environment, contract.load(session.root))
+    rows = reference.table(project.environment, contract.load(project.root))
     print(output.table(rows, ("NAME", "VALUE", "FROM")))
-    say(f"\nthe same, for Compose: {session.plain(session.command('config'))}")
+    say(f"\nthe same, for Compose: {project.plain(project.command('config'))}")
 
 
 def no_terminal() -> list[str]:

@@ -8,47 +8,47 @@ from concurrent.futures import ThreadPoolExecutor
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.operations import calls, diagnosis, engine_choice, project_name
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import contract, contract_check, ports
 
 
-def prepare(session: Session, services: Sequence[str] = (), *, auto_ports: bool = False) -> Session:
-    """Return the session as it may go on: variables, engine, names and ports are in order.
+def prepare(project: Project, services: Sequence[str] = (), *, auto_ports: bool = False) -> Project:
+    """Return the project as it may go on: variables, engine, names and ports are in order.
 
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
-    return examine(session, services, auto_ports=auto_ports)[0]
+    return examine(project, services, auto_ports=auto_ports)[0]
 
 
 def examine(
-    session: Session, services: Sequence[str], *, auto_ports: bool
-) -> tuple[Session, list[Container]]:
+    project: Project, services: Sequence[str], *, auto_ports: bool
+) -> tuple[Project, list[Container]]:
     """Do what `prepare` does; return the project's containers, too, whatever their state."""
-    contract_check.require(session.environment, contract.load(session.root))
-    if session.dry_run:
-        calls.check_services(session, services)
-        return session, []
+    contract_check.require(project.environment, contract.load(project.root))
+    if project.dry_run:
+        calls.check_services(project, services)
+        return project, []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        engine = pool.submit(session.engine.check)
-        rendered = pool.submit(lambda: session.model)
-        present = pool.submit(session.engine.containers, session.project)
-        alone = pool.submit(engine_choice.refuse_two, session)
+        engine = pool.submit(project.engine.check)
+        rendered = pool.submit(lambda: project.model)
+        present = pool.submit(project.engine.containers, project.compose_name)
+        alone = pool.submit(engine_choice.refuse_two, project)
         engine.result()
         rendered.result()
         containers = present.result()
-    calls.check_services(session, services)
+    calls.check_services(project, services)
     alone.result()
-    owned = project_name.own(session)
-    if owned.project != session.project:
-        containers = owned.engine.containers(owned.project)
-    refuse_two_stacks(session, containers)
+    owned = project_name.own(project)
+    if owned.compose_name != project.compose_name:
+        containers = owned.engine.containers(owned.compose_name)
+    refuse_two_stacks(project, containers)
     settled = settle_ports(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     return settled, containers
 
 
-def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None:
+def refuse_two_stacks(project: Project, containers: Sequence[Container]) -> None:
     """Refuse a stack beside another one in the same environment: they share names and data.
 
     Raises GangwayError with what runs and the way to end it.
@@ -56,20 +56,20 @@ def refuse_two_stacks(session: Session, containers: Sequence[Container]) -> None
     others = sorted(
         container.service
         for container in containers
-        if container.state == "running" and container.service not in session.model.services
+        if container.state == "running" and container.service not in project.model.services
     )
     if others:
-        name = session.name
+        name = project.name
         raise GangwayError(
-            f"{name} runs another stack already: the {session.environment.stack} stack has no "
+            f"{name} runs another stack already: the {project.environment.stack} stack has no "
             + ", ".join(dict.fromkeys(others)),
             fix=f"invoke {name}.down ends it; the data stays",
         )
 
 
 def settle_ports(
-    session: Session, services: Sequence[str], containers: Sequence[Container], *, auto: bool
-) -> Session:
+    project: Project, services: Sequence[str], containers: Sequence[Container], *, auto: bool
+) -> Project:
     """Refuse published ports that somebody else has; with `auto`, move to a free block.
 
     `containers` are the project's own, whose ports count as free.
@@ -80,29 +80,29 @@ def settle_ports(
         if container.state == "running"
         for port in container.published
     }
-    wanted = set(session.model.wanted(services))
-    published = [port for port in session.model.published() if port.service in wanted]
+    wanted = set(project.model.wanted(services))
+    published = [port for port in project.model.published() if port.service in wanted]
     taken = [
         port
         for port in published
         if port.port not in own and not ports.is_free(port.port, port.host)
     ]
     if not taken:
-        return session
+        return project
     if not auto:
-        raise diagnosis.taken_port(session, taken[0].port, taken[0].service)
+        raise diagnosis.taken_port(project, taken[0].port, taken[0].service)
     variables = {
         name: int(variable.value)
-        for name, variable in session.environment.variables.items()
+        for name, variable in project.environment.variables.items()
         if name.startswith("PUBLISHED_")
     }
     if not variables:
         raise GangwayError("no PUBLISHED_ variable to move", fix="see docs/environments.md")
-    block = ports.free_block(session.root, variables, host=taken[0].host)
-    moved = session.with_checkout_layer({name: str(port) for name, port in block.items()})
+    block = ports.free_block(project.root, variables, host=taken[0].host)
+    moved = project.with_checkout_layer({name: str(port) for name, port in block.items()})
     # The others move along, for the stacks and tasks that want them later.
     used = {port.port for port in moved.model.published() if port.service in wanted}
-    known = contract.load(session.root).variables
+    known = contract.load(project.root).variables
     shown = [
         f"{name} {port}"
         for name, port in sorted(block.items())

@@ -17,7 +17,7 @@ from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.engines.native import tools
 from gangway.operations import calls
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import checkout
 
 PROGRAM: Final = "/opt/debugger/bin/py-spy"
@@ -40,28 +40,28 @@ class Process:
     python: bool
 
 
-def profile(session: Session, service: str, *, seconds: int) -> None:
+def profile(project: Project, service: str, *, seconds: int) -> None:
     """Record what a running service does; print the path of the flame graph.
 
     Raises GangwayError where the service doesn't run, isn't Python, or may not be looked at.
     """
-    calls.check_services(session, [service])
+    calls.check_services(project, [service])
     if not 1 <= seconds <= _LONGEST:
         raise GangwayError(f"--seconds is {seconds}", fix=f"between 1 and {_LONGEST}")
-    folder = checkout.state(session.root, "profiles")
+    folder = checkout.state(project.root, "profiles")
     path = folder / f"{service}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
-    if session.dry_run:
-        session.announce(session.command("ps", "--quiet", service))
+    if project.dry_run:
+        project.announce(project.command("ps", "--quiet", service))
         say("and with the container that this names, and the number of the program in it:")
-        session.announce(sidecar("CONTAINER", "IMAGE", "PID", seconds))
+        project.announce(sidecar("CONTAINER", "IMAGE", "PID", seconds))
         return
-    session = calls.answering(session)
-    container = _running(session, service)
+    project = calls.answering(project)
+    container = _running(project, service)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if session.native:
-        _record_natively(session, service, seconds, path)
+    if project.native:
+        _record_natively(project, service, seconds, path)
     else:
-        _record_beside(session, container, seconds, path)
+        _record_beside(project, container, seconds, path)
     say("the wider, the longer at work; a browser shows it, and a click there looks closer:")
     print(os.path.relpath(path))
 
@@ -114,27 +114,27 @@ def _arguments(pid: str, seconds: int, output: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _running(session: Session, service: str) -> Container:
-    for each in session.engine.containers(session.project):
+def _running(project: Project, service: str) -> Container:
+    for each in project.engine.containers(project.compose_name):
         if each.service == service and each.state == "running":
             return each
-    raise GangwayError(f"{service} isn't running", fix=f"invoke {session.name}.up {service}")
+    raise GangwayError(f"{service} isn't running", fix=f"invoke {project.name}.up {service}")
 
 
-def _record_beside(session: Session, container: Container, seconds: int, path: Path) -> None:
+def _record_beside(project: Project, container: Container, seconds: int, path: Path) -> None:
     name = container.id[:12]
-    listed = session.runner.capture(["docker", "exec", name, "sh", "-c", _LIST], timeout=30)
+    listed = project.runner.capture(["docker", "exec", name, "sh", "-c", _LIST], timeout=30)
     pid = program(list(processes(listed.stdout.splitlines())))
     if pid is None:
         raise _no_python(container.service)
     image = ["docker", "inspect", "--format", "{{.Image}}", name]
-    made_of = session.runner.capture(image, timeout=30).stdout.strip()
+    made_of = project.runner.capture(image, timeout=30).stdout.strip()
     argv = sidecar(name, made_of, str(pid), seconds)
-    path.write_bytes(_recorded(session, argv, container.service, path))
+    path.write_bytes(_recorded(project, argv, container.service, path))
 
 
-def _record_natively(session: Session, service: str, seconds: int, path: Path) -> None:
-    main = session.processes.supervised(service).read("state.json").get("pid")
+def _record_natively(project: Project, service: str, seconds: int, path: Path) -> None:
+    main = project.processes.supervised(service).read("state.json").get("pid")
     lines = []
     for entry in Path("/proc").glob("[0-9]*"):
         # Others' processes aren't ours to read, and one may end while it is read.
@@ -143,19 +143,19 @@ def _record_natively(session: Session, service: str, seconds: int, path: Path) -
     pid = program(list(processes(lines)), main)
     if main is None or pid is None:
         raise _no_python(service)
-    spy = tools.debugger(session.root, session.environment.shell) / "bin" / "py-spy"
-    _recorded(session, [str(spy), *_arguments(str(pid), seconds, str(path))], service, path)
+    spy = tools.debugger(project.root, project.environment.shell) / "bin" / "py-spy"
+    _recorded(project, [str(spy), *_arguments(str(pid), seconds, str(path))], service, path)
 
 
-def _recorded(session: Session, argv: Sequence[str], service: str, path: Path) -> bytes:
+def _recorded(project: Project, argv: Sequence[str], service: str, path: Path) -> bytes:
     """Run a recording to its end; return what it writes to standard output."""
     shown = os.path.relpath(path)
-    say(f"$ {session.plain(argv)}" + ("" if session.native else f" > {shown}"))
+    say(f"$ {project.plain(argv)}" + ("" if project.native else f" > {shown}"))
     say(f"looking at {service}; it needs something to do meanwhile")
     done = subprocess.run(
         argv,
-        cwd=session.root,
-        env=dict(session.runner.environment),
+        cwd=project.root,
+        env=dict(project.runner.environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,

@@ -6,7 +6,7 @@ from typing import Final
 
 from gangway.base.errors import GangwayError
 from gangway.operations import calls
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 
 RATE_LIMIT: Final = "ratelimit:*"
 #: One call, whatever number of keys: it returns how many of them it counted or deleted.
@@ -17,24 +17,24 @@ _EACH: Final = (
 )
 
 
-def ratelimit(session: Session, *, reset: bool) -> int:
+def ratelimit(project: Project, *, reset: bool) -> int:
     """Count the rate limit's keys, or delete them: whoever was refused may come back at once."""
-    return _keys(session, RATE_LIMIT, "of the rate limit", "--reset", delete=reset)
+    return _keys(project, RATE_LIMIT, "of the rate limit", "--reset", delete=reset)
 
 
-def cache(session: Session, *, flush: bool) -> int:
+def cache(project: Project, *, flush: bool) -> int:
     """Count the cache's keys, or delete them; what else is in Redis, jobs above all, stays."""
     from gangway.settings import contract
 
-    spec = contract.load(session.root).variables["CACHE_KEYS"]
-    pattern = session.environment.get(spec.name) or spec.default_for(session.environment.kind)
-    return _keys(session, pattern or "*", "of the cache", "--flush", delete=flush)
+    spec = contract.load(project.root).variables["CACHE_KEYS"]
+    pattern = project.environment.get(spec.name) or spec.default_for(project.environment.kind)
+    return _keys(project, pattern or "*", "of the cache", "--flush", delete=flush)
 
 
-def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool) -> int:
-    calls.check_services(session, ["redis"])
+def _keys(project: Project, pattern: str, what: str, flag: str, *, delete: bool) -> int:
+    calls.check_services(project, ["redis"])
     script = _EACH.format(command="UNLINK" if delete else "EXISTS")
-    if session.native:
+    if project.native:
         words = ["scripts/native/redis", "eval", script, pattern]
     else:
         login = (
@@ -45,17 +45,17 @@ def _keys(session: Session, pattern: str, what: str, flag: str, *, delete: bool)
         )
         words = ["sh", "-c", login, "sh", script, pattern]
     if delete:
-        say(f"this deletes the keys {what} ({pattern}) in {session.project}'s Redis")
-    session = session if session.dry_run else calls.answering(session)
-    argv = session.command("exec", "--no-TTY", "redis", *words)
-    if not session.announce(argv):
+        say(f"this deletes the keys {what} ({pattern}) in {project.compose_name}'s Redis")
+    project = project if project.dry_run else calls.answering(project)
+    argv = project.command("exec", "--no-TTY", "redis", *words)
+    if not project.announce(argv):
         return 0
-    done = session.runner.capture(argv)
+    done = project.runner.capture(argv)
     number = done.stdout.strip()
     if done.status != 0 or not number.isdecimal():
         said = (done.stderr.strip() or number or "it said nothing").splitlines()[-1]
         raise GangwayError(
-            f"Redis did not answer: {said}", fix=f"look at `invoke {session.name}.ps`"
+            f"Redis did not answer: {said}", fix=f"look at `invoke {project.name}.ps`"
         )
     if delete:
         say(f"deleted {number} {'key' if number == '1' else 'keys'}")

@@ -19,7 +19,7 @@ from gangway.base import output
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed, Runner
 from gangway.engines.native import tools
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import checkout
 
 _TRIVY: Final = "https://trivy.dev/latest/getting-started/installation/"
@@ -53,23 +53,23 @@ class Outcome:
         return f"{found}; not looked at: {self.gap}" if self.gap else found
 
 
-def scan(session: Session) -> int:
+def scan(project: Project) -> int:
     """Run every scanner and print a table of what each found.
 
     Return 0 where nothing was found, 1 for findings, 2 where no scanner could be run. A dry run
     says what would be looked at.
     """
-    if session.dry_run:
+    if project.dry_run:
         for what in (
             "every Dockerfile",
             "the merged model",
-            *(lock.relative_to(session.root) for lock in _locks(session)),
-            *_images(session),
+            *(lock.relative_to(project.root) for lock in _locks(project)),
+            *_images(project),
         ):
             print(f"# would look at {what}")
         return 0
     outcomes = []
-    for outcome in _outcomes(session):
+    for outcome in _outcomes(project):
         outcomes.append(outcome)
         for finding in outcome.findings[:_SHOWN]:
             say(f"{outcome.scanner}: {finding}")
@@ -87,30 +87,30 @@ def status(outcomes: Sequence[Outcome]) -> int:
     return 2 if all(each.not_run for each in outcomes) else 0
 
 
-def _outcomes(session: Session) -> Iterator[Outcome]:
+def _outcomes(project: Project) -> Iterator[Outcome]:
     # Programs of `.venv` first, as in the tests: their versions are locked.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    runner = Runner(session.root, {**session.environment.process_environment(), "PATH": path})
-    model = session.model
+    runner = Runner(project.root, {**project.environment.process_environment(), "PATH": path})
+    model = project.model
     yield hadolint(runner)
-    yield compose_lint(runner, session.name, model.raw)
-    for lock in _locks(session):
+    yield compose_lint(runner, project.name, model.raw)
+    for lock in _locks(project):
         yield pip_audit(runner, lock)
-    images = _images(session)
+    images = _images(project)
     if shutil.which("trivy", path=path):
-        yield from (trivy(runner, image, session.name) for image in images)
+        yield from (trivy(runner, image, project.name) for image in images)
     else:
         yield Outcome("trivy", f"{len(images)} images", not_run=f"it isn't installed: {_TRIVY}")
 
 
-def _locks(session: Session) -> list[Path]:
+def _locks(project: Project) -> list[Path]:
     """Return the locks of the stack's apps, but not that of their tests."""
-    locks = tools.locks(session.root, session.environment.apps)
+    locks = tools.locks(project.root, project.environment.apps)
     return [lock for lock in locks if lock.parent.name != "apps"]
 
 
-def _images(session: Session) -> list[str]:
-    services = session.model.services.values()
+def _images(project: Project) -> list[str]:
+    services = project.model.services.values()
     return sorted({str(each["image"]) for each in services if "image" in each})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gangway.base import output
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings import environment
 from gangway.settings.environment import DEFAULT_STACK, Environment
 
@@ -55,36 +55,36 @@ def load(root: Path) -> list[Preset]:
     found = []
     with ThreadPoolExecutor(max_workers=4) as pool:
         for stack in environment.stacks(root):
-            sessions = _sessions(root, stack)
-            list(pool.map(lambda session: session.model, sessions))
-            found.append(_preset(root, stack, sessions))
+            projects = _projects(root, stack)
+            list(pool.map(lambda project: project.model, projects))
+            found.append(_preset(root, stack, projects))
     return sorted(found, key=lambda preset: preset.name != DEFAULT_STACK)
 
 
-def _sessions(root: Path, stack: str) -> list[Session]:
+def _projects(root: Path, stack: str) -> list[Project]:
     """Return the stack in every environment that it is meant for."""
     loaded = [
         environment.load(root, name, stack=stack, engine="docker")
         for name in environment.environments(root)
     ]
-    return [Session(each) for each in loaded if each.kind in each.meant_for]
+    return [Project(each) for each in loaded if each.kind in each.meant_for]
 
 
-def _preset(root: Path, stack: str, sessions: Sequence[Session]) -> Preset:
+def _preset(root: Path, stack: str, projects: Sequence[Project]) -> Preset:
     services: dict[str, None] = {}
     optional: dict[str, None] = {}
-    for session in sessions:
-        model, default = session.model, session.model.by_default()
+    for project in projects:
+        model, default = project.model, project.model.by_default()
         services |= dict.fromkeys(default)
-        wished = set(session.environment.optional)
+        wished = set(project.environment.optional)
         optional |= dict.fromkeys(
             name
             for name, service in model.services.items()
             if name not in default and wished.intersection(service.get("profiles") or ())
         )
     ports = {
-        session.name: tuple(f"{port.service} {port.port}" for port in session.model.published())
-        for session in sessions
+        project.name: tuple(f"{port.service} {port.port}" for port in project.model.published())
+        for project in projects
     }
     return Preset(stack, about(root, stack), tuple(services), tuple(optional), ports)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
-from gangway.operations import builds, calls, operations, preflight, up
+from gangway.operations import calls, image_builds, operations, preflight, start
 from gangway.operations.gate import GATED, Gate
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 
 RUNNER = "test-runner"
 _PREFIX = "apps/"
@@ -36,42 +36,42 @@ class Wish:
     arguments: tuple[str, ...] = ()
 
 
-def run(session: Session, wish: Wish) -> int:
+def run(project: Project, wish: Wish) -> int:
     """Bring a fresh stack up, run its tests, take it down; return the first exit status but 0.
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
     once = ("run", "--rm", "--no-deps", *operations.no_terminal())
-    chosen = runners(session, wish)
-    if session.dry_run:
-        session.announce(session.command("up", "--detach", *needed(session)))
-        return next(filter(None, [calls.run(session, *once, *words) for words in chosen]), 0)
-    gate = Gate.of(session)
+    chosen = runners(project, wish)
+    if project.dry_run:
+        project.announce(project.command("up", "--detach", *needed(project)))
+        return next(filter(None, [calls.run(project, *once, *words) for words in chosen]), 0)
+    gate = Gate.of(project)
     planned = []
     for name, *plain in chosen:
         flags, words = gate.gated(plain) if name == RUNNER else ([], plain)
         planned.append(Call((*once, *flags), name, tuple(words)))
     early = GATED in planned[0].words
-    with session.changing("run"):
+    with project.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
-        session, left = preflight.examine(session, (RUNNER,), auto_ports=True)
-        builds.refresh(session, list(session.model.services))
-        services = needed(session)
+        project, left = preflight.examine(project, (RUNNER,), auto_ports=True)
+        image_builds.refresh(project, list(project.model.services))
+        services = needed(project)
         first = [name for name, condition in services.items() if condition != "service_started"]
         with (
             gate.closed(),
-            taken_down(session, left, keep=wish.keep),
-            up.beside(session, up.Wish(tuple(services)), first) as ready,
+            taken_down(project, left, keep=wish.keep),
+            start.beside(project, start.Wish(tuple(services)), first) as ready,
         ):
             if not early:
                 ready()
-            with _started(session, planned[0]) as program:
+            with _started(project, planned[0]) as program:
                 if early:
                     ready()
                     gate.open()
                 statuses = [program.wait()]
             for call in planned[1:]:
-                with _started(session, call) as program:
+                with _started(project, call) as program:
                     statuses.append(program.wait())
             return next(filter(None, statuses), 0)
 
@@ -86,17 +86,17 @@ class Call:
 
 
 @contextlib.contextmanager
-def _started(session: Session, call: Call) -> Iterator[subprocess.Popen[str]]:
+def _started(project: Project, call: Call) -> Iterator[subprocess.Popen[str]]:
     """Run a call beside the block on this terminal; it ends with the block, if not before."""
-    argv = session.command("--progress", "quiet", *call.once, call.service, *call.words)
-    session.announce(argv)
-    if session.native:
+    argv = project.command("--progress", "quiet", *call.once, call.service, *call.words)
+    project.announce(argv)
+    if project.native:
         from gangway.operations.native import commands
 
         # Itself, not a process that has it as a child: it may have to be ended.
-        program = commands.start(session, call.service, call.words)
+        program = commands.start(project, call.service, call.words)
     else:
-        program = session.runner.start(argv)
+        program = project.runner.start(argv)
     try:
         yield program
     except KeyboardInterrupt:
@@ -112,12 +112,12 @@ def _started(session: Session, call: Call) -> Iterator[subprocess.Popen[str]]:
         program.wait()
 
 
-def runners(session: Session, wish: Wish) -> list[list[str]]:
+def runners(project: Project, wish: Wish) -> list[list[str]]:
     """Return the services that run the tests which are wished for, each with its words.
 
     Raises GangwayError where pytest's options leave no test to run.
     """
-    others = session.environment.tests
+    others = project.environment.tests
     chosen: dict[str, list[str]] = {}
     for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths):
         app, _, inside = path.partition("/")
@@ -135,21 +135,21 @@ def runners(session: Session, wish: Wish) -> list[list[str]]:
             fix="leave them out, or name a folder or a file of Python tests",
         )
     return [
-        [name, *(pytest(session, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
+        [name, *(pytest(project, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
         for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)
         if name == RUNNER or not for_pytest
     ]
 
 
-def pytest(session: Session, wish: Wish) -> list[str]:
+def pytest(project: Project, wish: Wish) -> list[str]:
     """Return pytest's command line in the runner, where `apps/` is the working directory."""
     # A container's /tmp is its own; here it is everybody's.
-    cache = session.root / ".gangway" / "native" / "pytest-cache"
-    options = ["-o", f"cache_dir={cache}"] if session.native else []
-    options += ["-o", f"testpaths={' '.join(folders(session))}"]
-    if "api" not in session.environment.apps:
+    cache = project.root / ".gangway" / "native" / "pytest-cache"
+    options = ["-o", f"cache_dir={cache}"] if project.native else []
+    options += ["-o", f"testpaths={' '.join(folders(project))}"]
+    if "api" not in project.environment.apps:
         # The fixtures that the apps share are the api's: its tables, its cache.
-        options += ["--confcutdir", session.environment.apps[0]]
+        options += ["--confcutdir", project.environment.apps[0]]
     words = ["python", "-m", "pytest", *options, *wish.paths]
     if wish.expression:
         words += ["-k", wish.expression]
@@ -158,25 +158,25 @@ def pytest(session: Session, wish: Wish) -> list[str]:
     return [*words, *wish.arguments]
 
 
-def folders(session: Session) -> list[str]:
+def folders(project: Project) -> list[str]:
     """Return where the tests of the stack's apps are, as seen from `apps/`."""
-    found = (f"{app}/tests" for app in session.environment.apps)
-    return [folder for folder in found if (session.root / _PREFIX / folder).is_dir()]
+    found = (f"{app}/tests" for app in project.environment.apps)
+    return [folder for folder in found if (project.root / _PREFIX / folder).is_dir()]
 
 
-def needed(session: Session) -> dict[str, str]:
+def needed(project: Project) -> dict[str, str]:
     """Return the services that the tests need, each with Compose's condition for it.
 
     What only has to be started goes on starting while the first tests run: those that need it
     wait for it themselves.
     """
-    services = session.model.services
+    services = project.model.services
     wanted = services[RUNNER].get("depends_on") or {}
     return {name: entry["condition"] for name, entry in wanted.items() if name in services}
 
 
 @contextlib.contextmanager
-def taken_down(session: Session, left: Sequence[object], *, keep: bool) -> Iterator[None]:
+def taken_down(project: Project, left: Sequence[object], *, keep: bool) -> Iterator[None]:
     """Begin without the containers `left` by an earlier run; leave nothing when the block ends.
 
     Nothing in this stack outlives it, so it is killed rather than stopped.
@@ -184,16 +184,16 @@ def taken_down(session: Session, left: Sequence[object], *, keep: bool) -> Itera
     at_once = ("--volumes", "--timeout", "0")
     if left:
         say("removing what an earlier run left")
-        operations.take_down(session, *at_once)
+        operations.take_down(project, *at_once)
     try:
         yield
     finally:
         if keep:
-            say(f"kept: invoke {session.name}.down --volumes removes it")
+            say(f"kept: invoke {project.name}.down --volumes removes it")
         else:
             # A second Ctrl-C while it goes down must not leave half of it.
             with uninterrupted():
-                operations.take_down(session, *at_once)
+                operations.take_down(project, *at_once)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """From plain functions to Invoke tasks: one collection for each environment, errors as messages.
 
-A function `def up(session, *services, build=False)` becomes `invoke dev.up api app --build`, and
+A function `def up(project, *services, build=False)` becomes `invoke dev.up api app --build`, and
 the same for every other environment. Invoke itself knows no arguments of any number, so `*services`
 is an option that `spread` fills from the bare words on the command line.
 """
@@ -46,9 +46,9 @@ class OptionTask(Task[Any]):
         hints = get_type_hints(self.function, include_extras=True)
         found = []
         for name, parameter in inspect.signature(self.function).parameters.items():
-            if name not in ("session", "root", AFTER):
+            if name not in ("project", "root", AFTER):
                 found.append((name, parameter, hints[name]))
-        if "session" in hints:
+        if "project" in hints:
             common: Mapping[str, Any] = {
                 "stack": Stack, "images": Images, "engine": Engine, "env": Values,
                 "dry_run": DryRun,
@@ -104,7 +104,7 @@ def task(function: Callable[..., Any], root: Path) -> OptionTask:
 
 
 def environment_task(function: Callable[..., Any], root: Path, name: str) -> OptionTask:
-    """Make the task of one environment from a function whose first parameter is the session."""
+    """Make the task of one environment from a function whose first parameter is the project."""
 
     def body(
         _context: Context,

@@ -5,44 +5,44 @@ from __future__ import annotations
 import re
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import Option
 
 
-def migrate(session: Session) -> int:
+def migrate(project: Project) -> int:
     """Bring the database to the newest migration."""
     from gangway.operations import operations
 
-    return operations.one_off(session, "migrate")
+    return operations.one_off(project, "migrate")
 
 
-def makemigration(session: Session, message: A[str, Option("what the migration does", "m")]) -> int:
+def makemigration(project: Project, message: A[str, Option("what the migration does", "m")]) -> int:
     """Write a new migration from what the models have and the database lacks."""
     from gangway.operations import operations
 
     name = re.sub(r"\W+", "_", message).strip("_").lower()
-    return operations.migration_tool(session, "MAKEMIGRATION_COMMAND", message=message, name=name)
+    return operations.migration_tool(project, "MAKEMIGRATION_COMMAND", message=message, name=name)
 
 
 def downgrade(
-    session: Session,
+    project: Project,
     to: A[str, Option("revision to go back to; -1 is one step, with Alembic")] = "-1",
 ) -> int:
     """Take the newest migration back, or all down to a revision."""
     from gangway.operations import operations
 
-    return operations.migration_tool(session, "DOWNGRADE_COMMAND", revision=to)
+    return operations.migration_tool(project, "DOWNGRADE_COMMAND", revision=to)
 
 
-def history(session: Session) -> int:
+def history(project: Project) -> int:
     """List the migrations, the current one marked."""
     from gangway.operations import operations
 
-    return operations.migration_tool(session, "HISTORY_COMMAND")
+    return operations.migration_tool(project, "HISTORY_COMMAND")
 
 
-def seed(session: Session) -> int:
+def seed(project: Project) -> int:
     """Put the example data into the database; safe to repeat."""
     from gangway.operations import operations
 
-    return operations.one_off(session, "seed")
+    return operations.one_off(project, "seed")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import Option, Service
 
 
 def debug(
-    session: Session,
+    project: Project,
     service: Service,
     wait: A[bool, Option("start the program only once a debugger has attached", "w")] = False,
     off: A[bool, Option("restart it without the debugger")] = False,
@@ -19,15 +19,15 @@ def debug(
     from gangway.operations import debug, lifecycle
 
     wish = debug.Wish(service, wait=wait, off=off, auto_ports=lifecycle.auto_ports(ports))
-    debug.debug(session, wish)
+    debug.debug(project, wish)
 
 
 def profile(
-    session: Session,
+    project: Project,
     service: Service,
     seconds: A[int, Option("how long to look")] = 10,
 ) -> None:
     """Record what a running Python service does, as a flame graph (an SVG)."""
     from gangway.operations import profiling
 
-    profiling.profile(session, service, seconds=seconds)
+    profiling.profile(project, service, seconds=seconds)

@@ -4,56 +4,56 @@ from __future__ import annotations
 
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import After, Option, Service
 
 
-def exec_(session: Session, service: Service, *, after: After) -> int:
+def exec_(project: Project, service: Service, *, after: After) -> int:
     """Run what stands after -- in a running container: dev.exec api -- ls -l."""
     from gangway.operations import operations
 
-    return operations.exec_(session, service, after)
+    return operations.exec_(project, service, after)
 
 
-def shell(session: Session, *service: A[str, Option("service; api where none is named")]) -> int:
+def shell(project: Project, *service: A[str, Option("service; api where none is named")]) -> int:
     """Open a shell in a running container (api unless named)."""
     from gangway.operations import operations
 
-    return operations.shell(session, service)
+    return operations.shell(project, service)
 
 
-def run(session: Session, service: Service, *, after: After) -> int:
+def run(project: Project, service: Service, *, after: After) -> int:
     """Run what stands after -- in a new container that is removed afterwards."""
     from gangway.operations import operations
 
-    return operations.run(session, service, after)
+    return operations.run(project, service, after)
 
 
-def psql(session: Session, *, after: After) -> int:
+def psql(project: Project, *, after: After) -> int:
     """Open psql on the database; options after -- go to psql."""
     from gangway.operations import operations
 
-    return operations.psql(session, after)
+    return operations.psql(project, after)
 
 
-def redis(session: Session, *, after: After) -> int:
+def redis(project: Project, *, after: After) -> int:
     """Open redis-cli; a command after -- is run instead."""
     from gangway.operations import operations
 
-    return operations.redis(session, after)
+    return operations.redis(project, after)
 
 
 def ratelimit(
-    session: Session, reset: A[bool, Option("delete them: refused clients may come back")] = False
+    project: Project, reset: A[bool, Option("delete them: refused clients may come back")] = False
 ) -> int:
     """Count the rate limit's keys in Redis; --reset deletes them."""
     from gangway.operations import redis_keys
 
-    return redis_keys.ratelimit(session, reset=reset)
+    return redis_keys.ratelimit(project, reset=reset)
 
 
-def cache(session: Session, flush: A[bool, Option("delete them; queued jobs stay")] = False) -> int:
+def cache(project: Project, flush: A[bool, Option("delete them; queued jobs stay")] = False) -> int:
     """Count the cache's keys in Redis; --flush deletes them and nothing else."""
     from gangway.operations import redis_keys
 
-    return redis_keys.cache(session, flush=flush)
+    return redis_keys.cache(project, flush=flush)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import After, Option, Services
 
 
-def ps(session: Session) -> int:
+def ps(project: Project) -> int:
     """List the containers with their state and health."""
     from gangway.operations import operations
 
-    return operations.ps(session)
+    return operations.ps(project)
 
 
 def logs(
-    session: Session,
+    project: Project,
     *services: Services,
     follow: A[bool, Option("go on showing new lines", "f")] = False,
     since: A[str, Option("from a time (2026-01-31T12:00:00) or an age (10m)")] = "",
@@ -25,47 +25,47 @@ def logs(
     """Show the logs of all services, or of those named."""
     from gangway.operations import operations
 
-    return operations.logs(session, operations.LogWish(services, follow, since, tail))
+    return operations.logs(project, operations.LogWish(services, follow, since, tail))
 
 
 def stats(
-    session: Session,
+    project: Project,
     *services: Services,
     follow: A[bool, Option("go on showing", "f")] = False,
 ) -> int:
     """Show what the containers use of processor, memory, network and disk."""
     from gangway.operations import operations
 
-    return operations.stats(session, services, follow=follow)
+    return operations.stats(project, services, follow=follow)
 
 
-def urls(session: Session) -> None:
+def urls(project: Project) -> None:
     """List the URLs that the environment publishes."""
     from gangway.operations import operations
 
-    operations.show_urls(session)
+    operations.show_urls(project)
 
 
-def env(session: Session) -> None:
+def env(project: Project) -> None:
     """Show every variable with its value and where that comes from; secrets are masked."""
     from gangway.operations import operations
 
-    operations.show_environment(session)
+    operations.show_environment(project)
 
 
-def config(session: Session, *, after: After) -> int:
+def config(project: Project, *, after: After) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
     from gangway.operations import operations
 
-    return operations.config(session, after)
+    return operations.config(project, after)
 
 
 def graph(
-    session: Session,
+    project: Project,
     mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
     svg: A[str, Option("write the SVG to this file instead of .gangway/graph/")] = "",
 ) -> None:
     """Draw the stack: services, what waits for what, ports, networks, volumes."""
     from gangway.operations.graph import pictures
 
-    pictures.graph(session, mermaid_file=mermaid, svg_file=svg)
+    pictures.graph(project, mermaid_file=mermaid, svg_file=svg)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import Option, Service, Services, Yes
 
 
 def up(
-    session: Session,
+    project: Project,
     *services: Services,
     build: A[bool, Option("build the images first", "b")] = False,
     watch: A[bool, Option("stay, and rebuild or sync as files change", "w")] = False,
@@ -19,56 +19,56 @@ def up(
     """Start the stack; returns when every service is healthy, and lists the URLs."""
     from gangway.operations import lifecycle
 
-    return lifecycle.up(session, services, build=build, watch=watch, ports=ports, timeout=timeout)
+    return lifecycle.up(project, services, build=build, watch=watch, ports=ports, timeout=timeout)
 
 
 def down(
-    session: Session,
+    project: Project,
     volumes: A[bool, Option("delete the data too; asks first")] = False,
     yes: Yes = False,
 ) -> int:
     """Stop and remove the stack; the data stays unless --volumes."""
     from gangway.operations import operations
 
-    return operations.down(session, volumes=volumes, yes=yes)
+    return operations.down(project, volumes=volumes, yes=yes)
 
 
-def restart(session: Session, *services: Services) -> None:
+def restart(project: Project, *services: Services) -> None:
     """Restart all services, or those named; returns when they are healthy again."""
     from gangway.operations import lifecycle
 
-    lifecycle.restart(session, services)
+    lifecycle.restart(project, services)
 
 
 def build(
-    session: Session,
+    project: Project,
     *services: Services,
     no_cache: A[bool, Option("build every layer anew")] = False,
 ) -> None:
     """Build the images of all services, or of those named."""
     from gangway.operations import lifecycle
 
-    lifecycle.build(session, services, no_cache=no_cache)
+    lifecycle.build(project, services, no_cache=no_cache)
 
 
-def rebuild(session: Session, service: Service) -> None:
+def rebuild(project: Project, service: Service) -> None:
     """Build the image of one service without the cache, and run the service from it."""
     from gangway.operations import lifecycle
 
-    lifecycle.rebuild(session, service)
+    lifecycle.rebuild(project, service)
 
 
 def scale(
-    session: Session, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
+    project: Project, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
 ) -> int | None:
     """Run several containers of a service: prod.scale api=3."""
     from gangway.operations import lifecycle
 
-    return lifecycle.scale(session, services)
+    return lifecycle.scale(project, services)
 
 
-def reset(session: Session, yes: Yes = False) -> int | None:
+def reset(project: Project, yes: Yes = False) -> int | None:
     """Delete the database's data, then start again with an empty one; asks first."""
     from gangway.operations import lifecycle
 
-    return lifecycle.reset(session, yes=yes)
+    return lifecycle.reset(project, yes=yes)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 
 
-def init(session: Session) -> None:
+def init(project: Project) -> None:
     """Make production's secrets, strong and readable by nobody else; keeps those there are."""
     from gangway.operations import lifecycle
 
-    lifecycle.init(session)
+    lifecycle.init(project)
 
 
-def scan(session: Session) -> int:
+def scan(project: Project) -> int:
     """Look for known weaknesses: Dockerfiles, the model, locked packages and images."""
     from gangway.operations import scan as scanning
 
-    return scanning.scan(session)
+    return scanning.scan(project)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated as A
 
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.tasks.options import After, Option
 
 
 def run(
-    session: Session,
+    project: Project,
     *paths: A[str, Option("test files or folders; all where none is named")],
     expression: A[str, Option("only tests whose names match, as pytest's -k", "k")] = "",
     cov: A[bool, Option("measure coverage")] = False,
@@ -19,4 +19,4 @@ def run(
     """Run the apps' tests in a throw-away copy; what stands after -- goes to pytest."""
     from gangway.operations import testing
 
-    return testing.run(session, testing.Wish(paths, expression, cov, keep, tuple(after)))
+    return testing.run(project, testing.Wish(paths, expression, cov, keep, tuple(after)))

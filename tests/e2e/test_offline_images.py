@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.operations import images
+from gangway.operations import offline_images
 
 ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("PYTHON_IMAGE") or "gangway.local/python:3.13"
@@ -815,7 +815,7 @@ class TestEveryImage:
         found = {name: config.get(name) for name in expected}
         assert {n: list(v) if isinstance(v, dict) else v for n, v in found.items()} == expected
 
-    @pytest.mark.parametrize("image", [image.name for image in images.IMAGES[1:]])
+    @pytest.mark.parametrize("image", [image.name for image in offline_images.IMAGES[1:]])
     def test_no_secret_of_the_build_is_in_a_layer_s_history(self, image: str) -> None:
         if docker("image", "inspect", image).returncode:
             pytest.skip(f"{image} is not built here")
@@ -828,7 +828,7 @@ class TestEveryImage:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a checkout with the files of the images alone."""
-    shutil.copytree(ROOT / images.FOLDER, tmp_path / images.FOLDER)
+    shutil.copytree(ROOT / offline_images.FOLDER, tmp_path / offline_images.FOLDER)
     return tmp_path
 
 
@@ -838,12 +838,12 @@ WHEELS = {"postgres", "redis", "nginx", "qdrant-stand-in", "node"}
 
 class TestBuilding:
     def test_a_second_build_does_nothing(self) -> None:
-        if {item.state for item in images.status(ROOT)} != {"current"}:
+        if {item.state for item in offline_images.status(ROOT)} != {"current"}:
             pytest.skip("the images here were not built from this checkout")
         said: list[str] = []
         begun = time.monotonic()
-        images.build_offline(ROOT, ca_bundle=None, say=said.append)
-        assert said == [f"offline images: all {len(images.IMAGES)} are current"]
+        offline_images.build_offline(ROOT, ca_bundle=None, say=said.append)
+        assert said == [f"offline images: all {len(offline_images.IMAGES)} are current"]
         assert time.monotonic() - begun < 5
 
     @pytest.mark.parametrize(
@@ -859,41 +859,43 @@ class TestBuilding:
     def test_a_change_rebuilds_what_depends_on_it_and_nothing_else(
         self, copy: Path, changed: str, rebuilt: set[str]
     ) -> None:
-        before = images.input_hashes(copy)
-        with (copy / images.FOLDER / changed).open("a", encoding="utf-8") as file:
+        before = offline_images.input_hashes(copy)
+        with (copy / offline_images.FOLDER / changed).open("a", encoding="utf-8") as file:
             file.write("\n")
-        after = images.input_hashes(copy)
+        after = offline_images.input_hashes(copy)
         names = {name for name in before if before[name] != after[name]}
         assert {name.removeprefix("gangway.local/").partition(":")[0] for name in names} == rebuilt
 
     def test_a_machine_without_mmdebstrap_is_told_how_to_get_it(
         self, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with (copy / images.FOLDER / "debian/docker-clean").open("a", encoding="utf-8") as file:
+        with (copy / offline_images.FOLDER / "debian/docker-clean").open(
+            "a", encoding="utf-8"
+        ) as file:
             file.write("\n")
         programs = tmp_path / "bin"
         programs.mkdir()
         (programs / "docker").symlink_to(str(shutil.which("docker")))
         monkeypatch.setenv("PATH", str(programs))
         with pytest.raises(GangwayError, match="mmdebstrap") as caught:
-            images.build_offline(copy, ca_bundle=None, say=lambda _: None)
+            offline_images.build_offline(copy, ca_bundle=None, say=lambda _: None)
         assert "apt-get install mmdebstrap" in str(caught.value)
 
     def test_a_ca_bundle_that_is_not_there_is_named(self, copy: Path) -> None:
         missing = copy / "no.pem"
         with pytest.raises(GangwayError, match=r"no\.pem is not a file"):
-            images.build_offline(copy, ca_bundle=missing, say=lambda _: None)
+            offline_images.build_offline(copy, ca_bundle=missing, say=lambda _: None)
 
     def test_a_build_that_fails_shows_its_last_lines(self, copy: Path) -> None:
-        if {item.state for item in images.status(ROOT)} != {"current"}:
+        if {item.state for item in offline_images.status(ROOT)} != {"current"}:
             pytest.skip("the images here were not built from this checkout")
         former = succeed("image", "inspect", "--format", "{{.Id}}", "gangway.local/nginx:1.31")
-        dockerfile = copy / images.FOLDER / "nginx.Dockerfile"
+        dockerfile = copy / offline_images.FOLDER / "nginx.Dockerfile"
         dockerfile.write_text(
             "FROM gangway.local/debian:13\nRUN echo the-reason >&2; exit 7\n", encoding="utf-8"
         )
         with pytest.raises(GangwayError) as caught:
-            images.build_offline(copy, ca_bundle=None, say=lambda _: None)
+            offline_images.build_offline(copy, ca_bundle=None, say=lambda _: None)
         assert "gangway.local/nginx:1.31 was not built" in str(caught.value)
         assert "the-reason" in str(caught.value)
         kept = succeed("image", "inspect", "--format", "{{.Id}}", "gangway.local/nginx:1.31")
@@ -901,13 +903,13 @@ class TestBuilding:
 
     def test_the_mirror_variables_win_over_the_machine_s_sources(self) -> None:
         mirror = {"DEBIAN_MIRROR": "http://mirror.invalid/debian"}
-        assert images.archive_url(mirror) == "http://mirror.invalid/debian"
-        assert images.security_url(mirror) is None
+        assert offline_images.archive_url(mirror) == "http://mirror.invalid/debian"
+        assert offline_images.security_url(mirror) is None
         both = {**mirror, "DEBIAN_SECURITY_MIRROR": "http://mirror.invalid/security"}
-        assert images.security_url(both) == "http://mirror.invalid/security"
+        assert offline_images.security_url(both) == "http://mirror.invalid/security"
 
     def test_the_files_name_no_host_and_need_no_frontend_from_a_registry(self) -> None:
-        for path in sorted((ROOT / images.FOLDER).rglob("*")):
+        for path in sorted((ROOT / offline_images.FOLDER).rglob("*")):
             if path.is_file():
                 text = path.read_text(encoding="utf-8")
                 assert "http://" not in text.replace("http://backend", ""), path

@@ -11,7 +11,7 @@ import yaml
 
 from gangway.operations import debug, profiling
 from gangway.operations.profiling import Process
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings import environment
 from tests.unit.conftest import ROOT
 
@@ -51,7 +51,7 @@ def test_natively_the_program_itself_listens_on_this_machine_alone() -> None:
     }
 
 
-def test_an_editor_is_told_where_the_sources_are_in_the_container(developing: Session) -> None:
+def test_an_editor_is_told_where_the_sources_are_in_the_container(developing: Project) -> None:
     found = debug.configuration(developing, "api")
     port = int(developing.environment.get("PUBLISHED_DEBUG_PORT"))
     assert found["connect"] == {"host": "127.0.0.1", "port": port}
@@ -61,9 +61,9 @@ def test_an_editor_is_told_where_the_sources_are_in_the_container(developing: Se
 
 
 @pytest.fixture
-def developing(shell: dict[str, str]) -> Session:
+def developing(shell: dict[str, str]) -> Project:
     loaded = environment.load(ROOT, "dev", engine="docker", images="registry", shell=shell)
-    return Session(loaded)
+    return Project(loaded)
 
 
 def test_only_the_development_stage_has_the_debugger() -> None:

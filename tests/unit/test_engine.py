@@ -10,7 +10,7 @@ from gangway.model.compose_version import MINIMUM, version
 from gangway.model.model import Model, stop_order
 from gangway.operations.diagnosis import compose_failed
 from gangway.operations.operations import urls
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings.environment import load
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def test_a_failed_start_is_told_by_its_cause(said: str, message: str, fix: str) 
     shell = {"PATH": "/usr/bin:/bin"}
     # Whatever ports this checkout has moved to.
     environment = load(ROOT, "dev", shell=shell, overrides={"PUBLISHED_API_PORT": "8000"})
-    error = compose_failed(Session(environment), [said], 1)
+    error = compose_failed(Project(environment), [said], 1)
     assert message in error.message
     assert fix in (error.fix or "")
 

@@ -26,7 +26,7 @@ from gangway.engines.native.service import Place, Supervised, private, spec, sto
 from gangway.engines.native.starting import Start
 from gangway.model.model import Model
 from gangway.operations.native import commands
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from tests.support.processes import eventually
 
 #: Ends when the file is there: at once, and well.
@@ -109,7 +109,7 @@ class TestContainer:
         begin(service, wanted(tmp_path, WAITS))
         engine = NativeEngine(tmp_path, "gangway-test", {})
         monkeypatch.setattr(NativeEngine, "present", lambda _: [service])
-        commands.ps(cast(Session, None), engine, cast(Any, None))
+        commands.ps(cast(Project, None), engine, cast(Any, None))
         assert "exited with status 0" in capsys.readouterr().out
 
 

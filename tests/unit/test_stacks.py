@@ -11,7 +11,7 @@ import pytest
 from gangway.base.errors import GangwayError
 from gangway.operations import calls, stacks
 from gangway.operations.opening import open_environment
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.settings import environment
 from gangway.settings.contract import load as load_contract
 from gangway.settings.contract_check import check
@@ -51,8 +51,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def dev(root: Path, stack: str) -> Session:
-    return Session(environment.load(root, "dev", stack=stack, engine="docker", shell=PLAIN))
+def dev(root: Path, stack: str) -> Project:
+    return Project(environment.load(root, "dev", stack=stack, engine="docker", shell=PLAIN))
 
 
 # What a program needs, and nothing that says which stack.
@@ -90,11 +90,11 @@ def test_another_stacks_service_is_named_with_its_stacks(root: Path) -> None:
 
 
 def test_what_is_on_demand_is_there_to_be_named_and_not_started(root: Path) -> None:
-    session = dev(root, "mail")
-    calls.check_services(session, ["archive"])
-    assert "archive" not in session.model.by_default()
-    assert "archive" not in session.model.wanted(())
-    assert session.model.wanted(("archive",)) == ["archive"]
+    project = dev(root, "mail")
+    calls.check_services(project, ["archive"])
+    assert "archive" not in project.model.by_default()
+    assert "archive" not in project.model.wanted(())
+    assert project.model.wanted(("archive",)) == ["archive"]
 
 
 def test_a_stack_that_is_not_meant_for_an_environment_is_a_finding(root: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.operations.gate import Gate
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 from gangway.operations.testing import RUNNER, Wish, runners
 from gangway.settings import environment
 
@@ -20,7 +20,7 @@ def asked(stack: str, wish: Wish) -> list[str]:
     """Return the runners with the paths that they get."""
     loaded = environment.load(ROOT, "test", stack=stack, engine="docker", shell={})
     found = []
-    for name, *words in runners(Session(loaded), wish):
+    for name, *words in runners(Project(loaded), wish):
         assert name != RUNNER or " ".join(words).startswith(PYTEST)
         paths = [word for word in words if "." in word or "/" in word]
         found.append(" ".join([name, *(path for path in paths if "=" not in path)]))

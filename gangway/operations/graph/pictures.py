@@ -13,7 +13,7 @@ from gangway.engines.native import tools
 from gangway.model.model import Model
 from gangway.operations.graph import mermaid, svg
 from gangway.operations.graph.diagram import Diagram, describe
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import checkout, environment
 
 FOLDER: Final = "docs/images"
@@ -21,27 +21,27 @@ ENVIRONMENT: Final = "dev"
 """The environment that the repository's own pictures show."""
 
 
-def graph(session: Session, *, mermaid_file: str, svg_file: str) -> None:
-    """Draw the session's stack: the Mermaid text to standard output or a file, the SVG to a file.
+def graph(project: Project, *, mermaid_file: str, svg_file: str) -> None:
+    """Draw the project's stack: the Mermaid text to standard output or a file, the SVG to a file.
 
     Without a name the SVG is written below `.gangway/graph/`. Raises GangwayError where a file
     can't be written.
     """
-    if not session.announce(session.compose("config", "--format", "json")):
+    if not project.announce(project.compose("config", "--format", "json")):
         return
     diagram = describe(
-        session.model,
-        stack=session.environment.stack,
-        environment=session.name,
-        optional=session.environment.optional,
+        project.model,
+        stack=project.environment.stack,
+        environment=project.name,
+        optional=project.environment.optional,
     )
     text = mermaid.text(diagram)
     if mermaid_file:
         _write(Path(mermaid_file), text)
     else:
         print(text, end="")
-    file = f"{session.name}-{session.environment.stack}.svg"
-    path = Path(svg_file) if svg_file else checkout.state(session.root, "graph") / file
+    file = f"{project.name}-{project.environment.stack}.svg"
+    path = Path(svg_file) if svg_file else checkout.state(project.root, "graph") / file
     _write(path, svg.text(diagram))
 
 

@@ -26,16 +26,16 @@ from gangway.engines.native.engine import (
 )
 from gangway.engines.native.service import as_user, command, private, seconds, stop
 from gangway.model.model import stop_order
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 
-Verb = Callable[[Session, NativeEngine, argparse.Namespace], int]
+Verb = Callable[[Project, NativeEngine, argparse.Namespace], int]
 
 # Compose's own flags before the command that mean nothing here, and how many words they take.
 _IGNORED: Final = {"--profile": 1, "--progress": 1}
 _FOLLOW_EVERY: Final = 0.1
 
 
-def run(session: Session, words: Sequence[str]) -> int:
+def run(project: Project, words: Sequence[str]) -> int:
     """Do what `docker compose WORDS…` would do; return its exit status.
 
     Raises GangwayError for a command or a flag that native services don't know.
@@ -45,7 +45,7 @@ def run(session: Session, words: Sequence[str]) -> int:
         del rest[: 1 + _IGNORED[rest[0]]]
     if rest[:1] == ["config"]:
         # Compose's own, with all of its options.
-        return session.runner.run(session.compose(*rest))
+        return project.runner.run(project.compose(*rest))
     if rest[:1] == ["stats"]:
         raise GangwayError(
             "stats needs a container engine: these services are plain processes",
@@ -53,27 +53,27 @@ def run(session: Session, words: Sequence[str]) -> int:
         )
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
-    return verb(session, session.processes, options)
+    return verb(project, project.processes, options)
 
 
-def start(session: Session, name: str, words: Sequence[str]) -> subprocess.Popen[str]:
+def start(project: Project, name: str, words: Sequence[str]) -> subprocess.Popen[str]:
     """Start a service's entrypoint with other words on this terminal, without waiting for it."""
-    engine = session.processes
-    argv = command(engine.place, name, services(session.model)[name], words)
-    argv, folder, environment = _in_place(session, engine, name, argv)
+    engine = project.processes
+    argv = command(engine.place, name, services(project.model)[name], words)
+    argv, folder, environment = _in_place(project, engine, name, argv)
     return Runner(folder, environment).start(argv)
 
 
-def up(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+def up(project: Project, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, and return when they are ready."""
     from gangway.operations.native import starting
 
-    wanted = session.model.wanted(options.services)
-    starting.up(session, wanted)
+    wanted = project.model.wanted(options.services)
+    starting.up(project, wanted)
     return 0
 
 
-def down(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def down(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
     present = {service.name: service for service in engine.present()}
     if options.timeout == 0:
@@ -85,12 +85,12 @@ def down(session: Session, engine: NativeEngine, options: argparse.Namespace) ->
         for level in stop_order(needs):
             stop([present[name] for name in level])
     shutil.rmtree(engine.state / "services", ignore_errors=True)
-    if options.volumes or data.is_in_memory(session.environment.kind, session.model):
+    if options.volumes or data.is_in_memory(project.environment.kind, project.model):
         data.remove(engine.data)
     return 0
 
 
-def ps(_session: Session, engine: NativeEngine, _options: argparse.Namespace) -> int:
+def ps(_project: Project, engine: NativeEngine, _options: argparse.Namespace) -> int:
     """List the services with state, process and ports."""
     rows = []
     for service in engine.present():
@@ -107,7 +107,7 @@ def ps(_session: Session, engine: NativeEngine, _options: argparse.Namespace) ->
     return 0
 
 
-def logs(_session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def logs(_project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Show log lines of the named services, or of all, in the order of their times."""
     names = options.services or [service.name for service in engine.present()]
     width = max((len(name) for name in names), default=0)
@@ -159,59 +159,59 @@ def _since(text: str) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
 
 
-def exec_(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def exec_(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Run a command as a running service would: with its variables, in its folder."""
     seen = container(engine.supervised(options.service))
     if seen.state != "running":
         raise GangwayError(
             f"{options.service} isn't running",
-            fix=f"invoke {session.name}.up {options.service}",
+            fix=f"invoke {project.name}.up {options.service}",
         )
-    return run_quietly(*_in_place(session, engine, options.service, options.words))
+    return run_quietly(*_in_place(project, engine, options.service, options.words))
 
 
-def one_off(session: Session, engine: NativeEngine, options: argparse.Namespace) -> int:
+def one_off(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
     """Run a service's entrypoint with other words, once what it depends on is ready."""
     name = options.service
-    service = services(session.model)[name]
+    service = services(project.model)[name]
     if not options.no_deps:
         from gangway.operations.native import starting
 
-        needed = [each for each in session.model.wanted([name]) if each != name]
-        starting.up(session, needed)
+        needed = [each for each in project.model.wanted([name]) if each != name]
+        starting.up(project, needed)
     words = command(engine.place, name, service, options.words or None)
-    if name in session.model.one_shots():
+    if name in project.model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
         (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
-    return run_quietly(*_in_place(session, engine, name, words))
+    return run_quietly(*_in_place(project, engine, name, words))
 
 
 def _in_place(
-    session: Session, engine: NativeEngine, name: str, words: Sequence[str]
+    project: Project, engine: NativeEngine, name: str, words: Sequence[str]
 ) -> tuple[list[str], Path, dict[str, str]]:
     """Return what runs `words` as the service would: program, working directory, environment."""
-    service = services(session.model)[name]
+    service = services(project.model)[name]
     place = engine.place
     private(place.folder(name) / "tmp")
     argv = [*as_user(service), *place.program(words)]
     return argv, place.directory(service), place.environment(name, service)
 
 
-def restart(session: Session, _engine: NativeEngine, options: argparse.Namespace) -> int:
+def restart(project: Project, _engine: NativeEngine, options: argparse.Namespace) -> int:
     """Start the named services, or all, again."""
     from gangway.operations.native import starting
 
-    one_shots = session.model.one_shots()
+    one_shots = project.model.one_shots()
     wanted = options.services or [
-        name for name in session.model.by_default() if name not in one_shots
+        name for name in project.model.by_default() if name not in one_shots
     ]
-    starting.up(session, wanted, renew=True)
+    starting.up(project, wanted, renew=True)
     return 0
 
 
-def build(session: Session, _engine: NativeEngine, _options: argparse.Namespace) -> int:
+def build(project: Project, _engine: NativeEngine, _options: argparse.Namespace) -> int:
     """Install the apps' locked libraries: what an image has besides the sources."""
-    tools.install(session.root, session.environment.apps, session.environment.process_environment())
+    tools.install(project.root, project.environment.apps, project.environment.process_environment())
     return 0
 
 
@@ -266,14 +266,14 @@ def main(argv: Sequence[str]) -> int:
         return 2
     layers = {Path(file).parent.name: Path(file).stem for file in files}
     try:
-        session = open_environment(
+        project = open_environment(
             Path.cwd(),
             Path(files[0]).stem,
             engine="native",
             stack=layers.get("stacks"),
             images=layers.get("images"),
         )
-        return run(session, words)
+        return run(project, words)
     except GangwayError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status

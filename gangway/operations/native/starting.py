@@ -13,13 +13,13 @@ from gangway.engines.native.unenforced import unenforced
 from gangway.engines.timeline import View
 from gangway.operations import diagnosis
 from gangway.operations.patience import Patience
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 
 _TICK = 0.01
 
 
 def up(
-    session: Session,
+    project: Project,
     wanted: Sequence[str],
     *,
     timeout: float = 0.0,
@@ -32,30 +32,30 @@ def up(
     `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
     or `timeout` seconds pass (0: as long as something happens).
     """
-    if data.is_in_memory(session.environment.kind, session.model):
-        data.keep_in_memory(session.processes.data)
-    start = Start(session.processes, session.model, wanted, first=first, renew=renew)
+    if data.is_in_memory(project.environment.kind, project.model):
+        data.keep_in_memory(project.processes.data)
+    start = Start(project.processes, project.model, wanted, first=first, renew=renew)
     note = unenforced(start.services, wanted)
     if note:
         say(note)
     try:
-        _follow(start, session, timeout)
+        _follow(start, project, timeout)
     except BaseException as error:
         start.turn_away()
         if isinstance(error, KeyboardInterrupt):
-            diagnosis.interrupted(session)
+            diagnosis.interrupted(project)
         raise
 
 
-def _follow(start: Start, session: Session, timeout: float) -> None:
+def _follow(start: Start, project: Project, timeout: float) -> None:
     view = View(start.timeline, sys.stderr, output.state_colours(sys.stderr))
-    patience = Patience(session, start.timeline, view, timeout, start.containers)
+    patience = Patience(project, start.timeline, view, timeout, start.containers)
     while not start.ready():
         if start.step():
             patience.renew()
         view.update()
         if failed := start.timeline.failed():
-            error = diagnosis.did_not_start(session, failed)
+            error = diagnosis.did_not_start(project, failed)
             start.check_disk()
             raise error
         if patience.is_over():

@@ -18,9 +18,9 @@ from gangway.base import output
 from gangway.base.process import interrupts_later
 from gangway.engines.container import Container
 from gangway.engines.timeline import Event, Timeline, View, parse
-from gangway.operations import builds, diagnosis, preflight
+from gangway.operations import diagnosis, image_builds, preflight
 from gangway.operations.patience import Patience
-from gangway.operations.session import Session
+from gangway.operations.project import Project
 
 _TICK = 0.1
 _SNAPSHOT_EVERY = 2.0
@@ -38,66 +38,66 @@ class Wish:
     """More options for `docker compose up`, e.g. `--scale api=3`."""
 
 
-def up(session: Session, wish: Wish, *, task: str = "up") -> Session:
+def up(project: Project, wish: Wish, *, task: str = "up") -> Project:
     """Start the services (all for none named) and return when all are ready.
 
-    Returns the session with the checkout's own settings. Raises GangwayError, after
+    Returns the project with the checkout's own settings. Raises GangwayError, after
     showing the service's last log lines and health output, when one fails or `timeout` passes.
     """
-    with session.changing(task):
-        session = preflight.prepare(session, wish.services, auto_ports=wish.auto_ports)
-        start(session, wish)
-    return session
+    with project.changing(task):
+        project = preflight.prepare(project, wish.services, auto_ports=wish.auto_ports)
+        start(project, wish)
+    return project
 
 
-def start(session: Session, wish: Wish) -> None:
+def start(project: Project, wish: Wish) -> None:
     """Do what `up` does once everything is checked; the caller holds the environment's lock."""
-    services = session.model.services
-    wanted = session.model.wanted(wish.services)
+    services = project.model.services
+    wanted = project.model.wanted(wish.services)
     if wish.build:
-        builds.build(session, [name for name in wanted if "build" in services[name]])
+        image_builds.build(project, [name for name in wanted if "build" in services[name]])
     else:
-        builds.refresh(session, wanted)
-    watched(session, wish, "up", "--detach", *wish.options, *wish.services)
+        image_builds.refresh(project, wanted)
+    watched(project, wish, "up", "--detach", *wish.options, *wish.services)
 
 
-def alone(session: Session, service: str) -> tuple[str, ...]:
+def alone(project: Project, service: str) -> tuple[str, ...]:
     """Return Compose's flag that leaves alone what a service needs, where all of that is ready."""
-    if session.native or session.dry_run:
+    if project.native or project.dry_run:
         return ()
-    one_shots = session.model.one_shots()
+    one_shots = project.model.one_shots()
     there = {
         found.service
-        for found in session.engine.containers(session.project)
+        for found in project.engine.containers(project.compose_name)
         if (found.state == "running" and found.health in ("", "healthy"))
         or (found.state == "exited" and found.exit_code == 0 and found.service in one_shots)
     }
-    needed = set(session.model.wanted([service])) - {service}
+    needed = set(project.model.wanted([service])) - {service}
     return ("--no-deps",) if needed <= there else ()
 
 
-def watched(session: Session, wish: Wish, *tail: str) -> None:
+def watched(project: Project, wish: Wish, *tail: str) -> None:
     """Run a `docker compose` call that starts containers, and watch until they are ready."""
-    if not session.announce(session.command(*tail)):
+    if not project.announce(project.command(*tail)):
         return
-    if session.native:
+    if project.native:
         from gangway.operations.native import starting
 
         renew = tail[0] == "restart"
         # What the named ones depend on goes on running.
         wanted = (
-            list(wish.services) if renew and wish.services else session.model.wanted(wish.services)
+            list(wish.services) if renew and wish.services else project.model.wanted(wish.services)
         )
-        starting.up(session, wanted, timeout=wish.timeout, renew=renew)
+        starting.up(project, wanted, timeout=wish.timeout, renew=renew)
         return
-    start = _Start(session, session.model.wanted(wish.services), wish)
-    with start.under_way(session.command("--progress", "plain", *tail)) as compose:
+    start = _Start(project, project.model.wanted(wish.services), wish)
+    with start.under_way(project.command("--progress", "plain", *tail)) as compose:
         start.follow(compose)
         start.await_ready()
 
 
 @contextlib.contextmanager
-def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Callable[[], None]]:
+def beside(project: Project, wish: Wish, first: Collection[str]) -> Iterator[Callable[[], None]]:
     """Start the services; run the block beside that, from the first moment on.
 
     The block may run other services of the project: of two calls that want the same network, the
@@ -106,15 +106,15 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Cal
     GangwayError when one doesn't.
     """
     tail = ("up", "--detach", *wish.services)
-    session.announce(session.command(*tail))
-    if session.native:
+    project.announce(project.command(*tail))
+    if project.native:
         from gangway.operations.native import starting
 
-        wanted = session.model.wanted(wish.services)
-        yield lambda: starting.up(session, wanted, timeout=wish.timeout, first=first)
+        wanted = project.model.wanted(wish.services)
+        yield lambda: starting.up(project, wanted, timeout=wish.timeout, first=first)
         return
-    start = _Start(session, session.model.wanted(wish.services), wish)
-    with start.under_way(session.command("--progress", "plain", *tail)) as compose:
+    start = _Start(project, project.model.wanted(wish.services), wish)
+    with start.under_way(project.command("--progress", "plain", *tail)) as compose:
         yield lambda: start.follow(compose, lambda: start.are_ready(first))
         start.follow(compose)
 
@@ -122,11 +122,11 @@ def beside(session: Session, wish: Wish, first: Collection[str]) -> Iterator[Cal
 class _Start:
     """One start under way: Compose's process, the engine's events, and the view of both."""
 
-    def __init__(self, session: Session, wanted: Sequence[str], wish: Wish) -> None:
-        self._session = session
-        self._engine = session.engine
-        services = session.model.services
-        one_shots = session.model.one_shots()
+    def __init__(self, project: Project, wanted: Sequence[str], wish: Wish) -> None:
+        self._project = project
+        self._engine = project.engine
+        services = project.model.services
+        one_shots = project.model.one_shots()
         self._timeline = Timeline(
             wanted,
             probed=[name for name in wanted if services[name].get("healthcheck")],
@@ -135,7 +135,7 @@ class _Start:
         )
         self._view = View(self._timeline, sys.stderr, output.state_colours(sys.stderr))
         self._patience = Patience(
-            session, self._timeline, self._view, wish.timeout, self._containers
+            project, self._timeline, self._view, wish.timeout, self._containers
         )
         self._queue: Queue[Event | None] = Queue()
         self._said: deque[str] = deque(maxlen=400)
@@ -147,8 +147,8 @@ class _Start:
     @contextlib.contextmanager
     def under_way(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
         """Run Compose beside the block, and let neither it nor the events outlive that."""
-        runner = self._session.runner
-        label = f"label=com.docker.compose.project={self._session.project}"
+        runner = self._project.runner
+        label = f"label=com.docker.compose.project={self._project.compose_name}"
         # "since" lets no event slip between the start of Compose and the start of this.
         since = f"{time.time():.6f}"
         programs = []
@@ -198,7 +198,7 @@ class _Start:
             self._said.append(text)
             # Compose builds the images that are missing.
             if text.startswith("#"):
-                builds.show_step(text)
+                image_builds.show_step(text)
             if text.startswith("#") or text.endswith(" Pulling"):
                 self._fetching = True
 
@@ -261,7 +261,7 @@ class _Start:
             self._drain(0)
         return all(
             self._timeline.count(name) >= int((service.get("deploy") or {}).get("replicas") or 1)
-            for name, service in self._session.model.services.items()
+            for name, service in self._project.model.services.items()
             if name in self._timeline.services
         )
 
@@ -278,7 +278,7 @@ class _Start:
             self._view.update()
 
     def _containers(self) -> list[Container]:
-        return self._engine.containers(self._session.project)
+        return self._engine.containers(self._project.compose_name)
 
     def _settle(self) -> None:
         self._timeline.settle(self._containers(), time.time())
@@ -297,11 +297,11 @@ class _Start:
 
     def _fail(self, status: int) -> None:
         if failed := self._timeline.failed():
-            raise diagnosis.did_not_start(self._session, failed)
-        raise diagnosis.compose_failed(self._session, list(self._said), status)
+            raise diagnosis.did_not_start(self._project, failed)
+        raise diagnosis.compose_failed(self._project, list(self._said), status)
 
     def _interrupted(self, compose: subprocess.Popen[str]) -> None:
         if compose.poll() is None:
             compose.send_signal(signal.SIGINT)
             compose.wait()
-        diagnosis.interrupted(self._session)
+        diagnosis.interrupted(self._project)

@@ -35,7 +35,7 @@ def say(text: str = "") -> None:
 
 
 @dataclass(frozen=True)
-class Session:
+class Project:
     """An environment with what was asked for on the command line.
 
     `dry_run` prints commands instead of running them.
@@ -78,7 +78,7 @@ class Session:
 
         environment = self.environment
         shell = environment.process_environment()
-        return NativeEngine(self.root, self.project, shell, environment.apps)
+        return NativeEngine(self.root, self.compose_name, shell, environment.apps)
 
     @cached_property
     def model(self) -> Model:
@@ -88,7 +88,7 @@ class Session:
         return self.render(*(word for profile in profiles for word in ("--profile", profile)))
 
     @property
-    def project(self) -> str:
+    def compose_name(self) -> str:
         """The Compose project's name."""
         return self.environment.get("COMPOSE_PROJECT_NAME")
 
@@ -157,8 +157,8 @@ class Session:
         path = checkout.state(self.root, f"{self.name}.lock")
         return lock.held(path, self.name, f"{self.name}.{task}")
 
-    def with_checkout_layer(self, changes: Mapping[str, str]) -> Session:
-        """Record settings for this checkout only, and return the session that has it."""
+    def with_checkout_layer(self, changes: Mapping[str, str]) -> Project:
+        """Record settings for this checkout only, and return the project that has it."""
         if not changes:
             return self
         checkout.record(self.root, self.name, changes)

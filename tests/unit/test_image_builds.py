@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gangway.model.model import Model
-from gangway.operations.builds import inputs, stale, stamp
+from gangway.operations.image_builds import inputs, stale, stamp
 
 
 def model(root: Path) -> Model:

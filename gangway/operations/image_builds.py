@@ -14,14 +14,14 @@ from typing import Any
 from gangway.engines.native import tools
 from gangway.model.model import Model
 from gangway.operations import calls, diagnosis
-from gangway.operations.session import Session, say
+from gangway.operations.project import Project, say
 from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_STACK
 
 _STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
 
 
-def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
+def build(project: Project, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     """Build the images of the named services, or of all, showing each step.
 
     Raises GangwayError when a build fails, after showing what it said last.
@@ -29,21 +29,21 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     flags = ["--no-cache"] if no_cache else []
     every = [
         name
-        for name, service in session.model.services.items()
-        if "build" in service and not on_demand(session, service)
+        for name, service in project.model.services.items()
+        if "build" in service and not on_demand(project, service)
     ]
     tail = ["build", *flags, *(services or every)]
-    if session.native:
+    if project.native:
         tail = ["build"]
-    if not session.announce(session.command(*tail)):
+    if not project.announce(project.command(*tail)):
         return
     began = time.time()
-    if session.native:
-        calls.call(session, *tail)
+    if project.native:
+        calls.call(project, *tail)
         say(f"installed in {time.time() - began:.1f} s")
         return
-    program = session.runner.start(
-        session.command("--progress", "plain", *tail),
+    program = project.runner.start(
+        project.command("--progress", "plain", *tail),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -55,17 +55,17 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
             said.append(text)
             show_step(text)
     if program.returncode != 0:
-        raise diagnosis.compose_failed(session, list(said), program.returncode)
+        raise diagnosis.compose_failed(project, list(said), program.returncode)
     say(f"built in {time.time() - began:.1f} s")
     if not services:
-        mark = stamp(session.root, label(session))
+        mark = stamp(project.root, label(project))
         mark.touch(mode=0o600)
         os.utime(mark, (began, began))
 
 
-def on_demand(session: Session, service: Mapping[str, Any]) -> bool:
+def on_demand(project: Project, service: Mapping[str, Any]) -> bool:
     """Say whether a service is one that the stack starts for whoever asks for it by name."""
-    return bool(set(session.environment.optional).intersection(service.get("profiles") or ()))
+    return bool(set(project.environment.optional).intersection(service.get("profiles") or ()))
 
 
 def show_step(line: str) -> None:
@@ -74,30 +74,30 @@ def show_step(line: str) -> None:
         say(f"  {line[:160]}")
 
 
-def refresh(session: Session, services: Sequence[str]) -> None:
+def refresh(project: Project, services: Sequence[str]) -> None:
     """Build where sources are mounted and the rest of the images is out of date.
 
     In production only missing images are built without --build.
     """
-    if session.environment.kind == "prod":
+    if project.environment.kind == "prod":
         return
-    if session.native:
-        if not tools.current(session.root, session.environment.apps):
+    if project.native:
+        if not tools.current(project.root, project.environment.apps):
             say("the apps' locked libraries aren't installed for native services, or have changed")
-            build(session)
+            build(project)
         return
-    changed = stale(session.root, label(session), session.model, services)
+    changed = stale(project.root, label(project), project.model, services)
     if changed is None:
         return
-    if changed != stamp(session.root, label(session)):
-        say(f"{os.path.relpath(changed, session.root)} changed after the images were built")
-    build(session)
+    if changed != stamp(project.root, label(project)):
+        say(f"{os.path.relpath(changed, project.root)} changed after the images were built")
+    build(project)
 
 
-def label(session: Session) -> str:
+def label(project: Project) -> str:
     """Return what tells the images of one environment and stack from those of another."""
-    stack = session.environment.stack
-    return session.name if stack == DEFAULT_STACK else f"{session.name}-{stack}"
+    stack = project.environment.stack
+    return project.name if stack == DEFAULT_STACK else f"{project.name}-{stack}"
 
 
 def stamp(root: Path, environment: str) -> Path:
