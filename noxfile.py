@@ -305,7 +305,6 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
         "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
-        "mypy gated-pytest": mypy(["scripts"], *theirs, "scripts/gated-pytest"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 

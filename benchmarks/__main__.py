@@ -310,8 +310,8 @@ class Bench:
             figures.setdefault("pytest", []).append(float(found[1]))
         got = {name: Samples(tuple(values)) for name, values in figures.items()}
         for name, what, limit in (
-            ("cold", "`dev.up`, servers installed, empty data", 3.0),
-            ("warm", "`dev.up`, data present", 1.5),
+            ("cold", "`dev.up`, servers installed, empty data", 3.5),
+            ("warm", "`dev.up`, data present", 2.0),
             ("no-op", "`dev.up`, all up already", 0.7),
             ("ps", "`dev.ps`", 0.3),
             ("down", "`dev.down`", 0.8),

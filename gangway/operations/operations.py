@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gangway.base import output
 from gangway.base.errors import GangwayError
-from gangway.engines.docker.engine import Engine
-from gangway.model.model import Model, stop_order
+from gangway.model.model import Model
 from gangway.operations import calls, project_name
 from gangway.operations.project import Project, confirm, say
 
@@ -42,41 +39,10 @@ def down(project: Project, *, volumes: bool, yes: bool) -> int:
             names = project.model.volumes()
             if names:
                 confirm(f"this deletes the data in {', '.join(names)}", yes=yes)
-        with _stopping(project):
-            status = take_down(project, *(["--volumes"] if volumes else []))
+        status = take_down(project, *(["--volumes"] if volumes else []))
         if volumes and status == 0 and not project.dry_run:
             project_name.drop(project)
         return status
-
-
-@contextlib.contextmanager
-def _stopping(project: Project) -> Iterator[None]:
-    """Stop the containers beside the block, in Compose's own order and with its own patience.
-
-    Compose looks around for half a second before it begins with that.
-    """
-    engine = project.engine
-    if not isinstance(engine, Engine) or project.dry_run:
-        yield
-        return
-    model = project.model
-
-    def stop() -> None:
-        there: dict[str, list[str]] = {}
-        for container in engine.first_look(project.compose_name):
-            if container.state == "running":
-                there.setdefault(container.service, []).append(container.id)
-        # Through one-shots, too, which have ended long ago.
-        needs = {
-            name: set(model.wanted([name])) - {name} for name in there if name in model.services
-        }
-        for level in stop_order(needs):
-            engine.stop([container for name in level for container in there[name]])
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        stopped = pool.submit(stop)
-        yield
-        stopped.result()
 
 
 def take_down(project: Project, *flags: str) -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
 from threading import Thread
@@ -36,6 +36,8 @@ class Wish:
     timeout: float = 0.0
     options: tuple[str, ...] = ()
     """More options for `docker compose up`, e.g. `--scale api=3`."""
+    enough: tuple[str, ...] = ()
+    """Where it is enough that these are ready: the others only have to have started."""
 
 
 def up(project: Project, wish: Wish, *, task: str = "up") -> Project:
@@ -88,35 +90,12 @@ def watched(project: Project, wish: Wish, *tail: str) -> None:
         wanted = (
             list(wish.services) if renew and wish.services else project.model.wanted(wish.services)
         )
-        starting.up(project, wanted, timeout=wish.timeout, renew=renew)
+        starting.up(project, wanted, timeout=wish.timeout, enough=wish.enough, renew=renew)
         return
     start = _Start(project, project.model.wanted(wish.services), wish)
     with start.under_way(project.command("--progress", "plain", *tail)) as compose:
         start.follow(compose)
         start.await_ready()
-
-
-@contextlib.contextmanager
-def beside(project: Project, wish: Wish, first: Collection[str]) -> Iterator[Callable[[], None]]:
-    """Start the services; run the block beside that, from the first moment on.
-
-    The block may run other services of the project: of two calls that want the same network, the
-    engine lets one make it, and Compose has the other take that. The block gets a function that
-    returns when those named `first` are ready, and its end waits until all have started. Raises
-    GangwayError when one doesn't.
-    """
-    tail = ("up", "--detach", *wish.services)
-    project.announce(project.command(*tail))
-    if project.native:
-        from gangway.operations.native import starting
-
-        wanted = project.model.wanted(wish.services)
-        yield lambda: starting.up(project, wanted, timeout=wish.timeout, first=first)
-        return
-    start = _Start(project, project.model.wanted(wish.services), wish)
-    with start.under_way(project.command("--progress", "plain", *tail)) as compose:
-        yield lambda: start.follow(compose, lambda: start.are_ready(first))
-        start.follow(compose)
 
 
 class _Start:
@@ -125,6 +104,7 @@ class _Start:
     def __init__(self, project: Project, wanted: Sequence[str], wish: Wish) -> None:
         self._project = project
         self._engine = project.engine
+        self._enough = wish.enough
         services = project.model.services
         one_shots = project.model.one_shots()
         self._timeline = Timeline(
@@ -202,20 +182,14 @@ class _Start:
             if text.startswith("#") or text.endswith(" Pulling"):
                 self._fetching = True
 
-    def are_ready(self, services: Collection[str]) -> bool:
-        """Say whether the named services are ready."""
-        return not set(services).intersection(self._timeline.pending())
+    def _pending(self) -> bool:
+        """Say whether there is a service to wait for that isn't ready."""
+        pending = self._timeline.pending()
+        return bool(set(self._enough).intersection(pending) if self._enough else pending)
 
-    def follow(
-        self, compose: subprocess.Popen[str], until: Callable[[], bool] = lambda: False
-    ) -> None:
-        """Follow events until Compose ends, or `until` says that this is enough.
-
-        Raises GangwayError when a service fails, or Compose does.
-        """
+    def follow(self, compose: subprocess.Popen[str]) -> None:
+        """Follow events until Compose ends; raises GangwayError when a service fails, or it."""
         while compose.poll() is None:
-            if until():
-                return
             self._drain(_TICK)
             if self._timeline.failed():
                 # Compose ends by itself when a dependency fails; other services it goes on with.
@@ -242,7 +216,7 @@ class _Start:
         if not self._all_seen():
             self._settle()
         snapshot = time.monotonic()
-        while self._timeline.pending() and not self._timeline.failed():
+        while self._pending() and not self._timeline.failed():
             self._drain(_TICK)
             self._check_patience(None)
             if time.monotonic() - snapshot > _SNAPSHOT_EVERY:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
 from gangway.operations import calls, image_builds, operations, preflight, start
-from gangway.operations.gate import GATED, Gate
 from gangway.operations.project import Project, say
 
 RUNNER = "test-runner"
 _PREFIX = "apps/"
-# Seconds that a run without a stack to test gets to end.
-_LAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -41,75 +37,25 @@ def run(project: Project, wish: Wish) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    once = ("run", "--rm", "--no-deps", *operations.no_terminal())
     chosen = runners(project, wish)
-    if project.dry_run:
-        project.announce(project.command("up", "--detach", *needed(project)))
-        return next(filter(None, [calls.run(project, *once, *words) for words in chosen]), 0)
-    gate = Gate.of(project)
-    planned = []
-    for name, *plain in chosen:
-        flags, words = gate.gated(plain) if name == RUNNER else ([], plain)
-        planned.append(Call((*once, *flags), name, tuple(words)))
-    early = GATED in planned[0].words
+    once = ("--progress", "quiet", "run", "--rm", "--no-deps", *operations.no_terminal())
     with project.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         project, left = preflight.examine(project, (RUNNER,), auto_ports=True)
         image_builds.refresh(project, list(project.model.services))
         services = needed(project)
-        first = [name for name, condition in services.items() if condition != "service_started"]
-        with (
-            gate.closed(),
-            taken_down(project, left, keep=wish.keep),
-            start.beside(project, start.Wish(tuple(services)), first) as ready,
-        ):
-            if not early:
-                ready()
-            with _started(project, planned[0]) as program:
-                if early:
-                    ready()
-                    gate.open()
-                statuses = [program.wait()]
-            for call in planned[1:]:
-                with _started(project, call) as program:
-                    statuses.append(program.wait())
+        # What only has to be started goes on starting while the first tests run: those that need
+        # it wait for it themselves.
+        enough = (name for name, condition in services.items() if condition != "service_started")
+        up = start.Wish(tuple(services), enough=tuple(enough))
+        with taken_down(project, left, keep=wish.keep):
+            start.watched(project, up, "up", "--detach", *services)
+            statuses = []
+            for words in chosen:
+                argv = (*once, *words)
+                if project.announce(project.command(*argv)):
+                    statuses.append(calls.call(project, *argv))
             return next(filter(None, statuses), 0)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A one-off run of a service: Compose's words before it, its name, the words after it."""
-
-    once: tuple[str, ...]
-    service: str
-    words: tuple[str, ...]
-
-
-@contextlib.contextmanager
-def _started(project: Project, call: Call) -> Iterator[subprocess.Popen[str]]:
-    """Run a call beside the block on this terminal; it ends with the block, if not before."""
-    argv = project.command("--progress", "quiet", *call.once, call.service, *call.words)
-    project.announce(argv)
-    if project.native:
-        from gangway.operations.native import commands
-
-        # Itself, not a process that has it as a child: it may have to be ended.
-        program = commands.start(project, call.service, call.words)
-    else:
-        program = project.runner.start(argv)
-    try:
-        yield program
-    except KeyboardInterrupt:
-        # It got the signal, too, and ends in its own way.
-        raise
-    except BaseException:
-        program.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            program.wait(_LAST_SECONDS)
-        program.kill()
-        raise
-    finally:
-        program.wait()
 
 
 def runners(project: Project, wish: Wish) -> list[list[str]]:
@@ -165,11 +111,7 @@ def folders(project: Project) -> list[str]:
 
 
 def needed(project: Project) -> dict[str, str]:
-    """Return the services that the tests need, each with Compose's condition for it.
-
-    What only has to be started goes on starting while the first tests run: those that need it
-    wait for it themselves.
-    """
+    """Return the services that the tests need, each with Compose's condition for it."""
     services = project.model.services
     wanted = services[RUNNER].get("depends_on") or {}
     return {name: entry["condition"] for name, entry in wanted.items() if name in services}

@@ -22,7 +22,6 @@ from gangway.engines.native.service import (
     stop,
     unescaped,
 )
-from gangway.engines.native.starting import longest_imports
 from gangway.engines.native.unenforced import unenforced
 from tests.support.processes import eventually
 
@@ -243,24 +242,6 @@ class TestSupervised:
         assert not service.runs()
         assert (tmp_path / "tidied").exists() is tidied
 
-    @pytest.mark.parametrize("nice", [0, 7])
-    def test_what_is_nice_is_so_as_a_process_and_as_a_session(
-        self, tmp_path: Path, nice: int
-    ) -> None:
-        """Where Linux weighs sessions, it matters little how nice the processes in one are."""
-        program = "nice > nice; cat /proc/self/autogroup > session; touch told; exec sleep 60"
-        found = place(PATH=os.environ["PATH"])
-        asked = {"entrypoint": ["sh", "-c"], "command": [program]}
-        wanted = spec(found, "api", asked, nice=nice)
-        service = Supervised(tmp_path / "api")
-        service.begun(service.launch({**wanted, "cwd": str(tmp_path), "ports": []}))
-        eventually((tmp_path / "told").exists, "its word")
-        stop([service], at_once=True)
-        assert int((tmp_path / "nice").read_text()) == os.nice(0) + nice
-        session = (tmp_path / "session").read_text().split()
-        if session and os.geteuid() == 0:
-            assert session[-1] == str(nice)
-
 
 class TestFiles:
     def test_every_folder_that_is_made_is_private(self, tmp_path: Path) -> None:
@@ -320,20 +301,3 @@ class TestUnenforced:
 
     def test_who_runs_it_anyway_is_enforced(self) -> None:
         assert unenforced({"api": {"user": f"{os.geteuid()}:1"}}, ["api"]) == ""
-
-
-@pytest.mark.parametrize(
-    ("most", "held"),
-    [(1, ["api"]), (2, ["api", "app"]), (9, ["api", "app", "new"])],
-)
-def test_those_that_imported_most_last_time_are_held_as_many_as_there_are_cpus_for(
-    tmp_path: Path, most: int, held: list[str]
-) -> None:
-    (tmp_path / "app").write_text("flask\n")
-    (tmp_path / "api").write_text("fastapi\nsqlalchemy\n")
-    specs = {
-        name: {"gate": True, "environment": {"RELOAD_MEMORY": str(tmp_path / name)}}
-        for name in ("new", "app", "api")
-    }
-    specs["redis"] = {"gate": False, "environment": {}}
-    assert longest_imports(specs, most) == held

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.operations.gate import Gate
 from gangway.operations.project import Project
 from gangway.operations.testing import RUNNER, Wish, runners
 from gangway.settings import environment
@@ -64,36 +63,3 @@ def test_what_only_pytest_understands_runs_pytest_alone(wish: Wish) -> None:
 def test_options_that_leave_no_test_to_run_are_refused() -> None:
     with pytest.raises(GangwayError, match="frontend-tests is not"):
         asked("fullstack", Wish(("apps/frontend/tests/habits.test.ts",), expression="name"))
-
-
-@pytest.mark.parametrize(
-    ("native", "folder", "flags", "words"),
-    [
-        (
-            False,
-            "/a checkout/test.gate",
-            ["--volume", "/a checkout/test.gate:/run/gate:ro"],
-            "gated-pytest /run/gate/open -x",
-        ),
-        (False, "/a:b/test.gate", [], "python -m pytest -x"),
-        (True, "/a:b/test.gate", [], "gated-pytest /a:b/test.gate/open -x"),
-    ],
-)
-def test_pytest_is_given_its_gate_where_it_can_see_it(
-    native: bool, folder: str, flags: list[str], words: str
-) -> None:
-    assert Gate(Path(folder), native).gated([*PYTEST.split(), "-x"]) == (flags, words.split())
-
-
-def test_the_gate_is_closed_for_the_block_alone(tmp_path: Path) -> None:
-    gate = Gate(tmp_path / "test.gate", native=True)
-    file = gate.folder / "open"
-    for _ in range(2):
-        with gate.closed():
-            assert not file.exists()
-            gate.open()
-            assert file.exists()
-        assert file.exists()
-    with pytest.raises(ValueError, match="failed"), gate.closed():
-        raise ValueError("failed")
-    assert file.exists()

@@ -128,13 +128,6 @@ class Engine:
         ids = self._lines(["docker", "ps", "-aq", "--filter", f"label={_PROJECT}={project}"])
         return [self._container(raw) for raw in self._inspect(ids)]
 
-    def stop(self, ids: Sequence[str]) -> None:
-        """Stop containers side by side, each within its own grace period.
-
-        Those that somebody else has stopped or removed meanwhile are no error.
-        """
-        self.runner.capture(["docker", "stop", *ids])
-
     def volumes(self, project: str) -> list[str]:
         """Return the names of a project's volumes."""
         return self._lines(

@@ -10,7 +10,6 @@ service has ended: it is inherited, and so it is the one true answer to "does it
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -231,8 +230,6 @@ class Monitor:
     def probe(self, process: subprocess.Popen[bytes]) -> None:
         """Run the health check as Compose describes it for as long as ``process`` runs."""
         check = self.spec["healthcheck"]
-        while self.spec["gate"] and not os.path.exists("gate"):
-            time.sleep(0.01)
         began, failures, health = time.monotonic(), 0, "starting"
         outputs: list[dict[str, object]] = []
         # The first one at once: a start that takes 100 ms shouldn't be seen after 200.
@@ -316,17 +313,6 @@ class Monitor:
         self.stopping = True
 
 
-def give_way(nice: int) -> None:
-    """Leave the processor to others, for good and with all that is started from here.
-
-    Linux weighs sessions first, each as a whole, and only within one the processes; but nobody
-    except root may tell it more often than ten times a second.
-    """
-    os.nice(nice)
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
-        file.write(str(nice))
-
-
 def kill_group(leader: subprocess.Popen[bytes]) -> None:
     """Kill every process of a group whose leader hasn't been waited for."""
     try:
@@ -366,8 +352,6 @@ def main(folder: str) -> int:
     if not locked(LOCK):
         return 3
     monitor = Monitor(folder)
-    if monitor.spec["nice"]:
-        give_way(monitor.spec["nice"])
     signal.set_wakeup_fd(monitor.wake_write)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, monitor.on_signal)

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from gangway.base.errors import GangwayError
 
-GATE: Final = "gate"
 MONITOR: Final = Path(__file__).with_name("monitor.py")
 # What a service gets of this process's own environment; all else is the model's.
 INHERITED: Final = frozenset(
@@ -135,23 +134,15 @@ def as_user(service: Mapping[str, Any]) -> list[str]:
     return ["unshare", "--user", f"--map-user={uid}", f"--map-group={gid or uid}", "--"]
 
 
-def spec(
-    place: Place, name: str, service: Mapping[str, Any], *, build: str = "", nice: int = 0
-) -> dict[str, Any]:
+def spec(place: Place, name: str, service: Mapping[str, Any], *, build: str = "") -> dict[str, Any]:
     """Return what the monitor needs to know of a service; equal ones need no restart.
 
-    `build` is what tells one set of installed dependencies from another; the `nice`, at most 19,
-    leave the processor to others.
+    `build` is what tells one set of installed dependencies from another.
     """
     stop = signal.Signals[service.get("stop_signal") or "SIGTERM"]
     # Without its monitor nobody would restart, probe or stop it.
     leash = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), "--"]
     logging = (service.get("logging") or {}).get("options") or {}
-    environment = place.environment(name, service)
-    gate = _reloads(service, environment)
-    if gate:
-        environment["RELOAD_GATE"] = str(place.folder(name) / GATE)
-        environment["RELOAD_MEMORY"] = str(place.state / "imports" / name)
     return {
         "argv": [
             *as_user(service),
@@ -159,7 +150,7 @@ def spec(
             *command(place, name, service),
         ],
         "cwd": str(place.directory(service)),
-        "environment": environment,
+        "environment": place.environment(name, service),
         "healthcheck": _healthcheck(place, service.get("healthcheck") or {}),
         "restart": service.get("restart") or "no",
         "stop_signal": int(stop),
@@ -167,15 +158,7 @@ def spec(
         "log_bytes": size(logging.get("max-size"), 10 * 1024**2),
         "build": build,
         "depends_on": sorted(service.get("depends_on") or ()),
-        "gate": gate,
-        "nice": nice,
     }
-
-
-def _reloads(service: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """Say whether a service runs under the reloader, which can wait for its turn at a gate."""
-    words = [*(service.get("entrypoint") or ()), *(service.get("command") or ())]
-    return words[:2] == ["entrypoint", "serve"] and environment.get("RELOAD") == "1"
 
 
 def _healthcheck(place: Place, check: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -245,20 +228,14 @@ class Supervised:
                 return state, runs
             state = again
 
-    def launch(self, wanted: Mapping[str, Any], *, held: bool = False) -> subprocess.Popen[bytes]:
+    def launch(self, wanted: Mapping[str, Any]) -> subprocess.Popen[bytes]:
         """Start the monitor, which starts the service; `wanted` is its spec. See `begun`.
 
-        `held` makes one that has a gate wait there until `let_in`. Raises GangwayError where the
-        folder can't be written.
+        Raises GangwayError where the folder can't be written.
         """
         try:
             private(self.folder / "tmp")
             (self.folder / "state.json").unlink(missing_ok=True)
-            if wanted["gate"]:
-                private(Path(wanted["environment"]["RELOAD_MEMORY"]).parent)
-                (self.folder / GATE).unlink(missing_ok=True)
-            if not held:
-                self.let_in()
             descriptor = os.open(
                 self.folder / "spec.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
             )
@@ -275,10 +252,6 @@ class Supervised:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, cwd="/",
         )  # fmt: skip
-
-    def let_in(self) -> None:
-        """Open the gate: what the service depends on is ready."""
-        (self.folder / GATE).touch(mode=0o600)
 
     def begun(self, monitor: subprocess.Popen[bytes]) -> None:
         """Return once the monitor holds the lock, which its first word in state.json says.

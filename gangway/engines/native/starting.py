@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gangway.base.errors import GangwayError
-from gangway.base.process import interrupts_later
 from gangway.engines.container import Container
 from gangway.engines.native import tools
 from gangway.engines.native.engine import NativeEngine, container, services
@@ -22,9 +20,6 @@ from gangway.settings.checkout import files
 
 # Bytes that are as good as none.
 _FULL = 1024**2
-# How nice services are to the tests that start beside them, whose own imports take longest; and
-# those that the first tests don't wait for.
-_NICE, _NICEST = 5, 15
 
 
 class Start:
@@ -36,29 +31,25 @@ class Start:
         model: Model,
         wanted: Sequence[str],
         *,
-        first: Collection[str] = (),
+        enough: Collection[str] = (),
         renew: bool = False,
     ) -> None:
         """Prepare to start what doesn't run as the model has it; `renew`: all of it.
 
-        With `first` it is enough that those are ready and the others have started.
+        With `enough`, those have to be ready, and the others only to have started.
         """
-        self._engine, self._first = engine, first
+        self._engine, self._enough = engine, enough
         self.services = services(model)
         one_shots = model.one_shots()
         build = tools.stamp(engine.root, engine.apps)
         self._specs: dict[str, dict[str, Any]] = {}
-        patient = set(wanted).difference(model.wanted(first))
         for name in wanted:
-            nice = (_NICEST if name in patient else _NICE) if first else 0
-            made = spec(engine.place, name, self.services[name], build=build, nice=nice)
+            made = spec(engine.place, name, self.services[name], build=build)
             ports = [p.port for p in model.published() if p.service == name]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)
         self._one_shots = one_shots
         self._renew = renew
-        self._held: dict[str, Supervised] = {}
-        self._worth_holding = longest_imports(self._specs, max(1, (os.cpu_count() or 1) - 1))
         self.timeline = Timeline(
             wanted,
             probed=[name for name in wanted if self._specs[name]["healthcheck"]],
@@ -67,10 +58,10 @@ class Start:
         )
 
     def ready(self) -> bool:
-        """Say whether all is as it should be, or with `first` enough of it."""
+        """Say whether all is as it should be, or enough of it."""
         pending = self.timeline.pending()
-        if self._first:
-            return not self._waiting and not set(self._first).intersection(pending)
+        if self._enough:
+            return not self._waiting and not set(self._enough).intersection(pending)
         return not pending
 
     def step(self) -> bool:
@@ -84,18 +75,15 @@ class Start:
         try:
             # Side by side: each takes a moment.
             begun = [started for name in able if (started := self._start(name))]
-            # Whoever waits at a gate must be known, so that it can be turned away.
-            with interrupts_later():
-                begun += [held for name in self._worth_holding if (held := self._hold(name))]
-                for service, monitor in begun:
-                    service.begun(monitor)
+            for service, monitor in begun:
+                service.begun(monitor)
         except GangwayError:
             self.check_disk()
             raise
         return self.timeline.settle(self.containers(), time.time())
 
     def containers(self) -> list[Container]:
-        """Return what has been started; what waits at its gate has not."""
+        """Return what has been started."""
         there = [name for name in self._specs if name not in self._waiting]
         return [container(self._engine.supervised(name)) for name in there]
 
@@ -148,25 +136,8 @@ class Start:
         sources = [Path(mount["source"]) for mount in mounts if mount["type"] == "bind"]
         return all(file.stat().st_mtime < ended for source in sources for file in files(source))
 
-    def _hold(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
-        """Start a service that can wait at its gate: what it imports meanwhile is there then."""
-        service, wanted = self._engine.supervised(name), self._specs[name]
-        if name not in self._waiting or name in self._held or service.runs():
-            return None
-        self._held[name] = service
-        return service, service.launch(wanted, held=True)
-
-    def turn_away(self) -> None:
-        """End what still waits at its gate: nobody will let it in."""
-        stop([service for name, service in self._held.items() if name in self._waiting])
-
     def _start(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
         service, wanted = self._engine.supervised(name), self._specs[name]
-        if service.runs() and wanted["gate"]:
-            # Held by this start, or by one that was killed.
-            service.let_in()
-            if name in self._held:
-                return None
         if name in self._one_shots and not self._renew and self._still_done(name):
             return None
         state, runs = service.seen()
@@ -178,18 +149,3 @@ class Start:
                 return None
             stop([service])
         return service, service.launch(wanted)
-
-
-def longest_imports(specs: Mapping[str, Mapping[str, Any]], most: int) -> list[str]:
-    """Return which services are worth being held: those that imported most last time, in order.
-
-    `most` is the number of CPUs less the one for what the gate waits for: with more at it they
-    take turns, and the longest, which all wait for in the end, is late.
-    """
-    imported = {
-        name: Path(spec["environment"]["RELOAD_MEMORY"])
-        for name, spec in specs.items()
-        if spec["gate"]
-    }
-    sizes = {name: file.stat().st_size if file.exists() else 0 for name, file in imported.items()}
-    return sorted(sizes, key=lambda name: -sizes[name])[:most]

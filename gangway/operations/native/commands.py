@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from typing import Any, Final
 
 from gangway.base import output
 from gangway.base.errors import GangwayError
-from gangway.base.process import Runner
 from gangway.engines.native import data, tools
 from gangway.engines.native.engine import (
     NativeEngine,
@@ -54,14 +52,6 @@ def run(project: Project, words: Sequence[str]) -> int:
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
     return verb(project, project.processes, options)
-
-
-def start(project: Project, name: str, words: Sequence[str]) -> subprocess.Popen[str]:
-    """Start a service's entrypoint with other words on this terminal, without waiting for it."""
-    engine = project.processes
-    argv = command(engine.place, name, services(project.model)[name], words)
-    argv, folder, environment = _in_place(project, engine, name, argv)
-    return Runner(folder, environment).start(argv)
 
 
 def up(project: Project, _engine: NativeEngine, options: argparse.Namespace) -> int:

@@ -23,27 +23,25 @@ def up(
     wanted: Sequence[str],
     *,
     timeout: float = 0.0,
-    first: Collection[str] = (),
+    enough: Collection[str] = (),
     renew: bool = False,
 ) -> None:
     """Start what doesn't run as the model has it; return when all are ready.
 
-    With `first`, when those are and the others have started; all leave the caller the processor.
-    `renew` starts all again. Raises GangwayError, after the service's last words, when one fails
-    or `timeout` seconds pass (0: as long as something happens).
+    With `enough`, when those are and the others have started. `renew` starts all again. Raises
+    GangwayError, after the service's last words, when one fails or `timeout` seconds pass (0: as
+    long as something happens).
     """
     if data.is_in_memory(project.environment.kind, project.model):
         data.keep_in_memory(project.processes.data)
-    start = Start(project.processes, project.model, wanted, first=first, renew=renew)
+    start = Start(project.processes, project.model, wanted, enough=enough, renew=renew)
     note = unenforced(start.services, wanted)
     if note:
         say(note)
     try:
         _follow(start, project, timeout)
-    except BaseException as error:
-        start.turn_away()
-        if isinstance(error, KeyboardInterrupt):
-            diagnosis.interrupted(project)
+    except KeyboardInterrupt:
+        diagnosis.interrupted(project)
         raise
 
 
