@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
+from gangway.base.errors import GangwayError
+
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _STATES: Final = {
     "waiting": "dim",
@@ -68,3 +70,22 @@ def printable(text: str) -> str:
 def nobody_reads() -> None:
     """Have Python itself no longer write to standard output, whose reader has gone (`| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(text: str = "") -> None:
+    """Write a line for people: standard error, so that standard output stays the command's."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask before something is destroyed; `what` names it.
+
+    Raises GangwayError where the answer is no, or nobody can answer and `yes` wasn't given.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty() or os.environ.get("CI") is not None:
+        raise GangwayError(f"{what}: not confirmed", fix="add --yes, there is nobody to ask here")
+    answer = input(f"{what}. Go on? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise GangwayError("nothing was changed")

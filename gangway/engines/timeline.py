@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from gangway.base.output import printable
 from gangway.engines.container import Container
+from gangway.model.model import Model
 
 ORDER = ("waiting", "created", "started", "healthy", "done", "unhealthy", "failed")
 # Characters of a reminder where there is no terminal to fit into.
@@ -81,6 +83,21 @@ class Timeline:
         self._one_shots = frozenset(one_shots)
         self._began = began
         self._containers: dict[str, dict[str, Progress]] = {name: {} for name in services}
+
+    @classmethod
+    def of(cls, model: Model, wanted: Sequence[str]) -> Timeline:
+        """Return the timeline of these services of the model, which begins now."""
+        checks = {name: model.services[name].get("healthcheck") or {} for name in wanted}
+        return cls(
+            wanted,
+            probed=[
+                name
+                for name, check in checks.items()
+                if check and not check.get("disable") and check.get("test") != ["NONE"]
+            ],
+            one_shots=model.one_shots(),
+            began=time.time(),
+        )
 
     def feed(self, event: Event) -> bool:
         """Take in one event; return whether it changed anything."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
 from gangway.settings import cache
 
@@ -41,6 +44,24 @@ def version(text: str) -> tuple[int, int, int]:
 def shown(numbers: Sequence[int]) -> str:
     """Return version numbers joined by dots."""
     return ".".join(str(number) for number in numbers)
+
+
+def program(runner: Runner) -> list[str]:
+    """Return the words that call a Compose which can merge the files; no daemon is needed.
+
+    The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
+    """
+    there = shutil.which("docker", path=runner.environment.get("PATH"))
+    if there and version(installed(runner)) >= MINIMUM:
+        return ["docker", "compose"]
+    wheel = Path(sysconfig.get_path("scripts")) / "docker-compose"
+    if wheel.exists():
+        return [str(wheel)]
+    raise GangwayError(
+        f"there is no Docker Compose {shown(MINIMUM)} or later here to merge the files",
+        fix=f"{sys.executable} -m pip install --require-hashes -r requirements-native.txt, "
+        "or the Compose plugin: https://docs.docker.com/compose/install/",
+    )
 
 
 def installed(runner: Runner) -> str:

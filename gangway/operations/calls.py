@@ -1,40 +1,42 @@
-"""Calls of `docker compose` or of its native counterpart, for one environment."""
+"""Calls of the engine, in `docker compose`'s words, on this terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError, unknown
+from gangway.model.render import render
 from gangway.operations import project_name, stacks
-from gangway.operations.native import commands
 from gangway.operations.project import Project
 
-
-def call(project: Project, *args: str) -> int:
-    """Run `docker compose ARGS…`, or its native counterpart; return its exit status."""
-    if project.native:
-        return commands.run(project, args)
-    return project.runner.run(project.command(*args))
+EVERYTHING = ("--profile", "*")
+"""What stands before a call that is about all of the project, whatever is on now."""
 
 
-def run(project: Project, *args: str, needs_engine: bool = True) -> int:
-    """Print and run a call on this terminal; return its exit status.
+def run(project: Project, *words: str, needs_engine: bool = True) -> int:
+    """Print and make a call; return its exit status.
 
     Raises GangwayError where the call `needs_engine` and none answers.
     """
     found = answering(project) if needs_engine else project
-    return call(found, *args) if found.announce(found.command(*args)) else 0
+    return found.engine.call(*words) if found.announce(*words) else 0
 
 
 def answering(project: Project) -> Project:
-    """Return the project under its own project's name; raises GangwayError for no engine.
+    """Return the project under its own name; raises GangwayError for no engine.
 
     A dry run asks no engine.
     """
     if project.dry_run:
         return project
-    project.engine.first_look(project.compose_name)
+    project.engine.reach()
     return project_name.own(project)
+
+
+def no_terminal() -> list[str]:
+    """Return Compose's flag for a command whose input or output is no terminal."""
+    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
 
 
 def check_services(project: Project, names: Sequence[str]) -> None:
@@ -47,7 +49,7 @@ def check_services(project: Project, names: Sequence[str]) -> None:
 
 def _elsewhere(project: Project, name: str) -> GangwayError | None:
     """Return the error for a service that only other stacks have; None where none has it."""
-    service = project.render("--profile", "*").services.get(name)
+    service = render(project.environment, "--profile", "*").services.get(name)
     if service is None:
         return None
     others = stacks.having(project.environment, service.get("profiles") or ())

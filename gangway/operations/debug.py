@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
-from gangway.engines.native import tools
+from gangway.base.output import say
+from gangway.engines.interface import Debugger
 from gangway.operations import calls
-from gangway.operations import start as starting
-from gangway.operations.project import Project, say
-from gangway.settings import checkout, environment
+from gangway.operations.project import Project, with_choices
+from gangway.operations.start import StartOptions, alone, up
+from gangway.settings import checkout
 
 PORT: Final = 5678
 """Where the debugger listens in a container; on this machine it is PUBLISHED_DEBUG_PORT."""
@@ -24,50 +25,45 @@ _SOURCES: Final = "/srv/app"
 
 
 @dataclass(frozen=True)
-class Wish:
+class DebugOptions:
     """What `debug` was asked for; `wait` keeps the program from starting without a debugger."""
 
     service: str
     wait: bool = False
     off: bool = False
-    auto_ports: bool = False
+    ports: str = ""
 
 
-def debug(project: Project, wish: Wish) -> None:
+def debug(project: Project, options: DebugOptions) -> None:
     """Start a service, with all that it needs, so that a debugger can attach; or without again.
 
     Prints an editor's settings on standard output. Raises GangwayError for a service that isn't
     a Python program under the reloader, and when it doesn't start.
     """
-    calls.check_services(project, [wish.service])
-    if wish.off:
-        _turn_off(project, wish.service)
+    calls.check_services(project, [options.service])
+    if options.off:
+        _turn_off(project, options.service)
         return
-    if wish.service not in (possible := debuggable(project.model.services)):
+    if options.service not in (possible := debuggable(project.model.services)):
         raise GangwayError(
-            f"{wish.service} can't be debugged: it doesn't reload on save",
+            f"{options.service} can't be debugged: it doesn't reload on save",
             fix=f"these are: {', '.join(possible)}" if possible else None,
         )
     before = debugged(project)
-    if before and before != wish.service:
+    if before and before != options.service:
         say(f"{before} had the debugger's port")
         _turn_off(project, before)
     path = overlay_path(project)
     # Without the file, a command that is only printed could not be pasted.
-    path.write_text(overlay(wish, native=_native_folder(project)), encoding="utf-8")
-    opened = _with_overlay(project, path)
-    options = starting.alone(project, wish.service)
-    up = starting.Wish((wish.service,), auto_ports=wish.auto_ports, options=options)
-    if wish.wait and not project.native:
-        # It can't be healthy before a debugger has come.
-        opened = opened if opened.dry_run else _prepared(opened, up)
-        status = calls.run(opened, "up", "--detach", *options, wish.service)
-        if status:
-            raise GangwayError(f"{wish.service} did not start", fix="the lines above say why")
-    else:
-        opened = starting.up(opened, up, task="debug")
+    way = project.engine.debugger(install=not project.dry_run)
+    path.write_text(overlay(options, way), encoding="utf-8")
+    separator = project.environment.get("COMPOSE_PATH_SEPARATOR") or ":"
+    files = [project.environment.get("COMPOSE_FILE"), str(path.relative_to(project.root))]
+    changed = with_choices(project, overrides={"COMPOSE_FILE": separator.join(files)})
+    # One that waits can't be healthy before a debugger has come.
+    changed = up(changed, _start(changed, options, () if options.wait else None), task="debug")
     if not project.dry_run:
-        tell(opened, wish)
+        tell(changed, options)
 
 
 def debuggable(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -79,21 +75,18 @@ def debuggable(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def overlay(wish: Wish, *, native: str = "") -> str:
-    """Return the Compose file that opens the port of one service.
-
-    `native` is the folder of the debugger where the service is a process of this machine.
-    """
-    port = f"${{{_PUBLISHED}:-{PORT}}}"
+def overlay(options: DebugOptions, way: Debugger) -> str:
+    """Return the Compose file that opens the port of one service the engine's way."""
     settings = {
-        "DEBUG_HOST": _HOST if native else "0.0.0.0",
-        "DEBUG_PORT": port if native else str(PORT),
-        "DEBUG_PATH": native or "/opt/debugger",
-        "DEBUG_WAIT": "1" if wish.wait else "0",
+        "DEBUG_HOST": way.host,
+        "DEBUG_PORT": way.port,
+        "DEBUG_PATH": way.path,
+        "DEBUG_WAIT": "1" if options.wait else "0",
     }
-    service = {"environment": settings, "ports": [f"{_HOST}:{port}:{PORT}"]}
+    port = f"{_HOST}:${{{_PUBLISHED}:-{PORT}}}:{PORT}"
     # JSON is YAML.
-    return json.dumps({"services": {wish.service: service}}, indent=2) + "\n"
+    services = {options.service: {"environment": settings, "ports": [port]}}
+    return json.dumps({"services": services}, indent=2) + "\n"
 
 
 def overlay_path(project: Project) -> Path:
@@ -118,7 +111,7 @@ def configuration(project: Project, service: str) -> dict[str, Any]:
         "request": "attach",
         "connect": {"host": _HOST, "port": int(project.environment.get(_PUBLISHED) or PORT)},
     }
-    if not project.native:
+    if project.engine.debugger(install=False).maps_paths:
         found["pathMappings"] = [
             {"localRoot": _local(project, str(mount["source"])), "remoteRoot": mount["target"]}
             for mount in project.model.services[service].get("volumes") or ()
@@ -127,55 +120,27 @@ def configuration(project: Project, service: str) -> dict[str, Any]:
     return found
 
 
-def tell(project: Project, wish: Wish) -> None:
+def tell(project: Project, options: DebugOptions) -> None:
     """Say how to attach, and print an editor's settings on standard output."""
-    settings = configuration(project, wish.service)
+    settings = configuration(project, options.service)
     address = f"{settings['connect']['host']}:{settings['connect']['port']}"
-    waits = ", and starts once one has come" if wish.wait else ""
-    say(f"\n{wish.service} waits for a debugger on {address}{waits}; for .vscode/launch.json:")
+    waits = ", and starts once one has come" if options.wait else ""
+    say(f"\n{options.service} waits for a debugger on {address}{waits}; for .vscode/launch.json:")
     print(json.dumps(settings, indent=2))
-    say(f"without it again: invoke {project.name}.debug {wish.service} --off")
+    say(f"without it again: invoke {project.name}.debug {options.service} --off")
 
 
 def _turn_off(project: Project, service: str) -> None:
-    wish = starting.Wish((service,), options=starting.alone(project, service))
-    starting.up(project, wish, task="debug")
+    up(project, _start(project, DebugOptions(service)), task="debug")
     if not project.dry_run and debugged(project) == service:
         overlay_path(project).unlink(missing_ok=True)
 
 
-def _with_overlay(project: Project, path: Path) -> Project:
-    """Return the project with one Compose file more, as if it had been given with `-e`."""
-    env = project.environment
-    separator = env.get("COMPOSE_PATH_SEPARATOR") or ":"
-    files = f"{env.get('COMPOSE_FILE')}{separator}{path.relative_to(project.root)}"
-    loaded = environment.load(
-        env.root,
-        env.name,
-        stack=env.stack,
-        images=env.images,
-        engine=env.engine,
-        overrides={**env.overrides, "COMPOSE_FILE": files},
-        shell=env.shell,
-    )
-    return replace(project, environment=loaded)
-
-
-def _prepared(project: Project, wish: starting.Wish) -> Project:
-    from gangway.operations import image_builds, preflight
-
-    with project.changing("debug"):
-        ready = preflight.prepare(project, wish.services, auto_ports=wish.auto_ports)
-        image_builds.refresh(ready, ready.model.wanted(wish.services))
-    return ready
-
-
-def _native_folder(project: Project) -> str:
-    if not project.native:
-        return ""
-    if project.dry_run:
-        return str(tools.debugger_folder(project.root))
-    return str(tools.debugger(project.root, project.environment.shell))
+def _start(
+    project: Project, options: DebugOptions, enough: tuple[str, ...] | None = None
+) -> StartOptions:
+    flags = alone(project, options.service)
+    return StartOptions((options.service,), ports=options.ports, enough=enough, flags=flags)
 
 
 def _local(project: Project, source: str) -> str:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gangway.base import output
 from gangway.base.errors import GangwayError, unknown
 from gangway.base.process import missing
 
@@ -190,6 +191,14 @@ def build_offline(
             _forget(former.id)
         say(f"{image.name}: {time.monotonic() - step:.1f} s, {made.size / 1e6:.0f} MB")
     say(f"offline images: ready after {time.monotonic() - begun:.1f} s")
+
+
+def build_here(root: Path, *, force: bool, also: Sequence[str]) -> None:
+    """Build the images with the CA bundle that the shell names for pip; say how to use them."""
+    bundle = os.environ.get("BUILD_CA_BUNDLE") or os.environ.get("PIP_CERT")
+    ca_bundle = Path(bundle) if bundle else None
+    build_offline(root, ca_bundle=ca_bundle, force=force, also=also, say=output.say)
+    print("use them with --images offline, or GANGWAY_IMAGES=offline in env/local.env or the shell")
 
 
 def input_hashes(root: Path, images: Sequence[OfflineImage] = IMAGES) -> dict[str, str]:

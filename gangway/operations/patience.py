@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
+from gangway.engines.interface import Engine
 from gangway.engines.timeline import Timeline, View
 from gangway.operations import diagnosis
-from gangway.operations.project import Project
 
 # Seconds in which nothing happens until a start is given up that has no limit of its own.
 QUIET: Final = 180.0
@@ -26,14 +26,14 @@ class Patience:
 
     def __init__(
         self,
-        project: Project,
+        engine: Engine,
         timeline: Timeline,
         view: View,
         limit: float,
-        containers: Callable[[], list[Container]],
+        containers: Callable[[], Sequence[Container]],
     ) -> None:
         """Begin to wait; `containers` returns those that have been started."""
-        self._project, self._timeline, self._view = project, timeline, view
+        self._engine, self._timeline, self._view = engine, timeline, view
         self._containers = containers
         self._limit = limit
         self._began = self._happened = self._looked = time.monotonic()
@@ -62,7 +62,7 @@ class Patience:
         for container in self._containers():
             if container.service not in pending or container.state != "running":
                 continue
-            log = self._project.engine.logs(container, diagnosis.LOG_LINES)
+            log = self._engine.logs(container, diagnosis.LOG_LINES)
             if container.health == "starting" or log != self._logs.get(container.id, ""):
                 self._happened = now
             self._logs[container.id] = log
@@ -75,7 +75,7 @@ class Patience:
         pending = self._timeline.pending()
         # What hasn't started waits for these, too.
         slow = [name for name in pending if self._timeline.has_started(name)] or pending
-        diagnosis.show(self._project, slow)
+        diagnosis.show(self._engine, slow)
         names = ", ".join(slow)
         if others := ", ".join(name for name in pending if name not in slow):
             names += f" (so {others} had to wait)"
@@ -87,5 +87,5 @@ class Patience:
         return GangwayError(
             f"not ready, and nothing has happened for {QUIET:g} s: {names}",
             fix="the lines above are its last words; "
-            f"invoke {self._project.name}.up --timeout SECONDS waits longer",
+            f"invoke {self._engine.environment.name}.up --timeout SECONDS waits longer",
         )

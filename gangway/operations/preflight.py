@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
+from gangway.engines import choice
 from gangway.engines.container import Container
-from gangway.operations import calls, diagnosis, engine_choice, project_name
-from gangway.operations.project import Project, say
+from gangway.operations import calls, project_name
+from gangway.operations.project import Project, with_settings
 from gangway.settings import contract, contract_check, ports
 
 
@@ -32,20 +34,35 @@ def examine(
     with ThreadPoolExecutor(max_workers=4) as pool:
         engine = pool.submit(project.engine.check)
         rendered = pool.submit(lambda: project.model)
-        present = pool.submit(project.engine.containers, project.compose_name)
-        alone = pool.submit(engine_choice.refuse_two, project)
+        present = pool.submit(project.engine.containers)
+        alone = pool.submit(refuse_two_engines, project)
         engine.result()
         rendered.result()
         containers = present.result()
     calls.check_services(project, services)
     alone.result()
     owned = project_name.own(project)
-    if owned.compose_name != project.compose_name:
-        containers = owned.engine.containers(owned.compose_name)
+    if owned is not project:
+        containers = owned.engine.containers()
     refuse_two_stacks(project, containers)
     settled = settle_ports(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     return settled, containers
+
+
+def refuse_two_engines(project: Project) -> None:
+    """Refuse to start what another engine runs: each would change its own copy of the data.
+
+    Raises GangwayError with the way to end the other.
+    """
+    for other in choice.others(project.engine):
+        if other.running():
+            name = project.name
+            raise GangwayError(
+                f"{name} runs {other.manner} already",
+                fix=f"invoke {name}.down --engine {other.name} ends it, "
+                f"or go on with --engine {other.name}",
+            )
 
 
 def refuse_two_stacks(project: Project, containers: Sequence[Container]) -> None:
@@ -90,7 +107,8 @@ def settle_ports(
     if not taken:
         return project
     if not auto:
-        raise diagnosis.taken_port(project, taken[0].port, taken[0].service)
+        port, publisher = taken[0], project.engine.publisher(taken[0].port)
+        raise ports.taken(project.environment, port.port, publisher, port.service)
     variables = {
         name: int(variable.value)
         for name, variable in project.environment.variables.items()
@@ -99,7 +117,7 @@ def settle_ports(
     if not variables:
         raise GangwayError("no PUBLISHED_ variable to move", fix="see docs/environments.md")
     block = ports.free_block(project.root, variables, host=taken[0].host)
-    moved = project.with_checkout_layer({name: str(port) for name, port in block.items()})
+    moved = with_settings(project, {name: str(port) for name, port in block.items()})
     # The others move along, for the stacks and tasks that want them later.
     used = {port.port for port in moved.model.published() if port.service in wanted}
     known = contract.load(project.root).variables

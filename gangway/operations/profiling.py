@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import shlex
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,19 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
 from gangway.engines.container import Container
-from gangway.engines.native import tools
 from gangway.operations import calls
-from gangway.operations.project import Project, say
+from gangway.operations.project import Project
 from gangway.settings import checkout
+from gangway.settings.plain import plain
 
-PROGRAM: Final = "/opt/debugger/bin/py-spy"
-# In the container that looks, which is gone afterwards.
-_OUTPUT: Final = "/tmp/profile.svg"  # noqa: S108
 _LONGEST: Final = 3600
-_LIST: Final = (
-    'for p in /proc/[0-9]*; do printf "%s %s\\n" "$(cat $p/stat)" "$(readlink $p/exe)"; done'
-)
 _YAMA: Final = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
@@ -51,33 +44,20 @@ def profile(project: Project, service: str, *, seconds: int) -> None:
     folder = checkout.state(project.root, "profiles")
     path = folder / f"{service}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
     if project.dry_run:
-        project.announce(project.command("ps", "--quiet", service))
-        say("and with the container that this names, and the number of the program in it:")
-        project.announce(sidecar("CONTAINER", "IMAGE", "PID", seconds))
+        project.announce("ps", "--quiet", service)
+        say("and py-spy on the program that runs in it")
         return
     project = calls.answering(project)
     container = _running(project, service)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if project.native:
-        _record_natively(project, service, seconds, path)
-    else:
-        _record_beside(project, container, seconds, path)
+    found = project.engine.processes(container)
+    pid = program(list(processes(found.lines)), found.main)
+    if pid is None:
+        raise GangwayError(f"{service} has no Python process to look at")
+    argv = project.engine.profiler(container, str(pid), seconds)
+    path.write_bytes(_recorded(project, argv, service, path))
     say("the wider, the longer at work; a browser shows it, and a click there looks closer:")
     print(os.path.relpath(path))
-
-
-def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:
-    """Return the call of py-spy in a container beside the service's, which writes the SVG.
-
-    The service itself keeps all its restrictions: only who looks may look.
-    """
-    record = shlex.join([PROGRAM, *_arguments(pid, seconds, _OUTPUT)])
-    return [
-        "docker", "run", "--rm", "--pid", f"container:{container}", "--network", "none",
-        "--user", "0:0", "--cap-drop", "ALL", "--cap-add", "SYS_PTRACE",
-        "--security-opt", "no-new-privileges", "--entrypoint", "sh", image,
-        "-ec", f"{record} >&2; cat {_OUTPUT}",
-    ]  # fmt: skip
 
 
 def processes(lines: Iterable[str]) -> Iterator[Process]:
@@ -107,55 +87,21 @@ def program(found: Sequence[Process], main: int | None = None) -> int | None:
     return children[-1] if children else main
 
 
-def _arguments(pid: str, seconds: int, output: str) -> list[str]:
-    return [
-        "record", "--pid", pid, "--subprocesses", "--duration", str(seconds),
-        "--format", "flamegraph", "--output", output,
-    ]  # fmt: skip
-
-
 def _running(project: Project, service: str) -> Container:
-    for each in project.engine.containers(project.compose_name):
+    for each in project.engine.containers():
         if each.service == service and each.state == "running":
             return each
     raise GangwayError(f"{service} isn't running", fix=f"invoke {project.name}.up {service}")
 
 
-def _record_beside(project: Project, container: Container, seconds: int, path: Path) -> None:
-    name = container.id[:12]
-    listed = project.runner.capture(["docker", "exec", name, "sh", "-c", _LIST], timeout=30)
-    pid = program(list(processes(listed.stdout.splitlines())))
-    if pid is None:
-        raise _no_python(container.service)
-    image = ["docker", "inspect", "--format", "{{.Image}}", name]
-    made_of = project.runner.capture(image, timeout=30).stdout.strip()
-    argv = sidecar(name, made_of, str(pid), seconds)
-    path.write_bytes(_recorded(project, argv, container.service, path))
-
-
-def _record_natively(project: Project, service: str, seconds: int, path: Path) -> None:
-    main = project.processes.supervised(service).read("state.json").get("pid")
-    lines = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        # Others' processes aren't ours to read, and one may end while it is read.
-        with contextlib.suppress(OSError):
-            lines.append(f"{(entry / 'stat').read_text().strip()} {(entry / 'exe').readlink()}")
-    pid = program(list(processes(lines)), main)
-    if main is None or pid is None:
-        raise _no_python(service)
-    spy = tools.debugger(project.root, project.environment.shell) / "bin" / "py-spy"
-    _recorded(project, [str(spy), *_arguments(str(pid), seconds, str(path))], service, path)
-
-
 def _recorded(project: Project, argv: Sequence[str], service: str, path: Path) -> bytes:
     """Run a recording to its end; return what it writes to standard output."""
-    shown = os.path.relpath(path)
-    say(f"$ {project.plain(argv)}" + ("" if project.native else f" > {shown}"))
+    say(f"$ {plain(project.environment, argv)} > {os.path.relpath(path)}")
     say(f"looking at {service}; it needs something to do meanwhile")
     done = subprocess.run(
         argv,
         cwd=project.root,
-        env=dict(project.runner.environment),
+        env=project.environment.process_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -185,7 +131,3 @@ def failure(said: str, service: str) -> GangwayError:
             f"{service}'s image has no py-spy", fix="build it again: its stage is `development`"
         )
     return GangwayError(f"py-spy could not look at {service}: {last or 'it said nothing'}")
-
-
-def _no_python(service: str) -> GangwayError:
-    return GangwayError(f"{service} has no Python process to look at")

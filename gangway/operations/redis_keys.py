@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
 from gangway.operations import calls
-from gangway.operations.project import Project, say
+from gangway.operations.project import Project
 
 RATE_LIMIT: Final = "ratelimit:*"
 #: One call, whatever number of keys: it returns how many of them it counted or deleted.
@@ -34,23 +35,15 @@ def cache(project: Project, *, flush: bool) -> int:
 def _keys(project: Project, pattern: str, what: str, flag: str, *, delete: bool) -> int:
     calls.check_services(project, ["redis"])
     script = _EACH.format(command="UNLINK" if delete else "EXISTS")
-    if project.native:
-        words = ["scripts/native/redis", "eval", script, pattern]
-    else:
-        login = (
-            "password=${REDIS_PASSWORD:-}\n"
-            '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
-            '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
-            'exec redis-cli -e eval "$1" 0 "$2"'
-        )
-        words = ["sh", "-c", login, "sh", script, pattern]
+    words = [*project.engine.redis_script(), script, pattern]
     if delete:
-        say(f"this deletes the keys {what} ({pattern}) in {project.compose_name}'s Redis")
-    project = project if project.dry_run else calls.answering(project)
-    argv = project.command("exec", "--no-TTY", "redis", *words)
-    if not project.announce(argv):
+        name = project.environment.get("COMPOSE_PROJECT_NAME")
+        say(f"this deletes the keys {what} ({pattern}) in {name}'s Redis")
+    project = calls.answering(project)
+    call = ("exec", "--no-TTY", "redis", *words)
+    if not project.announce(*call):
         return 0
-    done = project.runner.capture(argv)
+    done = project.engine.capture(*call)
     number = done.stdout.strip()
     if done.status != 0 or not number.isdecimal():
         said = (done.stderr.strip() or number or "it said nothing").splitlines()[-1]

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from gangway.base import output
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
 from gangway.base.process import Completed, Runner
-from gangway.engines.native import tools
-from gangway.operations.project import Project, say
-from gangway.settings import checkout
+from gangway.operations.project import Project
+from gangway.settings import apps, checkout
 
 _TRIVY: Final = "https://trivy.dev/latest/getting-started/installation/"
 _LOCKED: Final = '. "$1"; locked "$2"'
@@ -105,7 +105,7 @@ def _outcomes(project: Project) -> Iterator[Outcome]:
 
 def _locks(project: Project) -> list[Path]:
     """Return the locks of the stack's apps, but not that of their tests."""
-    locks = tools.locks(project.root, project.environment.apps)
+    locks = apps.locks(project.root, project.environment.apps)
     return [lock for lock in locks if lock.parent.name != "apps"]
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gangway.base import output
-from gangway.operations.project import Project
+from gangway.model.model import Model
+from gangway.model.render import rendered
 from gangway.settings import environment
 from gangway.settings.environment import DEFAULT_STACK, Environment
 
@@ -55,36 +56,37 @@ def load(root: Path) -> list[Preset]:
     found = []
     with ThreadPoolExecutor(max_workers=4) as pool:
         for stack in environment.stacks(root):
-            projects = _projects(root, stack)
-            list(pool.map(lambda project: project.model, projects))
-            found.append(_preset(root, stack, projects))
+            meant = _meant(root, stack)
+            found.append(_preset(root, stack, meant, list(pool.map(rendered, meant))))
     return sorted(found, key=lambda preset: preset.name != DEFAULT_STACK)
 
 
-def _projects(root: Path, stack: str) -> list[Project]:
-    """Return the stack in every environment that it is meant for."""
-    loaded = [
+def _meant(root: Path, stack: str) -> list[Environment]:
+    """Return every environment that the stack is meant for."""
+    loaded = (
         environment.load(root, name, stack=stack, engine="docker")
         for name in environment.environments(root)
-    ]
-    return [Project(each) for each in loaded if each.kind in each.meant_for]
+    )
+    return [each for each in loaded if each.kind in each.meant_for]
 
 
-def _preset(root: Path, stack: str, projects: Sequence[Project]) -> Preset:
+def _preset(
+    root: Path, stack: str, environments: Sequence[Environment], models: Sequence[Model]
+) -> Preset:
     services: dict[str, None] = {}
     optional: dict[str, None] = {}
-    for project in projects:
-        model, default = project.model, project.model.by_default()
+    for each, model in zip(environments, models, strict=True):
+        default = model.by_default()
         services |= dict.fromkeys(default)
-        wished = set(project.environment.optional)
+        wished = set(each.optional)
         optional |= dict.fromkeys(
             name
             for name, service in model.services.items()
             if name not in default and wished.intersection(service.get("profiles") or ())
         )
     ports = {
-        project.name: tuple(f"{port.service} {port.port}" for port in project.model.published())
-        for project in projects
+        each.name: tuple(f"{port.service} {port.port}" for port in model.published())
+        for each, model in zip(environments, models, strict=True)
     }
     return Preset(stack, about(root, stack), tuple(services), tuple(optional), ports)
 

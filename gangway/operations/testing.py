@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
-from gangway.operations import calls, image_builds, operations, preflight, start
-from gangway.operations.project import Project, say
+from gangway.base.output import say
+from gangway.operations import calls, down, image_builds, preflight
+from gangway.operations.project import Project
+from gangway.operations.start import StartOptions, watched
 
 RUNNER = "test-runner"
 _PREFIX = "apps/"
 
 
 @dataclass(frozen=True)
-class Wish:
+class TestOptions:
     """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are.
 
     A path below an app that has a runner of its own goes to that one, which works in the app's
@@ -32,13 +34,13 @@ class Wish:
     arguments: tuple[str, ...] = ()
 
 
-def run(project: Project, wish: Wish) -> int:
+def run(project: Project, options: TestOptions) -> int:
     """Bring a fresh stack up, run its tests, take it down; return the first exit status but 0.
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    chosen = runners(project, wish)
-    once = ("--progress", "quiet", "run", "--rm", "--no-deps", *operations.no_terminal())
+    chosen = runners(project, options)
+    once = ("--progress", "quiet", "run", "--rm", "--no-deps", *calls.no_terminal())
     with project.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         project, left = preflight.examine(project, (RUNNER,), auto_ports=True)
@@ -46,62 +48,60 @@ def run(project: Project, wish: Wish) -> int:
         services = needed(project)
         # What only has to be started goes on starting while the first tests run: those that need
         # it wait for it themselves.
-        enough = (name for name, condition in services.items() if condition != "service_started")
-        up = start.Wish(tuple(services), enough=tuple(enough))
-        with taken_down(project, left, keep=wish.keep):
-            start.watched(project, up, "up", "--detach", *services)
-            statuses = []
-            for words in chosen:
-                argv = (*once, *words)
-                if project.announce(project.command(*argv)):
-                    statuses.append(calls.call(project, *argv))
+        enough = tuple(name for name, when in services.items() if when != "service_started")
+        with taken_down(project, left, keep=options.keep):
+            started = StartOptions(tuple(services), enough=enough)
+            watched(project, started, "up", "--detach", *services)
+            runs = [(*once, *words) for words in chosen]
+            statuses = [project.engine.call(*words) for words in runs if project.announce(*words)]
             return next(filter(None, statuses), 0)
 
 
-def runners(project: Project, wish: Wish) -> list[list[str]]:
-    """Return the services that run the tests which are wished for, each with its words.
+def runners(project: Project, options: TestOptions) -> list[list[str]]:
+    """Return the services that run the tests which are asked for, each with its words.
 
     Raises GangwayError where pytest's options leave no test to run.
     """
     others = project.environment.tests
     chosen: dict[str, list[str]] = {}
-    for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in wish.paths):
+    for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in options.paths):
         app, _, inside = path.partition("/")
         own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
         if own in others and not python:
             chosen.setdefault(own, []).extend([] if folder else [inside.removeprefix("tests/")])
         if own not in others or folder or python:
             chosen.setdefault(RUNNER, []).append(path)
-    if not wish.paths:
+    if not options.paths:
         chosen = {RUNNER: [], **{name: [] for name in others}}
-    for_pytest = wish.expression or wish.coverage or wish.arguments
+    for_pytest = options.expression or options.coverage or options.arguments
     if for_pytest and RUNNER not in chosen:
         raise GangwayError(
             f"-k, --cov and what stands after -- are pytest's, and {' and '.join(chosen)} is not",
             fix="leave them out, or name a folder or a file of Python tests",
         )
     return [
-        [name, *(pytest(project, replace(wish, paths=tuple(paths))) if name == RUNNER else paths)]
+        [
+            name,
+            *(pytest(project, replace(options, paths=tuple(paths))) if name == RUNNER else paths),
+        ]
         for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)
         if name == RUNNER or not for_pytest
     ]
 
 
-def pytest(project: Project, wish: Wish) -> list[str]:
+def pytest(project: Project, options: TestOptions) -> list[str]:
     """Return pytest's command line in the runner, where `apps/` is the working directory."""
-    # A container's /tmp is its own; here it is everybody's.
-    cache = project.root / ".gangway" / "native" / "pytest-cache"
-    options = ["-o", f"cache_dir={cache}"] if project.native else []
-    options += ["-o", f"testpaths={' '.join(folders(project))}"]
+    words = ["python", "-m", "pytest", "-o", f"cache_dir={project.engine.scratch}/pytest-cache"]
+    words += ["-o", f"testpaths={' '.join(folders(project))}"]
     if "api" not in project.environment.apps:
         # The fixtures that the apps share are the api's: its tables, its cache.
-        options += ["--confcutdir", project.environment.apps[0]]
-    words = ["python", "-m", "pytest", *options, *wish.paths]
-    if wish.expression:
-        words += ["-k", wish.expression]
-    if wish.coverage:
+        words += ["--confcutdir", project.environment.apps[0]]
+    words += options.paths
+    if options.expression:
+        words += ["-k", options.expression]
+    if options.coverage:
         words += ["--cov", "--cov-report=term-missing:skip-covered"]
-    return [*words, *wish.arguments]
+    return [*words, *options.arguments]
 
 
 def folders(project: Project) -> list[str]:
@@ -126,7 +126,7 @@ def taken_down(project: Project, left: Sequence[object], *, keep: bool) -> Itera
     at_once = ("--volumes", "--timeout", "0")
     if left:
         say("removing what an earlier run left")
-        operations.take_down(project, *at_once)
+        down.take_down(project, *at_once)
     try:
         yield
     finally:
@@ -135,7 +135,7 @@ def taken_down(project: Project, left: Sequence[object], *, keep: bool) -> Itera
         else:
             # A second Ctrl-C while it goes down must not leave half of it.
             with uninterrupted():
-                operations.take_down(project, *at_once)
+                down.take_down(project, *at_once)
 
 
 @contextlib.contextmanager

@@ -13,11 +13,15 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gangway.base.errors import GangwayError, nearest, unknown
 from gangway.settings import envfile
+
+if TYPE_CHECKING:
+    from gangway.base.process import Runner
 
 Kind = Literal["dev", "test", "prod"]
 Layer = Literal[
@@ -143,6 +147,13 @@ class Environment:
     def compose_command(self, *args: str) -> list[str]:
         """Return the `docker compose` call with this environment; it must run in `root`."""
         return ["docker", "compose", *self.env_files, *args]
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runs programs in the checkout with this environment's variables."""
+        from gangway.base.process import Runner  # only what runs a program pays for it
+
+        return Runner(self.root, self.process_environment())
 
     def process_environment(self) -> dict[str, str]:
         """Return the environment variables for that call: the shell's and the command line's."""

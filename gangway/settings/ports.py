@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.settings.environment import environments, load
+from gangway.settings.environment import Environment, environments, load
 
 # A block is the wanted ports, all moved by the same multiple of this: the last digit still tells
 # the services and environments apart.
@@ -77,6 +77,24 @@ def reserved_ports(root: Path) -> set[int]:
                 if variable.name.startswith("PUBLISHED_") and variable.value.isdecimal()
             }
     return found
+
+
+def taken(env: Environment, port: int, publisher: str | None, service: str = "") -> GangwayError:
+    """Return the error for a port of `service` that somebody else listens on.
+
+    `publisher` is who of the engine's own has it, where that is known.
+    """
+    who = publisher or holder(port) or "another program"
+    named = f"PUBLISHED_{service.upper()}_PORT"
+    variables = [
+        found.name
+        for found in env.variables.values()
+        if found.name.startswith("PUBLISHED_") and found.value == str(port)
+    ]
+    variable = named if named in variables else next(iter(variables), None)
+    free = f"invoke {env.name}.up --ports auto picks free ports"
+    fix = f"set {variable} to another port, or: {free}" if variable else free
+    return GangwayError(f"port {port} is taken by {who}", fix=fix)
 
 
 def holder(port: int) -> str | None:

@@ -117,10 +117,10 @@ def environment_task(function: Callable[..., Any], root: Path, name: str) -> Opt
         **options: Any,
     ) -> None:
         def work() -> Any:
-            from gangway.operations import opening
+            from gangway.operations.project import open_project
             from gangway.settings.environment import parse_overrides
 
-            opened = opening.open_environment(
+            opened = open_project(
                 root,
                 name,
                 stack=stack,

@@ -11,17 +11,17 @@ from gangway.tasks.options import Option
 
 def migrate(project: Project) -> int:
     """Bring the database to the newest migration."""
-    from gangway.operations import operations
+    from gangway.operations import database
 
-    return operations.one_off(project, "migrate")
+    return database.one_off(project, "migrate")
 
 
 def makemigration(project: Project, message: A[str, Option("what the migration does", "m")]) -> int:
     """Write a new migration from what the models have and the database lacks."""
-    from gangway.operations import operations
+    from gangway.operations import database
 
     name = re.sub(r"\W+", "_", message).strip("_").lower()
-    return operations.migration_tool(project, "MAKEMIGRATION_COMMAND", message=message, name=name)
+    return database.migration_tool(project, "MAKEMIGRATION_COMMAND", message=message, name=name)
 
 
 def downgrade(
@@ -29,20 +29,20 @@ def downgrade(
     to: A[str, Option("revision to go back to; -1 is one step, with Alembic")] = "-1",
 ) -> int:
     """Take the newest migration back, or all down to a revision."""
-    from gangway.operations import operations
+    from gangway.operations import database
 
-    return operations.migration_tool(project, "DOWNGRADE_COMMAND", revision=to)
+    return database.migration_tool(project, "DOWNGRADE_COMMAND", revision=to)
 
 
 def history(project: Project) -> int:
     """List the migrations, the current one marked."""
-    from gangway.operations import operations
+    from gangway.operations import database
 
-    return operations.migration_tool(project, "HISTORY_COMMAND")
+    return database.migration_tool(project, "HISTORY_COMMAND")
 
 
 def seed(project: Project) -> int:
     """Put the example data into the database; safe to repeat."""
-    from gangway.operations import operations
+    from gangway.operations import database
 
-    return operations.one_off(project, "seed")
+    return database.one_off(project, "seed")

@@ -16,10 +16,9 @@ def debug(
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
 ) -> None:
     """Let a debugger attach to a Python service, on port 5678; it reconnects after each reload."""
-    from gangway.operations import debug, lifecycle
+    from gangway.operations import debug
 
-    wish = debug.Wish(service, wait=wait, off=off, auto_ports=lifecycle.auto_ports(ports))
-    debug.debug(project, wish)
+    debug.debug(project, debug.DebugOptions(service, wait=wait, off=off, ports=ports))
 
 
 def profile(

@@ -10,37 +10,37 @@ from gangway.tasks.options import After, Option, Service
 
 def exec_(project: Project, service: Service, *, after: After) -> int:
     """Run what stands after -- in a running container: dev.exec api -- ls -l."""
-    from gangway.operations import operations
+    from gangway.operations import execute
 
-    return operations.exec_(project, service, after)
+    return execute.exec_(project, service, after)
 
 
 def shell(project: Project, *service: A[str, Option("service; api where none is named")]) -> int:
     """Open a shell in a running container (api unless named)."""
-    from gangway.operations import operations
+    from gangway.operations import execute
 
-    return operations.shell(project, service)
+    return execute.shell(project, service)
 
 
 def run(project: Project, service: Service, *, after: After) -> int:
     """Run what stands after -- in a new container that is removed afterwards."""
-    from gangway.operations import operations
+    from gangway.operations import execute
 
-    return operations.run(project, service, after)
+    return execute.run(project, service, after)
 
 
 def psql(project: Project, *, after: After) -> int:
     """Open psql on the database; options after -- go to psql."""
-    from gangway.operations import operations
+    from gangway.operations import execute
 
-    return operations.psql(project, after)
+    return execute.psql(project, after)
 
 
 def redis(project: Project, *, after: After) -> int:
     """Open redis-cli; a command after -- is run instead."""
-    from gangway.operations import operations
+    from gangway.operations import execute
 
-    return operations.redis(project, after)
+    return execute.redis(project, after)
 
 
 def ratelimit(

@@ -10,9 +10,9 @@ from gangway.tasks.options import After, Option, Services
 
 def ps(project: Project) -> int:
     """List the containers with their state and health."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    return operations.ps(project)
+    return inspect.ps(project)
 
 
 def logs(
@@ -23,9 +23,9 @@ def logs(
     tail: A[str, Option("this many last lines of each service")] = "",
 ) -> int:
     """Show the logs of all services, or of those named."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    return operations.logs(project, operations.LogWish(services, follow, since, tail))
+    return inspect.logs(project, inspect.LogOptions(services, follow, since, tail))
 
 
 def stats(
@@ -34,30 +34,30 @@ def stats(
     follow: A[bool, Option("go on showing", "f")] = False,
 ) -> int:
     """Show what the containers use of processor, memory, network and disk."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    return operations.stats(project, services, follow=follow)
+    return inspect.stats(project, services, follow=follow)
 
 
 def urls(project: Project) -> None:
     """List the URLs that the environment publishes."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    operations.show_urls(project)
+    inspect.urls(project)
 
 
 def env(project: Project) -> None:
     """Show every variable with its value and where that comes from; secrets are masked."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    operations.show_environment(project)
+    inspect.variables(project)
 
 
 def config(project: Project, *, after: After) -> int:
     """Print the merged Compose model; options after -- go to `docker compose config`."""
-    from gangway.operations import operations
+    from gangway.operations import inspect
 
-    return operations.config(project, after)
+    return inspect.config(project, after)
 
 
 def graph(

@@ -15,11 +15,12 @@ def up(
     watch: A[bool, Option("stay, and rebuild or sync as files change", "w")] = False,
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
     timeout: A[float, Option("give up after this many seconds; 0: once nothing happens")] = 0.0,
-) -> int | None:
+) -> int:
     """Start the stack; returns when every service is healthy, and lists the URLs."""
-    from gangway.operations import lifecycle
+    from gangway.operations import start
 
-    return lifecycle.up(project, services, build=build, watch=watch, ports=ports, timeout=timeout)
+    options = start.StartOptions(services, build=build, ports=ports, timeout=timeout)
+    return start.show(start.up(project, options), services, watch=watch)
 
 
 def down(
@@ -28,16 +29,16 @@ def down(
     yes: Yes = False,
 ) -> int:
     """Stop and remove the stack; the data stays unless --volumes."""
-    from gangway.operations import operations
+    from gangway.operations import down
 
-    return operations.down(project, volumes=volumes, yes=yes)
+    return down.down(project, volumes=volumes, yes=yes)
 
 
 def restart(project: Project, *services: Services) -> None:
     """Restart all services, or those named; returns when they are healthy again."""
-    from gangway.operations import lifecycle
+    from gangway.operations import start
 
-    lifecycle.restart(project, services)
+    start.restart(project, services)
 
 
 def build(
@@ -46,29 +47,27 @@ def build(
     no_cache: A[bool, Option("build every layer anew")] = False,
 ) -> None:
     """Build the images of all services, or of those named."""
-    from gangway.operations import lifecycle
+    from gangway.operations import image_builds
 
-    lifecycle.build(project, services, no_cache=no_cache)
+    image_builds.build_checked(project, services, no_cache=no_cache)
 
 
 def rebuild(project: Project, service: Service) -> None:
     """Build the image of one service without the cache, and run the service from it."""
-    from gangway.operations import lifecycle
+    from gangway.operations import start
 
-    lifecycle.rebuild(project, service)
+    start.rebuild(project, service)
 
 
-def scale(
-    project: Project, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]
-) -> int | None:
+def scale(project: Project, *services: A[str, Option("SERVICE=NUMBER, such as api=3")]) -> None:
     """Run several containers of a service: prod.scale api=3."""
-    from gangway.operations import lifecycle
+    from gangway.operations import scale
 
-    return lifecycle.scale(project, services)
+    scale.scale(project, services)
 
 
-def reset(project: Project, yes: Yes = False) -> int | None:
+def reset(project: Project, yes: Yes = False) -> int:
     """Delete the database's data, then start again with an empty one; asks first."""
-    from gangway.operations import lifecycle
+    from gangway.operations import down
 
-    return lifecycle.reset(project, yes=yes)
+    return down.reset(project, yes=yes)

@@ -7,9 +7,9 @@ from gangway.operations.project import Project
 
 def init(project: Project) -> None:
     """Make production's secrets, strong and readable by nobody else; keeps those there are."""
-    from gangway.operations import lifecycle
+    from gangway.operations import production
 
-    lifecycle.init(project)
+    production.init(project)
 
 
 def scan(project: Project) -> int:

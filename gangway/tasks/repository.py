@@ -14,9 +14,9 @@ def offline(
     also: A[str, Option("one that is only built on demand: langflow")] = "",
 ) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
-    from gangway.operations import lifecycle
+    from gangway.operations import offline_images
 
-    lifecycle.offline_images(root, force=force, also=also.split())
+    offline_images.build_here(root, force=force, also=also.split())
 
 
 def stacks(root: Path) -> None:

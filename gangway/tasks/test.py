@@ -19,4 +19,5 @@ def run(
     """Run the apps' tests in a throw-away copy; what stands after -- goes to pytest."""
     from gangway.operations import testing
 
-    return testing.run(project, testing.Wish(paths, expression, cov, keep, tuple(after)))
+    options = testing.TestOptions(paths, expression, cov, keep, tuple(after))
+    return testing.run(project, options)

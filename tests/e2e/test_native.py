@@ -821,7 +821,7 @@ class TestTasks:
 
     def test_the_printed_command_does_the_same_when_pasted(self, checkout: NativeCheckout) -> None:
         printed = checkout.succeed("dev.ps", "--dry-run").stdout.strip()
-        assert " -m gangway.operations.native " in printed
+        assert " -m gangway.engines.native " in printed
         pasted = checkout.run("sh", "-c", printed)
         assert pasted.status == 0, pasted.text
         assert pasted.stdout == checkout.succeed("dev.ps").stdout

@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gangway.operations.project import TASK_PROFILES
+from gangway.model.render import TASK_PROFILES
 from gangway.settings import environment
 from gangway.settings.environment import DEFAULT_IMAGES, DEFAULT_STACK, Kind
 from tests.unit.conftest import ROOT, compose_programs

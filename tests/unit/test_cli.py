@@ -148,7 +148,7 @@ def test_a_dry_run_neither_makes_nor_looks_for_anything(task: str, tmp_path: Pat
 def test_without_any_engine_s_program_a_dry_run_prints_the_native_command() -> None:
     here = {name: value for name, value in os.environ.items() if name != "GANGWAY_ENGINE"}
     done = invoke("dev.ps", "--dry-run", env={**here, "PATH": str(Path(INVOKE).parent)})
-    assert done.stdout.startswith("python -m gangway.operations.native --env-file env/dev.env")
+    assert done.stdout.startswith("python -m gangway.engines.native --env-file env/dev.env")
 
 
 def test_a_task_works_from_a_subfolder_and_its_plain_command_says_so() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from gangway.engines.docker import inside
+from gangway.engines.interface import Debugger
 from gangway.operations import debug, profiling
 from gangway.operations.profiling import Process
-from gangway.operations.project import Project
+from gangway.operations.project import Project, opened
 from gangway.settings import environment
 from tests.unit.conftest import ROOT
 
@@ -22,6 +24,8 @@ MODEL: dict[str, Any] = {
     "frontend": {"environment": {}},
     "redis": {},
 }
+DOCKER = Debugger("0.0.0.0", "5678", "/opt/debugger", maps_paths=True)
+NATIVE = Debugger("127.0.0.1", "${PUBLISHED_DEBUG_PORT:-5678}", "/x/debugger", maps_paths=False)
 
 
 # ---- debug
@@ -32,7 +36,7 @@ def test_what_the_reloader_runs_can_be_debugged() -> None:
 
 
 def test_the_overlay_opens_one_service_on_this_machine_alone() -> None:
-    overlay = yaml.safe_load(debug.overlay(debug.Wish("api")))
+    overlay = yaml.safe_load(debug.overlay(debug.DebugOptions("api"), DOCKER))
     assert list(overlay["services"]) == ["api"]
     service = overlay["services"]["api"]
     assert service["ports"] == ["127.0.0.1:${PUBLISHED_DEBUG_PORT:-5678}:5678"]
@@ -42,7 +46,7 @@ def test_the_overlay_opens_one_service_on_this_machine_alone() -> None:
 
 
 def test_natively_the_program_itself_listens_on_this_machine_alone() -> None:
-    overlay = yaml.safe_load(debug.overlay(debug.Wish("api", wait=True), native="/x/debugger"))
+    overlay = yaml.safe_load(debug.overlay(debug.DebugOptions("api", wait=True), NATIVE))
     assert overlay["services"]["api"]["environment"] == {
         "DEBUG_HOST": "127.0.0.1",
         "DEBUG_PORT": "${PUBLISHED_DEBUG_PORT:-5678}",
@@ -63,7 +67,7 @@ def test_an_editor_is_told_where_the_sources_are_in_the_container(developing: Pr
 @pytest.fixture
 def developing(shell: dict[str, str]) -> Project:
     loaded = environment.load(ROOT, "dev", engine="docker", images="registry", shell=shell)
-    return Project(loaded)
+    return opened(loaded)
 
 
 def test_only_the_development_stage_has_the_debugger() -> None:
@@ -137,7 +141,7 @@ def test_processes_are_those_of_this_machine() -> None:
 
 
 def test_only_who_looks_may_look() -> None:
-    argv = profiling.sidecar("0123", "image", "30", 10)
+    argv = inside.sidecar("0123", "image", "30", 10)
     assert argv[argv.index("--cap-drop") + 1] == "ALL"
     assert argv[argv.index("--cap-add") + 1] == "SYS_PTRACE"
     assert argv[argv.index("--network") + 1] == "none"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gangway.engines.docker.client import Client
+from gangway.engines.docker.failure import compose_failed
 from gangway.model.compose_version import MINIMUM, version
 from gangway.model.model import Model, stop_order
-from gangway.operations.diagnosis import compose_failed
-from gangway.operations.operations import urls
-from gangway.operations.project import Project
+from gangway.operations.inspect import addresses
 from gangway.settings.environment import load
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,10 @@ def test_what_others_wait_for_to_complete_is_a_one_shot() -> None:
 
 
 def test_urls_name_what_the_host_can_reach() -> None:
-    assert urls(MODEL) == [("api", "http://127.0.0.1:8000"), ("db", "postgresql://127.0.0.1:5433")]
+    assert addresses(MODEL) == [
+        ("api", "http://127.0.0.1:8000"),
+        ("db", "postgresql://127.0.0.1:5433"),
+    ]
 
 
 # As the engine and Compose wrote it.
@@ -103,7 +106,7 @@ def test_a_failed_start_is_told_by_its_cause(said: str, message: str, fix: str) 
     shell = {"PATH": "/usr/bin:/bin"}
     # Whatever ports this checkout has moved to.
     environment = load(ROOT, "dev", shell=shell, overrides={"PUBLISHED_API_PORT": "8000"})
-    error = compose_failed(Project(environment), [said], 1)
+    error = compose_failed(Client(environment), [said], 1)
     assert message in error.message
     assert fix in (error.fix or "")
 

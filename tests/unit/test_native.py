@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.engines.native.engine import NativeEngine
 from gangway.engines.native.monitor import Log
+from gangway.engines.native.processes import Processes
 from gangway.engines.native.service import (
     Place,
     Supervised,
@@ -206,7 +206,7 @@ class TestSupervised:
         stop([service])
 
     def test_what_was_run_once_is_none(self, tmp_path: Path) -> None:
-        engine = NativeEngine(tmp_path, "gangway-test", {})
+        engine = Processes(tmp_path, "gangway-test", {})
         private(engine.state / "services" / "test-runner" / "tmp")
         private(engine.state / "services" / "api")
         (engine.state / "services" / "api" / "spec.json").write_text("{}")

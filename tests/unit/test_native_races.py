@@ -20,13 +20,11 @@ from typing import Any, cast
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.engines.native import monitor
-from gangway.engines.native.engine import NativeEngine, container
+from gangway.engines.native import commands, monitor
+from gangway.engines.native.processes import Processes, container
 from gangway.engines.native.service import Place, Supervised, private, spec, stop
-from gangway.engines.native.starting import Start
+from gangway.engines.native.starting import NativeStart
 from gangway.model.model import Model
-from gangway.operations.native import commands
-from gangway.operations.project import Project
 from tests.support.processes import eventually
 
 #: Ends when the file is there: at once, and well.
@@ -107,9 +105,10 @@ class TestContainer:
     ) -> None:
         service = Late(tmp_path / "one")
         begin(service, wanted(tmp_path, WAITS))
-        engine = NativeEngine(tmp_path, "gangway-test", {})
-        monkeypatch.setattr(NativeEngine, "present", lambda _: [service])
-        commands.ps(cast(Project, None), engine, cast(Any, None))
+        processes = Processes(tmp_path, "gangway-test", {})
+        monkeypatch.setattr(Processes, "present", lambda _: [service])
+        here = commands.Native(cast(Any, None), cast(Any, None), processes)
+        commands.ps(here, cast(Any, None))
         assert "exited with status 0" in capsys.readouterr().out
 
 
@@ -227,7 +226,7 @@ class TestUp:
         yield service
         stop([service], at_once=True)
 
-    def start(self, top: Path, *, one_shot: bool, program: str) -> Start:
+    def start(self, top: Path, *, one_shot: bool, program: str) -> NativeStart:
         model: dict[str, Any] = {
             "one": {
                 "entrypoint": ["sh", "-c"],
@@ -242,8 +241,8 @@ class TestUp:
                 "depends_on": {"one": {"condition": "service_completed_successfully"}},
             }
         shell = {"PATH": os.environ["PATH"]}
-        engine = NativeEngine(top, "test", shell, ())
-        return Start(engine, Model({"name": "test", "services": model}), ["one"])
+        processes = Processes(top, "test", shell, ())
+        return NativeStart(processes, Model({"name": "test", "services": model}), ["one"])
 
     def test_one_that_is_on_its_way_out_is_started_again(
         self, tmp_path: Path, service: Supervised
@@ -251,13 +250,13 @@ class TestUp:
         """Ctrl-C in `down`: the monitor goes on with what it was told."""
         ends = f"trap '{WAITS}' TERM; touch up; while :; do sleep 0.01; done"
         start = self.start(tmp_path, one_shot=False, program=ends)
-        start.step()
+        start.poll()
         eventually((tmp_path / "up").exists, "its start")
         before = service.read("state.json")
         service.order("stop")
         eventually(lambda: service.read("state.json")["state"] == "stopping", "its way out")
         again = self.start(tmp_path, one_shot=False, program=ends)
-        again.step()
+        again.poll()
         now = service.read("state.json")
         assert now["monitor"] != before["monitor"]
 
@@ -265,12 +264,12 @@ class TestUp:
         self, tmp_path: Path, service: Supervised
     ) -> None:
         start = self.start(tmp_path, one_shot=True, program="true")
-        start.step()
+        start.poll()
         eventually(lambda: service.read("state.json").get("ended"), "its end")
         eventually(lambda: not service.runs(), "its monitor's end")
         before = service.read("state.json")
         # As its monitor has it until the interpreter has ended.
         with (service.folder / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self.start(tmp_path, one_shot=True, program="true").step()
+            self.start(tmp_path, one_shot=True, program="true").poll()
         assert service.read("state.json") == before

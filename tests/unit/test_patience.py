@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from gangway.engines.container import Container
+from gangway.engines.interface import Engine
 from gangway.engines.timeline import Timeline, View
 from gangway.operations import diagnosis, patience
 from gangway.operations.patience import QUIET, REMINDER, Patience
-from gangway.operations.project import Project
 
 DB = Container("db-1", "db", "running", "starting", 0, frozenset())
 MIGRATE = Container("migrate-1", "migrate", "running", "", 0, frozenset())
@@ -29,8 +29,8 @@ class Start:
     name: str = "dev"
 
     @property
-    def engine(self) -> Start:
-        """What a project has."""
+    def environment(self) -> Start:
+        """What an engine has."""
         return self
 
     def wait(self, limit: float = 0.0) -> Patience:
@@ -38,7 +38,7 @@ class Start:
         timeline = Timeline(["db", "migrate"], probed=["db"], one_shots=["migrate"], began=self.now)
         timeline.settle(self.containers, self.now)
         view = View(timeline, self.out, None)
-        return Patience(cast(Project, self), timeline, view, limit, lambda: self.containers)
+        return Patience(cast(Engine, self), timeline, view, limit, lambda: self.containers)
 
     def logs(self, container: Container, lines: int) -> str:
         """Return what a container has said, as an engine does."""
@@ -141,7 +141,7 @@ def test_a_container_of_before_is_neither_a_failure_nor_spoken_of(start: Start) 
     timeline = Timeline(["db", "migrate"], probed=["db"], one_shots=["migrate"], began=start.now)
     start.containers = [DB, MIGRATE._replace(state="exited", exit_code=137)]
     view = View(timeline, start.out, None)
-    waiting = Patience(cast(Project, start), timeline, view, 0.0, lambda: start.containers)
+    waiting = Patience(cast(Engine, start), timeline, view, 0.0, lambda: start.containers)
     assert not passes(start, waiting, 2 * QUIET)
     assert timeline.failed() == []
     assert start.out.getvalue() == ""

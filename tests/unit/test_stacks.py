@@ -10,8 +10,7 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.operations import calls, stacks
-from gangway.operations.opening import open_environment
-from gangway.operations.project import Project
+from gangway.operations.project import Project, open_project, opened
 from gangway.settings import environment
 from gangway.settings.contract import load as load_contract
 from gangway.settings.contract_check import check
@@ -52,7 +51,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def dev(root: Path, stack: str) -> Project:
-    return Project(environment.load(root, "dev", stack=stack, engine="docker", shell=PLAIN))
+    return opened(environment.load(root, "dev", stack=stack, engine="docker", shell=PLAIN))
 
 
 # What a program needs, and nothing that says which stack.
@@ -108,4 +107,4 @@ def test_a_stack_that_is_not_meant_for_an_environment_is_a_finding(root: Path) -
 
 def test_an_unknown_stack_is_refused_with_the_nearest_one(root: Path) -> None:
     with pytest.raises(GangwayError, match="did you mean hybrid"):
-        open_environment(root, "dev", stack="hybird", engine="docker")
+        open_project(root, "dev", stack="hybird", engine="docker")

@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.operations.project import Project
-from gangway.operations.testing import RUNNER, Wish, runners
+from gangway.operations import testing
+from gangway.operations.project import opened
+from gangway.operations.testing import RUNNER, runners
 from gangway.settings import environment
 
+Options = testing.TestOptions
 ROOT = Path(__file__).parents[2]
 PYTEST = "python -m pytest"
 
 
-def asked(stack: str, wish: Wish) -> list[str]:
+def asked(stack: str, options: Options) -> list[str]:
     """Return the runners with the paths that they get."""
     loaded = environment.load(ROOT, "test", stack=stack, engine="docker", shell={})
     found = []
-    for name, *words in runners(Project(loaded), wish):
+    for name, *words in runners(opened(loaded), options):
         assert name != RUNNER or " ".join(words).startswith(PYTEST)
         paths = [word for word in words if "." in word or "/" in word]
         found.append(" ".join([name, *(path for path in paths if "=" not in path)]))
@@ -46,20 +48,21 @@ def asked(stack: str, wish: Wish) -> list[str]:
 def test_a_path_goes_to_the_runner_that_knows_its_tests(
     paths: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert asked("fullstack", Wish(paths)) == expected
+    assert asked("fullstack", Options(paths)) == expected
 
 
 def test_a_stack_without_a_runner_of_its_own_has_pytest_alone() -> None:
-    assert asked("core", Wish()) == [RUNNER]
+    assert asked("core", Options()) == [RUNNER]
 
 
 @pytest.mark.parametrize(
-    "wish", [Wish(expression="streak"), Wish(coverage=True), Wish(arguments=("-x",))]
+    "options",
+    [Options(expression="streak"), Options(coverage=True), Options(arguments=("-x",))],
 )
-def test_what_only_pytest_understands_runs_pytest_alone(wish: Wish) -> None:
-    assert asked("fullstack", wish) == [RUNNER]
+def test_what_only_pytest_understands_runs_pytest_alone(options: Options) -> None:
+    assert asked("fullstack", options) == [RUNNER]
 
 
 def test_options_that_leave_no_test_to_run_are_refused() -> None:
     with pytest.raises(GangwayError, match="frontend-tests is not"):
-        asked("fullstack", Wish(("apps/frontend/tests/habits.test.ts",), expression="name"))
+        asked("fullstack", Options(("apps/frontend/tests/habits.test.ts",), expression="name"))

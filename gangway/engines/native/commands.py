@@ -7,65 +7,97 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from gangway.base import output
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
+from gangway.base.process import Runner
+from gangway.engines.interface import CannotDo, split
 from gangway.engines.native import data, tools
-from gangway.engines.native.engine import (
-    NativeEngine,
-    container,
-    log_lines,
-    run_quietly,
-    services,
-    shown,
-)
+from gangway.engines.native.processes import Processes, container, log_lines, services, shown
 from gangway.engines.native.service import as_user, command, private, seconds, stop
-from gangway.model.model import stop_order
-from gangway.operations.project import Project
+from gangway.engines.native.starting import NativeStart
+from gangway.engines.native.unenforced import unenforced
+from gangway.engines.timeline import View
+from gangway.model.model import Model, stop_order
+from gangway.model.render import compose
+from gangway.settings.environment import Environment
 
-Verb = Callable[[Project, NativeEngine, argparse.Namespace], int]
-
-# Compose's own flags before the command that mean nothing here, and how many words they take.
-_IGNORED: Final = {"--profile": 1, "--progress": 1}
 _FOLLOW_EVERY: Final = 0.1
 
 
-def run(project: Project, words: Sequence[str]) -> int:
+@dataclass(frozen=True)
+class Native:
+    """One environment's services as processes: what every command is about."""
+
+    environment: Environment
+    render: Callable[[], Model]
+    processes: Processes
+
+
+Verb = Callable[[Native, argparse.Namespace], int]
+
+
+def run(here: Native, words: Sequence[str]) -> int:
     """Do what `docker compose WORDS…` would do; return its exit status.
 
     Raises GangwayError for a command or a flag that native services don't know.
     """
-    rest = list(words)
-    while rest and rest[0] in _IGNORED:
-        del rest[: 1 + _IGNORED[rest[0]]]
+    rest = split(words)[1]
     if rest[:1] == ["config"]:
         # Compose's own, with all of its options.
-        return project.runner.run(project.compose(*rest))
+        return here.environment.runner.run(compose(here.environment, *rest))
     if rest[:1] == ["stats"]:
-        raise GangwayError(
+        raise CannotDo(
             "stats needs a container engine: these services are plain processes",
             fix="top shows what they use; `ps` has their process numbers",
         )
     options = _parser().parse_args(rest)
     verb: Verb = options.verb
-    return verb(project, project.processes, options)
+    return verb(here, options)
 
 
-def up(project: Project, _engine: NativeEngine, options: argparse.Namespace) -> int:
+def begin(here: Native, words: Sequence[str]) -> NativeStart:
+    """Return the start that an `up` or a `restart` is, to be gone on with."""
+    return _begin(here, _parser().parse_args(list(words)))
+
+
+def _begin(here: Native, options: argparse.Namespace) -> NativeStart:
+    model, named = here.render(), options.services
+    # What the named ones depend on goes on running.
+    alone = options.no_deps or options.name == "restart"
+    wanted = named if named and alone else model.wanted(named)
+    renewed = wanted if options.name == "restart" else named if options.force_recreate else ()
+    if data.is_in_memory(here.environment.kind, model):
+        data.keep_in_memory(here.processes.data)
+    start = NativeStart(here.processes, model, wanted, renewed)
+    if note := unenforced(start.services, wanted):
+        say(note)
+    return start
+
+
+def up(here: Native, options: argparse.Namespace) -> int:
     """Start the named services, or all, and return when they are ready."""
-    from gangway.operations.native import starting
-
-    wanted = project.model.wanted(options.services)
-    starting.up(project, wanted)
+    start = _begin(here, options)
+    view = View(start.timeline, sys.stderr, output.state_colours(sys.stderr))
+    while start.timeline.pending():
+        if start.poll():
+            view.update()
+        if failed := start.timeline.failed():
+            raise GangwayError(
+                f"dependency failed to start: {', '.join(failed)}",
+                fix=f"invoke {here.environment.name}.logs {failed[0]} shows its last words",
+            )
     return 0
 
 
-def down(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
+def down(here: Native, options: argparse.Namespace) -> int:
     """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
-    present = {service.name: service for service in engine.present()}
+    processes = here.processes
+    present = {service.name: service for service in processes.present()}
     if options.timeout == 0:
         stop(list(present.values()), at_once=True)
     else:
@@ -74,16 +106,16 @@ def down(project: Project, engine: NativeEngine, options: argparse.Namespace) ->
         }
         for level in stop_order(needs):
             stop([present[name] for name in level])
-    shutil.rmtree(engine.state / "services", ignore_errors=True)
-    if options.volumes or data.is_in_memory(project.environment.kind, project.model):
-        data.remove(engine.data)
+    shutil.rmtree(processes.state / "services", ignore_errors=True)
+    if options.volumes or data.is_in_memory(here.environment.kind, here.render()):
+        data.remove(processes.data)
     return 0
 
 
-def ps(_project: Project, engine: NativeEngine, _options: argparse.Namespace) -> int:
+def ps(here: Native, _options: argparse.Namespace) -> int:
     """List the services with state, process and ports."""
     rows = []
-    for service in engine.present():
+    for service in here.processes.present():
         state, runs = service.seen()
         seen = shown(service, state, runs)
         status = f"{seen.state} ({seen.health})" if seen.health else seen.state
@@ -97,9 +129,9 @@ def ps(_project: Project, engine: NativeEngine, _options: argparse.Namespace) ->
     return 0
 
 
-def logs(_project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
+def logs(here: Native, options: argparse.Namespace) -> int:
     """Show log lines of the named services, or of all, in the order of their times."""
-    names = options.services or [service.name for service in engine.present()]
+    names = options.services or [service.name for service in here.processes.present()]
     width = max((len(name) for name in names), default=0)
     since = _since(options.since)
     seen: dict[str, str] = dict.fromkeys(names, since)
@@ -107,7 +139,7 @@ def logs(_project: Project, engine: NativeEngine, options: argparse.Namespace) -
     while True:
         rows = []
         for name in names:
-            new = [line for line in log_lines(engine.supervised(name)) if line > seen[name]]
+            new = [line for line in log_lines(here.processes.supervised(name)) if line > seen[name]]
             if new:
                 seen[name] = new[-1]
             rows += [(line, name) for line in (new if count is None else new[len(new) - count :])]
@@ -149,59 +181,47 @@ def _since(text: str) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
 
 
-def exec_(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
+def exec_(here: Native, options: argparse.Namespace) -> int:
     """Run a command as a running service would: with its variables, in its folder."""
-    seen = container(engine.supervised(options.service))
-    if seen.state != "running":
+    if container(here.processes.supervised(options.service)).state != "running":
         raise GangwayError(
             f"{options.service} isn't running",
-            fix=f"invoke {project.name}.up {options.service}",
+            fix=f"invoke {here.environment.name}.up {options.service}",
         )
-    return run_quietly(*_in_place(project, engine, options.service, options.words))
+    return _run_in_place(here, options.service, options.words)
 
 
-def one_off(project: Project, engine: NativeEngine, options: argparse.Namespace) -> int:
+def one_off(here: Native, options: argparse.Namespace) -> int:
     """Run a service's entrypoint with other words, once what it depends on is ready."""
-    name = options.service
-    service = services(project.model)[name]
-    if not options.no_deps:
-        from gangway.operations.native import starting
-
-        needed = [each for each in project.model.wanted([name]) if each != name]
-        starting.up(project, needed)
-    words = command(engine.place, name, service, options.words or None)
-    if name in project.model.one_shots():
+    name, model = options.service, here.render()
+    needed = [each for each in model.wanted([name]) if each != name]
+    if needed and not options.no_deps:
+        up(here, _parser().parse_args(["up", *needed]))
+    words = command(here.processes.place, name, services(model)[name], options.words or None)
+    if name in model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
-        (engine.supervised(name).folder / "state.json").unlink(missing_ok=True)
-    return run_quietly(*_in_place(project, engine, name, words))
+        (here.processes.supervised(name).folder / "state.json").unlink(missing_ok=True)
+    return _run_in_place(here, name, words)
 
 
-def _in_place(
-    project: Project, engine: NativeEngine, name: str, words: Sequence[str]
-) -> tuple[list[str], Path, dict[str, str]]:
-    """Return what runs `words` as the service would: program, working directory, environment."""
-    service = services(project.model)[name]
-    place = engine.place
+def _run_in_place(here: Native, name: str, words: Sequence[str]) -> int:
+    """Run a program as the service would: as its user, in its folder, with its variables."""
+    service, place = services(here.render())[name], here.processes.place
     private(place.folder(name) / "tmp")
-    argv = [*as_user(service), *place.program(words)]
-    return argv, place.directory(service), place.environment(name, service)
+    runner = Runner(place.directory(service), place.environment(name, service))
+    return runner.run([*as_user(service), *place.program(words)])
 
 
-def restart(project: Project, _engine: NativeEngine, options: argparse.Namespace) -> int:
-    """Start the named services, or all, again."""
-    from gangway.operations.native import starting
-
-    one_shots = project.model.one_shots()
-    wanted = options.services or [
-        name for name in project.model.by_default() if name not in one_shots
-    ]
-    starting.up(project, wanted, renew=True)
+def build(here: Native, _options: argparse.Namespace) -> int:
+    """Install the apps' locked libraries: what an image has besides the sources."""
+    environment = here.environment
+    tools.install(environment.root, environment.apps, environment.process_environment())
     return 0
 
 
-def build(project: Project, _engine: NativeEngine, _options: argparse.Namespace) -> int:
-    """Install the apps' locked libraries: what an image has besides the sources."""
-    tools.install(project.root, project.environment.apps, project.environment.process_environment())
+def watch(_here: Native, _options: argparse.Namespace) -> int:
+    """Say that there is nothing to stay for."""
+    say("sources are watched anyway; run up again when a lock file has changed")
     return 0
 
 
@@ -214,7 +234,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="gangway.operations.native", add_help=False)
+    parser = _Parser(prog="gangway.engines.native", add_help=False)
     verbs = parser.add_subparsers(required=True, parser_class=_Parser)
 
     def verb(name: str, function: Verb, *flags: str) -> argparse.ArgumentParser:
@@ -224,7 +244,9 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument(flag, action="store_true")
         return added
 
-    verb("up", up, "--detach").add_argument("services", nargs="*")
+    for name in ("up", "restart"):
+        starting = verb(name, up, "--detach", "--no-deps", "--force-recreate")
+        starting.add_argument("services", nargs="*")
     stopping = verb("down", down, "--remove-orphans", "--volumes")
     stopping.add_argument("--timeout", type=float)
     verb("ps", ps, "--all")
@@ -232,38 +254,11 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("--since", default="")
     showing.add_argument("--tail", default="")
     showing.add_argument("services", nargs="*")
-    verb("restart", restart).add_argument("services", nargs="*")
     for name, function in (("exec", exec_), ("run", one_off)):
         inside = verb(name, function, "--rm", "--no-deps", "--no-TTY")
         inside.add_argument("service")
         inside.add_argument("words", nargs=argparse.REMAINDER)
-    verb("build", build)
+    # The libraries are one set for all services.
+    verb("build", build, "--no-cache").add_argument("services", nargs="*")
+    verb("watch", watch, "--no-up").add_argument("services", nargs="*")
     return parser
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `python -m gangway.operations.native --env-file FILE … COMMAND` as a task prints it."""
-    from gangway.operations.opening import open_environment
-
-    words, files = list(argv), []
-    while words[:1] == ["--env-file"] and len(words) > 2:
-        files.append(words[1])
-        del words[:2]
-    if not files:
-        print(
-            "usage: python -m gangway.operations.native --env-file FILE … COMMAND", file=sys.stderr
-        )
-        return 2
-    layers = {Path(file).parent.name: Path(file).stem for file in files}
-    try:
-        project = open_environment(
-            Path.cwd(),
-            Path(files[0]).stem,
-            engine="native",
-            stack=layers.get("stacks"),
-            images=layers.get("images"),
-        )
-        return run(project, words)
-    except GangwayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gangway.engines.docker.images import inputs, stale, stamp
 from gangway.model.model import Model
-from gangway.operations.image_builds import inputs, stale, stamp
 
 
 def model(root: Path) -> Model:

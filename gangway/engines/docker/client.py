@@ -1,0 +1,209 @@
+"""What the Docker Engine is asked through its command line: versions, containers, logs, health."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from gangway.base.errors import GangwayError
+from gangway.engines.container import Container
+from gangway.model import compose_version
+from gangway.model.compose_version import shown, version
+from gangway.settings.environment import Environment
+
+MINIMUM_ENGINE = (25, 0, 0)
+"""The first engine with health checks' start_interval."""
+MINIMUM_API = (1, 44, 0)
+"""The engine's API that has it, which Podman offers under a version of its own."""
+
+_PROJECT = "com.docker.compose.project"
+_WORKING_DIR = "com.docker.compose.project.working_dir"
+_SERVICE = "com.docker.compose.service"
+PODMAN = "podman"
+INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
+
+
+class Listed(NamedTuple):
+    """A container as `docker ps` lists it, with the folder of the checkout that it came from."""
+
+    service: str
+    state: str
+    directory: str
+
+
+@dataclass(frozen=True)
+class Client:
+    """The `docker` command, for one environment's project."""
+
+    environment: Environment
+
+    @property
+    def project(self) -> str:
+        """The Compose project's name."""
+        return self.environment.get("COMPOSE_PROJECT_NAME")
+
+    @property
+    def label(self) -> str:
+        """The filter that finds what belongs to the project."""
+        return f"label={_PROJECT}={self.project}"
+
+    def installed(self) -> bool:
+        """Say whether there is a `docker` to ask."""
+        return bool(shutil.which("docker", path=self.environment.runner.environment.get("PATH")))
+
+    def check(self) -> None:
+        """Refuse an engine that doesn't answer, or an engine or Compose that is too old.
+
+        Raises GangwayError with the versions found and needed.
+        """
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            checked = pool.submit(self._check_compose)
+            server = self._version()
+            checked.result()
+        if self.environment.engine == PODMAN:
+            self._check_api(server)
+        elif version(server) < MINIMUM_ENGINE:
+            raise GangwayError(
+                f"Docker Engine {server} is too old: "
+                f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
+                fix="upgrade Docker: https://docs.docker.com/engine/install/",
+            )
+
+    def _check_api(self, server: str) -> None:
+        argv = ["docker", "version", "--format", "{{.Server.APIVersion}}"]
+        api = self.environment.runner.capture(argv, timeout=30).stdout.strip()
+        if version(api) < MINIMUM_API:
+            raise GangwayError(
+                f"Podman {server} offers version {api} of Docker's API, and Compose wants "
+                f"{shown(MINIMUM_API[:2])} for health checks with a start_interval",
+                fix="use Docker, or no containers at all: --engine native (dev and test)",
+            )
+
+    def reach(self) -> None:
+        """Raise GangwayError where no engine answers."""
+        self._first_look  # noqa: B018
+
+    def running(self) -> bool:
+        """Say whether a container of the project runs; False where no engine answers."""
+        with suppress(GangwayError):
+            return self.installed() and any(each.state == "running" for each in self._first_look)
+        return False
+
+    def owners(self) -> str:
+        """Return which other checkouts have the project's name, for people; empty for none."""
+        directories = {each.directory for each in self._first_look if each.directory}
+        if others := directories - {str(self.environment.root.resolve())}:
+            return ", ".join(sorted(others))
+        # Volumes alone are the data of a checkout that is down, and that one isn't this.
+        volumes = ["docker", "volume", "ls", "-q", "--filter", self.label]
+        return "data of another checkout" if not directories and self._lines(volumes) else ""
+
+    @cached_property
+    def _first_look(self) -> list[Listed]:
+        """Every container of the project as it was when this was first asked."""
+        fields = (f'{{{{.Label "{_SERVICE}"}}}}', "{{.State}}", f'{{{{.Label "{_WORKING_DIR}"}}}}')
+        argv = ["docker", "ps", "-a", "--filter", self.label, "--format", "\t".join(fields)]
+        return [Listed(*line.split("\t", 2)) for line in self._lines(argv)]
+
+    def _version(self) -> str:
+        argv = ["docker", "version", "--format", "{{.Server.Version}}"]
+        done = self.environment.runner.capture(argv, timeout=30)
+        if done.status != 0:
+            raise self.unreachable(done.stderr)
+        return done.stdout.strip()
+
+    def _check_compose(self) -> None:
+        """Refuse a Compose that is missing or too old; needs no engine."""
+        found = compose_version.installed(self.environment.runner)
+        if not found:
+            raise GangwayError(
+                "this docker has no Compose",
+                fix="install the Compose plugin: https://docs.docker.com/compose/install/",
+            )
+        if version(found) < compose_version.MINIMUM:
+            raise GangwayError(
+                f"Docker Compose {found} is too old: "
+                f"{shown(compose_version.MINIMUM)} or later is needed (for !override and !reset)",
+                fix="upgrade the Compose plugin: https://docs.docker.com/compose/install/",
+            )
+
+    def unreachable(self, stderr: str) -> GangwayError:
+        """Return the error for an engine that doesn't answer, with what docker said."""
+        lines = stderr.strip().splitlines()
+        said = lines[-1] if lines else "docker gave no reason"
+        if "permission denied" in stderr.lower():
+            fix = "join the docker group (sudo usermod -aG docker $USER, then log in again)"
+        elif self.environment.engine == PODMAN:
+            fix = "start Podman's socket: systemctl --user start podman.socket, or: "
+            fix += "podman system service --time 0"
+        else:
+            fix = INSTALL
+        return GangwayError(f"no container engine answers: {said}", fix=fix)
+
+    def containers(self) -> list[Container]:
+        """Return every container of the project, one-shot and stopped ones too."""
+        ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
+        return [self._container(raw) for raw in self._inspect(ids)]
+
+    def publisher(self, port: int) -> str | None:
+        """Return the container that publishes a host port as `container NAME (project NAME)`."""
+        template = '{{.Names}} (project {{.Label "' + _PROJECT + '"}})'
+        argv = ["docker", "ps", "--filter", f"publish={port}", "--format", template]
+        # An engine that has gone away meanwhile has no say in it; the port is taken all the same.
+        with suppress(GangwayError):
+            return next((f"container {line}" for line in self._lines(argv)), None)
+        return None
+
+    def logs(self, container: Container, lines: int) -> str:
+        """Return the last lines that a container wrote, both streams in order."""
+        argv = ["docker", "logs", "--tail", str(lines), container.id]
+        done = self.environment.runner.capture(argv, timeout=30)
+        return (done.stdout + done.stderr).rstrip()
+
+    def health_output(self, container: Container) -> str:
+        """Return what a container's last health probe wrote, empty where there is none."""
+        raw = self._inspect([container.id])
+        if not raw:
+            return ""
+        log = (raw[0]["State"].get("Health") or {}).get("Log") or []
+        return str(log[-1]["Output"]).strip() if log else ""
+
+    def _inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        if not ids:
+            return []
+        done = self.environment.runner.capture(["docker", "inspect", *ids], timeout=30)
+        if not done.stdout.strip():
+            raise self.unreachable(done.stderr)
+        # A container that went meanwhile is missing from the answer, and that is its state.
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    def _container(self, raw: dict[str, Any]) -> Container:
+        labels = raw["Config"]["Labels"]
+        state = raw["State"]
+        bindings = (raw["HostConfig"].get("PortBindings") or {}).values()
+        return Container(
+            id=raw["Id"],
+            service=labels.get(_SERVICE, ""),
+            state=state["Status"],
+            health=(state.get("Health") or {}).get("Status", ""),
+            exit_code=state["ExitCode"],
+            published=frozenset(
+                int(binding["HostPort"])
+                for binding_list in bindings
+                for binding in binding_list or ()
+                if binding.get("HostPort")
+            ),
+        )
+
+    def _lines(self, argv: Sequence[str]) -> list[str]:
+        done = self.environment.runner.capture(argv, timeout=30)
+        if done.status != 0:
+            raise self.unreachable(done.stderr)
+        return [line for line in done.stdout.splitlines() if line.strip()]

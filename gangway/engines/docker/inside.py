@@ -1,0 +1,37 @@
+"""Commands that look into a container, or run in it on behalf of a task."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from gangway.engines.interface import py_spy
+
+SPY: Final = "/opt/debugger/bin/py-spy"
+# In the container that looks, which is gone afterwards.
+_OUTPUT: Final = "/tmp/profile.svg"  # noqa: S108
+
+LIST: Final = (
+    'for p in /proc/[0-9]*; do printf "%s %s\\n" "$(cat $p/stat)" "$(readlink $p/exe)"; done'
+)
+REDIS: Final = (
+    "password=${REDIS_PASSWORD:-}\n"
+    '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
+    '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
+    'exec redis-cli -e eval "$1" 0 "$2"'
+)
+"""What runs the script $1 on the argument $2, the password out of the process list."""
+
+
+def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:
+    """Return the call of py-spy in a container beside the service's, which writes the SVG.
+
+    The service itself keeps all its restrictions: only who looks may look.
+    """
+    record = shlex.join(py_spy(SPY, pid, seconds, _OUTPUT))
+    return [
+        "docker", "run", "--rm", "--pid", f"container:{container}", "--network", "none",
+        "--user", "0:0", "--cap-drop", "ALL", "--cap-add", "SYS_PTRACE",
+        "--security-opt", "no-new-privileges", "--entrypoint", "sh", image,
+        "-ec", f"{record} >&2; cat {_OUTPUT}",
+    ]  # fmt: skip

@@ -1,0 +1,188 @@
+"""What every engine can do: what the operations ask of it, whichever it is.
+
+What one does at a prompt is asked for in `docker compose`'s words, such as `exec api ls`: so what
+is printed is what is done, and a command that is pasted does what the task did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from gangway.base.errors import GangwayError
+from gangway.base.process import Completed
+from gangway.engines.container import Container
+from gangway.engines.timeline import Timeline
+from gangway.model.model import Model
+from gangway.settings.environment import Environment
+
+# The flags that may stand before a call's first word, each with one word of its own.
+_BEFORE = ("--profile", "--progress")
+
+
+class CannotDo(GangwayError):
+    """What this engine is no good for; the fix says what is."""
+
+
+class Debugger(NamedTuple):
+    """How a service opens a port to a debugger.
+
+    It listens on `host` and `port` (which may be a reference to a variable) and finds the
+    debugger's packages in the folder `path`. `maps_paths` where it sees the sources elsewhere than
+    an editor does.
+    """
+
+    host: str
+    port: str
+    path: str
+    maps_paths: bool
+
+
+class Processes(NamedTuple):
+    """What runs where a service does: lines of `/proc/PID/stat`, each with its program behind.
+
+    `main` is the service's first process, None where it is the first of all.
+    """
+
+    lines: Sequence[str]
+    main: int | None = None
+
+
+class Start(Protocol):
+    """A start under way. Whoever has it calls `poll` again and again, and looks at the timeline."""
+
+    timeline: Timeline
+
+    @property
+    def fetching(self) -> bool:
+        """Whether images are being built or pulled, which takes what it takes."""
+
+    def poll(self) -> bool:
+        """Go on for a moment; return whether something has happened.
+
+        Raises GangwayError when the start itself goes wrong, rather than a service.
+        """
+
+    def done(self) -> bool:
+        """Say whether all that is wanted has been started, ready or not."""
+
+    def containers(self) -> Sequence[Container]:
+        """Return what is there of the services now."""
+
+    def give_up(self, seconds: float = 0.0) -> None:
+        """Start nothing more, or let it come to its own end in so many seconds; see what is there.
+
+        What runs goes on running.
+        """
+
+
+class Engine(Protocol):
+    """What runs the services of one environment."""
+
+    @property
+    def environment(self) -> Environment:
+        """The environment whose services it runs."""
+
+    @property
+    def name(self) -> str:
+        """What `--engine` calls it."""
+
+    @property
+    def manner(self) -> str:
+        """How services run here: `in containers`, `natively`."""
+
+    @property
+    def scratch(self) -> str:
+        """A folder that services may write to, and nobody else."""
+
+    @property
+    def model(self) -> Model:
+        """The merged model of the stack."""
+
+    # ---- is it there, and who is?
+
+    def installed(self) -> bool:
+        """Say whether this machine has the program that asks it."""
+
+    def reach(self) -> None:
+        """Raise GangwayError where it doesn't answer: what needs an engine begins with this."""
+
+    def check(self) -> None:
+        """Raise GangwayError where it doesn't answer, is too old or lacks something."""
+
+    def running(self) -> bool:
+        """Say whether a service of the project runs here; False where nothing answers."""
+
+    def owners(self) -> str:
+        """Return which other checkouts have the project's name here, for people."""
+
+    def publisher(self, port: int) -> str | None:
+        """Return who of its own has a port of this machine; None for nobody, or unknown."""
+
+    def containers(self) -> list[Container]:
+        """Return everything of the project, what has ended too."""
+
+    def logs(self, container: Container, lines: int) -> str:
+        """Return the last lines that a container wrote."""
+
+    def health_output(self, container: Container) -> str:
+        """Return what a container's last health check said; empty where there was none."""
+
+    # ---- calls, in Compose's words
+
+    def command(self, *words: str) -> list[str]:
+        """Return the plain command that does what `call` does."""
+
+    def call(self, *words: str) -> int:
+        """Do it on this terminal and return its exit status; raises CannotDo, or GangwayError."""
+
+    def capture(self, *words: str) -> Completed:
+        """Do it without input, and return what it wrote."""
+
+    def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
+        """Do what starts `services` (all that are on for none named), to be watched in the block.
+
+        An end of the block before that of the start gives up on it.
+        """
+
+    def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
+        """Return the call that builds what the services run from, or all for none named."""
+
+    def outdated(self, services: Sequence[str]) -> str:
+        """Return why that should be built now, for people; empty where it is up to date."""
+
+    # ---- looking into a service
+
+    def debugger(self, *, install: bool) -> Debugger:
+        """Return how a debugger gets in; `install` puts it there where it is missing."""
+
+    def processes(self, container: Container) -> Processes:
+        """Return what runs where a running container does."""
+
+    def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
+        """Return the call of py-spy on one of those, which writes an SVG to standard output."""
+
+    def redis_client(self) -> list[str]:
+        """Return what calls redis-cli where the service `redis` runs; raises CannotDo for none."""
+
+    def redis_script(self) -> list[str]:
+        """Return what prints the number that Redis makes of a script and an argument."""
+
+
+def py_spy(program: str, pid: str, seconds: int, output: str) -> list[str]:
+    """Return the call of py-spy, found at `program`, that writes an SVG to the file `output`."""
+    return [
+        program, "record", "--pid", pid, "--subprocesses", "--duration", str(seconds),
+        "--format", "flamegraph", "--output", output,
+    ]  # fmt: skip
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the flags before a call's first word, and the words from that on."""
+    rest = list(words)
+    flags: list[str] = []
+    while rest and rest[0] in _BEFORE:
+        flags += rest[:2]
+        del rest[:2]
+    return flags, rest

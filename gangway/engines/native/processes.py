@@ -1,0 +1,104 @@
+"""The native services of a project, as their folders tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from gangway.engines.container import Container
+from gangway.engines.native import tools
+from gangway.engines.native.service import Place, Supervised, unescaped
+from gangway.model.model import Model
+from gangway.settings.environment import DEFAULT_APPS
+
+DIRECTORY: Final = Path(".gangway") / "native"
+# A service whose monitor was killed together with it.
+_KILLED: Final = 137
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The services of one environment of the checkout at `root`, as local processes.
+
+    `project` is the Compose project's name, `shell` the environment variables of the caller,
+    `apps` the folders under apps/ whose libraries the services have.
+    """
+
+    root: Path
+    project: str
+    shell: Mapping[str, str]
+    apps: tuple[str, ...] = DEFAULT_APPS
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that the project keeps here."""
+        return self.root / DIRECTORY / self.project
+
+    @property
+    def data(self) -> Path:
+        """The folder of the services' data."""
+        return self.state / "volumes"
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the services run."""
+        return Place(self.root, self.state, tools.programs(self.root, self.apps), self.shell)
+
+    def supervised(self, service: str) -> Supervised:
+        """Return the way to a service's monitor."""
+        return Supervised(self.state / "services" / service)
+
+    def present(self) -> list[Supervised]:
+        """Return every service that was started and not taken down."""
+        try:
+            folders = sorted((self.state / "services").iterdir())
+        except FileNotFoundError:
+            return []
+        # What was run once has a folder, too, for its temporary files.
+        return [Supervised(folder) for folder in folders if (folder / "spec.json").exists()]
+
+    def running(self) -> bool:
+        """Say whether any service of the project runs."""
+        return any(service.runs() for service in self.present())
+
+    def containers(self) -> list[Container]:
+        """Return every service that was started, as a container engine would show it."""
+        return [container(service) for service in self.present()]
+
+
+def services(model: Model) -> Mapping[str, Mapping[str, Any]]:
+    """Return the model's services as they are meant: with `$` where Compose writes `$$`."""
+    found: Mapping[str, Mapping[str, Any]] = unescaped(model.services)
+    return found
+
+
+def container(service: Supervised) -> Container:
+    """Return a service in the words of a container engine."""
+    return shown(service, *service.seen())
+
+
+def shown(service: Supervised, state: Mapping[str, Any], runs: bool) -> Container:
+    """Return what `seen` says of a service in the words of a container engine."""
+    what, health = str(state.get("state", "created")), str(state.get("health", ""))
+    code = int(state.get("exit_code") or 0)
+    if what == "stopping":
+        what = "running"
+    # Where there is no state, no monitor has come yet.
+    if state and what in ("created", "running", "restarting") and not runs:
+        what, health, code = "exited", "", _KILLED
+    ports = frozenset(service.read("spec.json").get("ports") or ()) if what == "running" else None
+    return Container(service.name, service.name, what, health, code, ports or frozenset())
+
+
+def log_lines(service: Supervised) -> list[str]:
+    """Return all that is kept of what a service wrote, each line with its time."""
+    found: list[str] = []
+    for name in ("log.1", "log"):
+        try:
+            found += (service.folder / name).read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            continue
+    return found

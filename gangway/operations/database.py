@@ -1,0 +1,25 @@
+"""The database's migrations and example data."""
+
+from __future__ import annotations
+
+import shlex
+
+from gangway.operations import calls
+from gangway.operations.project import Project
+
+
+def one_off(project: Project, *command: str) -> int:
+    """Run a database command in a new container of `migrate`, once the database answers."""
+    return calls.run(project, "run", "--rm", *calls.no_terminal(), "migrate", *command)
+
+
+def migration_tool(project: Project, variable: str, **values: str) -> int:
+    """Run the command that a variable of the stack names, with `{key}` in its words replaced."""
+    from gangway.settings import contract
+
+    spec = contract.load(project.root).variables[variable]
+    text = project.environment.get(variable) or spec.default_for(project.environment.kind) or ""
+    words = shlex.split(text)
+    for key, value in values.items():
+        words = [word.replace(f"{{{key}}}", value) for word in words]
+    return one_off(project, "wait-for-db", "--", *words)

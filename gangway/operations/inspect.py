@@ -1,0 +1,83 @@
+"""Looking at a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gangway.base import output
+from gangway.base.output import say
+from gangway.model.model import Model
+from gangway.operations import calls
+from gangway.operations.project import Project
+
+_SCHEMES = {5432: "postgresql", 6379: "redis"}
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """Which log lines: `since` and `tail` as docker takes them."""
+
+    services: tuple[str, ...] = ()
+    follow: bool = False
+    since: str = ""
+    tail: str = ""
+
+
+def ps(project: Project) -> int:
+    """List every container of the stack with its state."""
+    return calls.run(project, *calls.EVERYTHING, "ps", "--all")
+
+
+def logs(project: Project, options: LogOptions) -> int:
+    """Show log lines of the named services, or of all."""
+    calls.check_services(project, options.services)
+    flags = ["--follow"] if options.follow else []
+    if options.since:
+        flags += ["--since", options.since]
+    if options.tail:
+        flags += ["--tail", options.tail]
+    return calls.run(project, *calls.EVERYTHING, "logs", *flags, *options.services)
+
+
+def config(project: Project, flags: Sequence[str]) -> int:
+    """Print the merged model as Compose sees it, once the variables keep to the contract."""
+    from gangway.settings import contract, contract_check
+
+    contract_check.require(project.environment, contract.load(project.root), secrets=False)
+    return calls.run(project, "config", *flags, needs_engine=False)
+
+
+def stats(project: Project, services: Sequence[str], *, follow: bool) -> int:
+    """Show what the containers use of processor, memory, network and disk."""
+    calls.check_services(project, services)
+    return calls.run(project, "stats", *([] if follow else ["--no-stream"]), *services)
+
+
+def urls(project: Project, services: Sequence[str] = ()) -> None:
+    """Print the table of the URLs of these services, or of all, on standard output."""
+    print(output.table(addresses(project.model, services)))
+
+
+def addresses(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (service, URL) for every published port of what these, or all, start."""
+    found = []
+    started = model.wanted(services)
+    for port in model.published():
+        if port.service not in started:
+            continue
+        host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        scheme = _SCHEMES.get(port.target, "http")
+        found.append((port.service, f"{scheme}://{host}:{port.port}"))
+    return found
+
+
+def variables(project: Project) -> None:
+    """Print every variable with its value and the layer it came from, secrets masked."""
+    from gangway.settings import contract, reference
+    from gangway.settings.plain import plain
+
+    rows = reference.table(project.environment, contract.load(project.root))
+    print(output.table(rows, ("NAME", "VALUE", "FROM")))
+    argv = project.engine.command("config")
+    say(f"\nthe same, for Compose: {plain(project.environment, argv)}")
