@@ -5,16 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Listed(NamedTuple):
-    """One container of a project as `docker ps` lists it; `state` as in `Container`."""
-
-    id: str
-    service: str
-    state: str
-    directory: str
-    """That of the checkout it came from."""
-
-
 class Container(NamedTuple):
     """One container of a project as it is now."""
 

@@ -49,8 +49,7 @@ def _file(session: Session) -> Path:
 
 def other_owners(session: Session) -> str:
     """Return who else has the session's project, for people; empty where nobody has."""
-    there = session.engine.first_look(session.project)
-    directories = {container.directory for container in there if container.directory}
+    directories = set(session.engine.first_look(session.project))
     others = directories - {str(session.root.resolve())}
     if others:
         return ", ".join(sorted(others))

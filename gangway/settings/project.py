@@ -85,11 +85,6 @@ class Checkout:
             ) from None
 
 
-def recorded(root: Path, name: str) -> dict[str, str]:
-    """Return what this checkout has recorded for the environment `name`."""
-    return Checkout(root).read(name)
-
-
 def state(root: Path, file: str) -> Path:
     """Return the path of a file in the checkout's own folder, which is made where it is missing."""
     directory = root / DIRECTORY

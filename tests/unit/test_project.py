@@ -73,7 +73,7 @@ def test_recording_keeps_what_was_chosen_earlier(checkout: Checkout) -> None:
     project.record(root, "dev", {"APP_UID": "501"})
     project.record(root, "test", {"APP_UID": "502"})
     project.record(root, "dev", {"PUBLISHED_API_PORT": ""})
-    assert project.recorded(root, "dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
+    assert Layer(root).read("dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
 
 
 def test_recording_nothing_new_writes_nothing(checkout: Checkout) -> None:
@@ -91,7 +91,7 @@ def test_recording_nothing_new_writes_nothing(checkout: Checkout) -> None:
 def test_a_layer_file_that_was_spoiled_by_hand_is_shown_with_its_line(checkout: Checkout) -> None:
     root = checkout({".gangway/dev.env": "A=1\nwhat\n"})
     with pytest.raises(GangwayError) as caught:
-        project.recorded(root, "dev")
+        Layer(root).read("dev")
     assert caught.value.findings[0].where == ".gangway/dev.env:2"
 
 
@@ -127,7 +127,7 @@ def test_the_plain_user_needs_no_line_and_an_old_line_goes(checkout: Checkout) -
     assert project.facts(load(root, "dev", shell={})) == {}
     project.record(root, "dev", {"APP_UID": "501", "APP_GID": "20"})
     project.record(root, "dev", project.facts(load(root, "dev", shell={})))
-    assert project.recorded(root, "dev") == {}
+    assert Layer(root).read("dev") == {}
 
 
 @needs_root
@@ -178,7 +178,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
         }
     )
     project.record(root, "dev", project.facts(load(root, "dev", shell=shell)))
-    recorded = project.recorded(root, "dev")["COMPOSE_FILE"]
+    recorded = Layer(root).read("dev")["COMPOSE_FILE"]
     assert isinstance(recorded, Template)
     for stack, services in (("core", {"base", "personal"}), ("wide", {"base", "wide", "personal"})):
         env = load(root, "dev", stack=stack, shell=shell)
@@ -195,7 +195,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
         assert set(json.loads(done.stdout)["services"]) == services
     (root / project.OVERRIDE).unlink()
     project.record(root, "dev", project.facts(load(root, "dev", shell=shell)))
-    assert "COMPOSE_FILE" not in project.recorded(root, "dev")
+    assert "COMPOSE_FILE" not in Layer(root).read("dev")
 
 
 @pytest.mark.parametrize("kind", ["test", "production"])

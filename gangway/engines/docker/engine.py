@@ -12,7 +12,7 @@ from typing import Any
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
-from gangway.engines.container import Container, Listed
+from gangway.engines.container import Container
 from gangway.model import compose_version
 from gangway.model.compose_version import shown, version
 
@@ -67,21 +67,20 @@ class Engine:
                 fix="use Docker, or no containers at all: --engine native (dev and test)",
             )
 
-    def first_look(self, project: str) -> Sequence[Listed]:
-        """Return every container of a project as it was when this was first asked.
+    def first_look(self, project: str) -> Sequence[str]:
+        """Return the checkout's folder of each container of a project when this was first asked.
 
         Raises GangwayError where no engine answers: every task that needs one begins with this.
         """
         if project not in self._looks:
-            fields = ("{{.ID}}", f'{{{{.Label "{_SERVICE}"}}}}', "{{.State}}")
-            template = "\t".join((*fields, f'{{{{.Label "{_WORKING_DIR}"}}}}'))
+            template = f'{{{{.Label "{_WORKING_DIR}"}}}}'
             label = f"label={_PROJECT}={project}"
-            lines = self._lines(["docker", "ps", "-a", "--filter", label, "--format", template])
-            self._looks[project] = [Listed(*line.split("\t", 3)) for line in lines]
+            argv = ["docker", "ps", "-a", "--filter", label, "--format", template]
+            self._looks[project] = self._lines(argv)
         return self._looks[project]
 
     @cached_property
-    def _looks(self) -> dict[str, Sequence[Listed]]:
+    def _looks(self) -> dict[str, Sequence[str]]:
         return {}
 
     def _version(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
-from gangway.engines.container import Container, Listed
+from gangway.engines.container import Container
 from gangway.engines.native import tools
 from gangway.engines.native.service import Place, Supervised, unescaped
 from gangway.model.model import Model
@@ -77,7 +77,7 @@ class NativeEngine:
         """Refuse a Compose that can't merge the files."""
         tools.compose(Runner(self.root, self.shell))
 
-    def first_look(self, project: str) -> Sequence[Listed]:  # noqa: ARG002
+    def first_look(self, project: str) -> Sequence[str]:  # noqa: ARG002
         """Return no container: there are none, and no other engine has to answer."""
         return ()
 
