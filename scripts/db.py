@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import importlib
 import os
 import re
@@ -404,8 +403,6 @@ class Lock:
         if self._pid == 0:
             os.close(self._ready)
             os.close(self._end)
-            # It may wait for long, and each attempt leaves garbage.
-            gc.enable()
             # These reach the whole group: the lock stays until the command has ended.
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
@@ -485,15 +482,12 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
 
     In the fork that is to become a command this does not return: the command runs.
     """
-    # Imported here, it is there for every fork that asks. There is no garbage in it to look for.
-    gc.disable()
+    # Imported here, it is there for every fork that asks.
     _driver()
     runner = Runner()
     held = Lock(settings)
     try:
         _import_ahead(held)
-        gc.freeze()
-        gc.enable()
         if status := held.acquire():
             return status
     except SystemExit:

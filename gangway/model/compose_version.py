@@ -1,16 +1,17 @@
-"""Which Compose the `docker` command has: asked once for each one that is installed.
+"""Which Compose the `docker` command has: asked once for each plugin that is installed.
 
-Asking takes a tenth of a second, as long as many a task. The answer is kept together with what
-tells one installation from another: path, time and size of `docker` and of its plugin.
+Asking takes a tenth of a second, as long as many a task.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,8 @@ from gangway.base.errors import GangwayError
 from gangway.base.process import Runner
 from gangway.settings import cache
 
-_KEPT: Final = Path(".gangway") / "compose.json"
-# Where docker looks for its plugins, after the user's own folder.
+_NAME: Final = "version of Compose"
+# Where docker looks for its plugins, after the user's own folders.
 _FOLDERS: Final = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -69,30 +70,39 @@ def installed(runner: Runner) -> str:
 
     Raises GangwayError where there is no `docker`, or it doesn't answer in time.
     """
-    found = list(installation("docker", runner.environment))
-    path = runner.cwd / _KEPT
-    before = cache.read(path)
-    if before.get("installation") == found and before.get("version"):
-        return str(before["version"])
+    plugin = answering("docker", runner.environment)
+    if plugin and (before := cache.kept(runner.cwd, _NAME, plugin)):
+        return str(before)
     done = runner.capture(["docker", "compose", "version", "--short"], timeout=30)
     if done.status != 0:
         return ""
     said = done.stdout.strip()
-    # Without the plugin's own file (docker may be told of other folders) a change would go unseen.
-    if len(found) > 1:
-        cache.write(path, {"installation": found, "version": said})
+    if plugin:
+        cache.keep(runner.cwd, _NAME, plugin, said)
     return said
 
 
-def installation(program: str, environment: Mapping[str, str]) -> Iterator[list[str | int]]:
-    """Yield path, time and size of a program, and for `docker` of each plugin it may mean."""
-    own = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
-    found = shutil.which(program, path=environment.get("PATH"))
-    folders = (f"{own}/cli-plugins", *_FOLDERS) if program == "docker" else ()
-    plugins = (Path(folder) / name for folder in folders for name in _PLUGINS)
-    for path in (*([Path(found)] if found else ()), *plugins):
-        try:
+def answering(program: str, environment: Mapping[str, str]) -> list[str | int]:
+    """Return path, time and size of what answers where a program is called for Compose.
+
+    That is the program, but for `docker` its plugin. Empty where it can't be found.
+    """
+    if program == "docker":
+        paths = [folder / name for folder in _folders(environment) for name in _PLUGINS]
+    else:
+        paths = [Path(shutil.which(program, path=environment.get("PATH")) or program)]
+    for path in paths:
+        with suppress(OSError):
             status = path.stat()
-        except OSError:
-            continue
-        yield [str(path), status.st_mtime_ns, status.st_size]
+            return [str(path), status.st_mtime_ns, status.st_size]
+    return []
+
+
+def _folders(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the folders of docker's plugins: of two in them, docker takes the first."""
+    own = Path(environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker")
+    try:
+        more = json.loads((own / "config.json").read_text()).get("cliPluginsExtraDirs") or ()
+    except (OSError, ValueError, AttributeError):
+        more = ()
+    yield from map(Path, (*more, own / "cli-plugins", *_FOLDERS))

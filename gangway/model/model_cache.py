@@ -1,72 +1,85 @@
 """The merged model as Compose made it last, for as long as all that it is made of stays the same.
 
-Merging takes Compose some 0.2 s, and every task that names a service needs the model. It is kept
-together with a checksum of everything that went into it; files that refer to others (`include`,
-`extends`, `env_file`) are never kept.
+Merging takes Compose some 0.2 s, and every task that names a service needs the model. Files that
+refer to others (`include`, `extends`, `env_file`) are never kept, nor is a model with a credential
+that isn't one of the repository's own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from gangway.base.errors import GangwayError
 from gangway.model import compose_version
-from gangway.settings import cache, checkout
+from gangway.settings import cache, contract
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
-_NAME: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+# `${NAME}`, and `NAME` alone in a list of variables that are passed on.
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALWAYS: Final = re.compile(r"(COMPOSE|DOCKER)_|HOME$")
+# Layers that aren't in the repository for everybody to read.
+_PRIVATE: Final = ("command line", "shell", "local", "checkout")
+
+Ingredients = Mapping[str, Any]
 
 
-def ingredients(environment: Environment, argv: Sequence[str]) -> str:
-    """Return what tells one model of `argv` from another; empty where that can't be told.
-
-    A checksum, because a shell's variables may be credentials (DOCKER_AUTH_CONFIG).
-    """
+def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | None:
+    """Return what tells one model of `argv` from another; None where none can be kept."""
     separator = environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     files = environment.get("COMPOSE_FILE").split(separator)
     shell = environment.process_environment()
+    program = compose_version.answering(argv[0], shell)
     try:
         texts = {
             name: (environment.root / name).read_text(encoding="utf-8")
             for name in (*environment.files, *files)
         }
     except (OSError, UnicodeDecodeError):
-        return ""
-    if any(_REFERS_TO_FILES.search(texts[name]) for name in files):
-        return ""
-    named = {name for text in texts.values() for name in _NAME.findall(text)}
+        return None
+    if not program or any(_REFERS_TO_FILES.search(texts[name]) for name in files):
+        return None
+    named = {word for text in texts.values() for word in _WORD.findall(text)}
     named |= {name for name in shell if _ALWAYS.match(name)}
-    # A variable in a file is also one that the shell may set instead.
-    named |= set(environment.variables)
-    made_of = {
+    return {
         "argv": list(argv),
         "directory": str(environment.root),
-        "programs": list(compose_version.installation(argv[0], shell)),
+        "program": program,
         "texts": texts,
         "variables": {name: shell[name] for name in sorted(named) if name in shell},
     }
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
-def kept(environment: Environment, made_of: str) -> dict[str, Any] | None:
+def kept(environment: Environment, made_of: Ingredients | None) -> Any:
     """Return the model that was made of the same; None where there is none."""
-    found = cache.read(_file(environment)) if made_of else {}
-    model: dict[str, Any] | None = found.get("model") if found.get("made_of") == made_of else None
-    return model
+    return cache.kept(environment.root, _name(environment), made_of) if made_of else None
 
 
-def keep(environment: Environment, made_of: str, model: Mapping[str, Any]) -> None:
-    """Keep a model for the next task."""
-    if made_of:
-        cache.write(_file(environment), {"made_of": made_of, "model": model})
+def keep(environment: Environment, made_of: Ingredients | None, model: Mapping[str, Any]) -> None:
+    """Keep a model for the next task, where it may be kept."""
+    if made_of and not _has_credential(environment, made_of["variables"], model):
+        cache.keep(environment.root, _name(environment), made_of, model)
 
 
-def _file(environment: Environment) -> Path:
-    return checkout.state(environment.root, f"{environment.name}.model.json")
+def _has_credential(
+    environment: Environment, shell: Collection[str], model: Mapping[str, Any]
+) -> bool:
+    text = json.dumps(model)
+    found = (environment.variable(name) for name in {*environment.variables, *shell})
+    private = [each for each in found if each and each.value and each.layer in _PRIVATE]
+    # As Compose writes `$`, and as JSON writes the rest.
+    there = [each for each in private if json.dumps(each.value.replace("$", "$$"))[1:-1] in text]
+    try:
+        known = contract.load(environment.root)
+    except GangwayError:
+        # Whoever needs it says so; till then a name tells.
+        known = contract.Contract({})
+    return any(known.is_secret(each.name) for each in there)
+
+
+def _name(environment: Environment) -> str:
+    return f"model of {environment.name}"

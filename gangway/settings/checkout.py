@@ -7,6 +7,7 @@ with `--env-file`, so a pasted command runs with the same values.
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -82,11 +83,6 @@ class Checkout:
                 where=f"{DIRECTORY}/{name}.env",
                 fix=f"ls -ld {DIRECTORY} {DIRECTORY}/{name}.env",
             ) from None
-
-
-def recorded(root: Path, name: str) -> dict[str, str]:
-    """Return what this checkout has recorded for the environment `name`."""
-    return Checkout(root).read(name)
 
 
 def state(root: Path, file: str) -> Path:
@@ -188,7 +184,7 @@ def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:
 
 def replace(path: Path, text: str) -> None:
     """Write a file in one step and for this user alone; raises OSError, the old one still there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

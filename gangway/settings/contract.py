@@ -13,7 +13,6 @@ from gangway.settings import cache
 from gangway.settings.environment import Kind
 
 FILE: Final = "env/contract.yml"
-_KEPT: Final = Path(".gangway") / "contract.json"
 ALL_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _Check = Callable[[str, object], Iterator[str]]
 
@@ -99,11 +98,9 @@ def load(root: Path, file: str = FILE) -> Contract:
     except UnicodeDecodeError:
         raise GangwayError("it is not UTF-8 text", where=file) from None
     rules = Path(__file__).stat()
-    this = {"text": text, "rules": [rules.st_mtime_ns, rules.st_size]}
-    kept = cache.read(root / _KEPT)
-    data = kept.pop("data", None)
-    if kept == this:
-        return _build(data, _known_to_be_right)[0]
+    made_of = [text, rules.st_mtime_ns, rules.st_size]
+    if kept := cache.kept(root, file, made_of):
+        return _build(kept, _known_to_be_right)[0]
     data = _parsed(text, file)
     contract, faults = _build(data, _problems)
     if faults:
@@ -115,7 +112,7 @@ def load(root: Path, file: str = FILE) -> Contract:
             ),
             summary=f"{file} is malformed",
         )
-    cache.write(root / _KEPT, {**this, "data": data})
+    cache.keep(root, file, made_of, data)
     return contract
 
 

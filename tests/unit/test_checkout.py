@@ -74,7 +74,7 @@ def test_recording_keeps_what_was_chosen_earlier(checkout: Checkout) -> None:
     own.record(root, "dev", {"APP_UID": "501"})
     own.record(root, "test", {"APP_UID": "502"})
     own.record(root, "dev", {"PUBLISHED_API_PORT": ""})
-    assert own.recorded(root, "dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
+    assert Layer(root).read("dev") == {"COMPOSE_PROJECT_NAME": "mine", "APP_UID": "501"}
 
 
 def test_recording_nothing_new_writes_nothing(checkout: Checkout) -> None:
@@ -92,7 +92,7 @@ def test_recording_nothing_new_writes_nothing(checkout: Checkout) -> None:
 def test_a_layer_file_that_was_spoiled_by_hand_is_shown_with_its_line(checkout: Checkout) -> None:
     root = checkout({".gangway/dev.env": "A=1\nwhat\n"})
     with pytest.raises(GangwayError) as caught:
-        own.recorded(root, "dev")
+        Layer(root).read("dev")
     assert caught.value.findings[0].where == ".gangway/dev.env:2"
 
 
@@ -128,7 +128,7 @@ def test_the_plain_user_needs_no_line_and_an_old_line_goes(checkout: Checkout) -
     assert own.facts(load(root, "dev", shell={})) == {}
     own.record(root, "dev", {"APP_UID": "501", "APP_GID": "20"})
     own.record(root, "dev", own.facts(load(root, "dev", shell={})))
-    assert own.recorded(root, "dev") == {}
+    assert Layer(root).read("dev") == {}
 
 
 @needs_root
@@ -179,7 +179,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
         }
     )
     own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
-    recorded = own.recorded(root, "dev")["COMPOSE_FILE"]
+    recorded = Layer(root).read("dev")["COMPOSE_FILE"]
     assert isinstance(recorded, Template)
     for stack, services in (("core", {"base", "personal"}), ("wide", {"base", "wide", "personal"})):
         env = load(root, "dev", stack=stack, shell=shell)
@@ -196,7 +196,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
         assert set(json.loads(done.stdout)["services"]) == services
     (root / own.OVERRIDE).unlink()
     own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
-    assert "COMPOSE_FILE" not in own.recorded(root, "dev")
+    assert "COMPOSE_FILE" not in Layer(root).read("dev")
 
 
 @pytest.mark.parametrize("kind", ["test", "production"])

@@ -529,10 +529,7 @@ def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(checkout: 
 def test_what_was_found_right_by_other_rules_is_checked_again(checkout: Checkout) -> None:
     wrong = "groups: {one: {NAME: {type: text, meaning: m, colour: red}}}"
     root = contract_of(checkout, wrong)
-    kept = {
-        "text": wrong, "rules": [0, 0],
-        "data": {"groups": {"one": {"NAME": {"type": "text", "meaning": "m"}}}},
-    }  # fmt: skip
-    cache.write(root / ".gangway" / "contract.json", kept)
+    right = {"groups": {"one": {"NAME": {"type": "string", "meaning": "m"}}}}
+    cache.keep(root, contract.FILE, [wrong, 0, 0], right)
     with pytest.raises(FindingsError, match="unknown field `colour`"):
         contract.load(root)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gangway.model import model_cache
+from gangway.settings import cache
 from gangway.settings.environment import Environment, load
 
 ARGV = ["docker", "compose", "config"]
@@ -22,11 +23,14 @@ def root(tmp_path: Path) -> Path:
         "ENVIRONMENT=development\nCOMPOSE_FILE=docker-compose.yml\nIMAGE=debian\n"
     )
     (tmp_path / "docker-compose.yml").write_text(COMPOSE)
+    plugin = tmp_path / "docker-config" / "cli-plugins" / "docker-compose"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("one")
     return tmp_path
 
 
 def loaded(root: Path, shell: Mapping[str, str], **overrides: str) -> Environment:
-    around = {"PATH": "/usr/bin:/bin", **shell}
+    around = {"PATH": "/usr/bin:/bin", "DOCKER_CONFIG": str(root / "docker-config"), **shell}
     return load(root, "dev", overrides=overrides, shell=around)
 
 
@@ -69,22 +73,55 @@ def test_so_does_one_on_the_command_line(root: Path) -> None:
 
 
 def test_so_does_another_compose_plugin(root: Path) -> None:
-    plugin = root / "docker-config" / "cli-plugins" / "docker-compose"
-    plugin.parent.mkdir(parents=True)
-    plugin.write_text("one")
-    shell = {"DOCKER_CONFIG": str(root / "docker-config")}
-    environment = loaded(root, shell)
-    model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
-    assert found(loaded(root, shell)) == MODEL
-    plugin.write_text("another")
-    assert found(loaded(root, shell)) is None
+    keep(root)
+    (root / "docker-config" / "cli-plugins" / "docker-compose").write_text("another")
+    assert found(loaded(root, {})) is None
+
+
+def test_without_a_plugin_to_tell_it_by_it_is_never_kept(root: Path) -> None:
+    keep(root)
+    shell = {"PATH": str(root), "DOCKER_CONFIG": str(root)}
+    assert model_cache.ingredients(loaded(root, shell), [str(root / "docker-compose")]) is None
 
 
 def test_no_variable_of_the_shell_is_written_down(root: Path) -> None:
     environment = loaded(root, {"DOCKER_AUTH_CONFIG": "a credential"})
     model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
     assert found(environment) == MODEL
-    assert "a credential" not in (root / ".gangway" / "dev.model.json").read_text()
+    assert "a credential" not in (root / cache.FILE).read_text()
+
+
+@pytest.mark.parametrize("where", ["shell", "command line", "env/local.env"])
+def test_a_model_with_somebody_s_own_credential_is_never_kept(root: Path, where: str) -> None:
+    passed_on = "services: {api: {image: busybox, environment: [API_TOKEN]}}\n"
+    (root / "docker-compose.yml").write_text(passed_on)
+    credential = {"API_TOKEN": 'a "$credential"'}
+    if where == "env/local.env":
+        (root / where).write_text("API_TOKEN='a \"$credential\"'\n")
+    environment = loaded(
+        root,
+        credential if where == "shell" else {},
+        **(credential if where == "command line" else {}),
+    )
+    made_of = model_cache.ingredients(environment, ARGV)
+    model_cache.keep(environment, made_of, {"services": {"api": {"URL": 'x:a "$$credential"@y'}}})
+    assert found(environment) is None
+    assert not (root / cache.FILE).exists()
+    model_cache.keep(environment, made_of, MODEL)
+    assert found(environment) == MODEL
+
+
+def test_a_well_known_one_of_the_repository_s_files_may_be_kept(root: Path) -> None:
+    with (root / "env" / "dev.env").open("a") as file:
+        file.write("POSTGRES_PASSWORD=gangway\n")
+    keep(root)
+    assert found(loaded(root, {})) == MODEL
+
+
+def test_a_variable_that_is_only_passed_on_matters_too(root: Path) -> None:
+    (root / "docker-compose.yml").write_text("services: {api: {environment: [COLOUR]}}\n")
+    keep(root)
+    assert found(loaded(root, {"COLOUR": "red"})) is None
 
 
 def test_so_does_another_call(root: Path) -> None:
@@ -103,17 +140,6 @@ def test_so_does_another_call(root: Path) -> None:
 )
 def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> None:
     (root / "docker-compose.yml").write_text(COMPOSE + text)
-    assert model_cache.ingredients(loaded(root, {}), ARGV) == ""
-    model_cache.keep(loaded(root, {}), "", MODEL)
+    assert model_cache.ingredients(loaded(root, {}), ARGV) is None
+    model_cache.keep(loaded(root, {}), None, MODEL)
     assert found(loaded(root, {})) is None
-
-
-def test_a_damaged_file_is_no_model(root: Path) -> None:
-    keep(root)
-    (root / ".gangway" / "dev.model.json").write_text('{"made_of": ')
-    assert found(loaded(root, {})) is None
-
-
-def test_only_its_owner_may_read_it(root: Path) -> None:
-    keep(root)
-    assert (root / ".gangway" / "dev.model.json").stat().st_mode & 0o777 == 0o600
