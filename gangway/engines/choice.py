@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.engines.docker.engine import DockerEngine
 from gangway.engines.interface import Engine
-from gangway.model.model import Model
 from gangway.settings.environment import NATIVE, Environment
 
 
-def engine_of(environment: Environment, render: Callable[[], Model]) -> Engine:
-    """Return the environment's engine: what GANGWAY_ENGINE names, Docker for `auto`.
+def engine_of(environment: Environment, name: str | None = None) -> Engine:
+    """Return the environment's own engine (Docker for `auto`), or the one of another name."""
+    if (name or environment.engine) != NATIVE:
+        return DockerEngine(environment)
+    from gangway.engines.native.engine import NativeEngine
 
-    `render` returns the merged model, the same at every call.
-    """
-    return _made(environment.engine, environment, render)
+    return NativeEngine(environment)
 
 
 def others(engine: Engine) -> Iterator[Engine]:
@@ -25,7 +25,7 @@ def others(engine: Engine) -> Iterator[Engine]:
     environment = engine.environment
     if environment.kind != "prod":
         other = "docker" if engine.name == NATIVE else NATIVE
-        yield _made(other, environment, lambda: engine.model)
+        yield engine_of(environment, other)
 
 
 def instead(engine: Engine, *, dry_run: bool) -> str | None:
@@ -53,11 +53,3 @@ def _answers(engine: Engine) -> bool:
     except GangwayError:
         return False
     return True
-
-
-def _made(name: str, environment: Environment, render: Callable[[], Model]) -> Engine:
-    if name != NATIVE:
-        return DockerEngine(environment, render)
-    from gangway.engines.native.engine import NativeEngine
-
-    return NativeEngine(environment, render)

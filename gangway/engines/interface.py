@@ -6,6 +6,7 @@ is printed is what is done, and a command that is pasted does what the task did.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
@@ -39,7 +40,7 @@ class Debugger(NamedTuple):
     maps_paths: bool
 
 
-class Processes(NamedTuple):
+class Inside(NamedTuple):
     """What runs where a service does: lines of `/proc/PID/stat`, each with its program behind.
 
     `main` is the service's first process, None where it is the first of all.
@@ -157,7 +158,7 @@ class Engine(Protocol):
     def debugger(self, *, install: bool) -> Debugger:
         """Return how a debugger gets in; `install` puts it there where it is missing."""
 
-    def processes(self, container: Container) -> Processes:
+    def inside(self, container: Container) -> Inside:
         """Return what runs where a running container does."""
 
     def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
@@ -170,12 +171,14 @@ class Engine(Protocol):
         """Return what prints the number that Redis makes of a script and an argument."""
 
 
-def py_spy(program: str, pid: str, seconds: int, output: str) -> list[str]:
-    """Return the call of py-spy, found at `program`, that writes an SVG to the file `output`."""
-    return [
-        program, "record", "--pid", pid, "--subprocesses", "--duration", str(seconds),
-        "--format", "flamegraph", "--output", output,
-    ]  # fmt: skip
+def py_spy(program: str, pid: str, seconds: int, file: str) -> str:
+    """Return the shell's words for py-spy's look at a process, by way of a file.
+
+    The SVG goes to standard output, what py-spy says of it elsewhere.
+    """
+    words = [program, "record", "--pid", pid, "--subprocesses", "--duration", str(seconds)]
+    record = shlex.join([*words, "--format", "flamegraph", "--output", file])
+    return f"{record} >&2; cat {shlex.quote(file)}"
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -24,11 +24,6 @@ class LogOptions:
     tail: str = ""
 
 
-def ps(project: Project) -> int:
-    """List every container of the stack with its state."""
-    return calls.run(project, *calls.EVERYTHING, "ps", "--all")
-
-
 def logs(project: Project, options: LogOptions) -> int:
     """Show log lines of the named services, or of all."""
     calls.check_services(project, options.services)
@@ -46,12 +41,6 @@ def config(project: Project, flags: Sequence[str]) -> int:
 
     contract_check.require(project.environment, contract.load(project.root), secrets=False)
     return calls.run(project, "config", *flags, needs_engine=False)
-
-
-def stats(project: Project, services: Sequence[str], *, follow: bool) -> int:
-    """Show what the containers use of processor, memory, network and disk."""
-    calls.check_services(project, services)
-    return calls.run(project, "stats", *([] if follow else ["--no-stream"]), *services)
 
 
 def urls(project: Project, services: Sequence[str] = ()) -> None:

@@ -50,7 +50,7 @@ def profile(project: Project, service: str, *, seconds: int) -> None:
     project = calls.answering(project)
     container = _running(project, service)
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = project.engine.processes(container)
+    found = project.engine.inside(container)
     pid = program(list(processes(found.lines)), found.main)
     if pid is None:
         raise GangwayError(f"{service} has no Python process to look at")

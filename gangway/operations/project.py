@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from gangway.base import lock
 from gangway.engines import choice
 from gangway.engines.interface import Engine
 from gangway.model.model import Model
-from gangway.model.render import rendered
 from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_ENGINE, Environment, load
 from gangway.settings.plain import announce
@@ -24,7 +22,6 @@ class Project:
 
     environment: Environment
     engine: Engine
-    render: Callable[[], Model]
     dry_run: bool = False
 
     @property
@@ -40,7 +37,7 @@ class Project:
     @property
     def model(self) -> Model:
         """The merged model of the stack."""
-        return self.render()
+        return self.engine.model
 
     def announce(self, *words: str) -> bool:
         """Print the engine's plain command for a call; return whether to do it."""
@@ -53,9 +50,8 @@ class Project:
 
 
 def opened(environment: Environment, *, dry_run: bool = False) -> Project:
-    """Return a loaded environment with its model, rendered when it is asked for, and its engine."""
-    render = cache(lambda: rendered(environment))
-    return Project(environment, choice.engine_of(environment, render), render, dry_run)
+    """Return a loaded environment with its engine; the model is rendered when it is asked for."""
+    return Project(environment, choice.engine_of(environment), dry_run)
 
 
 def open_project(

@@ -10,9 +10,9 @@ from gangway.tasks.options import After, Option, Services
 
 def ps(project: Project) -> int:
     """List the containers with their state and health."""
-    from gangway.operations import inspect
+    from gangway.operations import calls
 
-    return inspect.ps(project)
+    return calls.run(project, *calls.EVERYTHING, "ps", "--all")
 
 
 def logs(
@@ -34,9 +34,10 @@ def stats(
     follow: A[bool, Option("go on showing", "f")] = False,
 ) -> int:
     """Show what the containers use of processor, memory, network and disk."""
-    from gangway.operations import inspect
+    from gangway.operations import calls
 
-    return inspect.stats(project, services, follow=follow)
+    calls.check_services(project, services)
+    return calls.run(project, "stats", *([] if follow else ["--no-stream"]), *services)
 
 
 def urls(project: Project) -> None:

@@ -107,7 +107,7 @@ class TestContainer:
         begin(service, wanted(tmp_path, WAITS))
         processes = Processes(tmp_path, "gangway-test", {})
         monkeypatch.setattr(Processes, "present", lambda _: [service])
-        here = commands.Native(cast(Any, None), cast(Any, None), processes)
+        here = cast(commands.Native, SimpleNamespace(services=processes))
         commands.ps(here, cast(Any, None))
         assert "exited with status 0" in capsys.readouterr().out
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from gangway.base import output
@@ -15,8 +16,9 @@ from gangway.engines.container import Container
 from gangway.engines.docker import images, inside
 from gangway.engines.docker.client import PODMAN, Client
 from gangway.engines.docker.starting import DockerStart
-from gangway.engines.interface import Debugger, Processes, split
+from gangway.engines.interface import Debugger, Inside, split
 from gangway.model.model import Model
+from gangway.model.render import rendered
 
 _CLEAR_LINE: Final = "\x1b[2K"
 # Compose 2.26 can be deaf to Ctrl-C: while it builds, and now and then while it restarts a service.
@@ -25,29 +27,23 @@ _WATCH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class DockerEngine(Client):
-    """See `gangway.engines.interface.Engine`; `render` returns the model, always the same."""
-
-    render: Callable[[], Model]
+    """See `gangway.engines.interface.Engine`."""
 
     manner = "in containers"
     scratch = "/tmp"  # noqa: S108 (a container's own)
 
     @property
     def name(self) -> str:
-        """What `--engine` calls it."""
         return PODMAN if self.environment.engine == PODMAN else "docker"
 
-    @property
+    @cached_property
     def model(self) -> Model:
-        """The merged model of the stack."""
-        return self.render()
+        return rendered(self.environment)
 
     def command(self, *words: str) -> list[str]:
-        """Return the `docker compose` call."""
         return self.environment.compose_command(*words)
 
     def call(self, *words: str) -> int:
-        """Run the call on this terminal; return its exit status."""
         match split(words)[1][0]:
             case "build":
                 return images.build(self, self.model, words)
@@ -71,45 +67,36 @@ class DockerEngine(Client):
         return program.returncode
 
     def capture(self, *words: str) -> Completed:
-        """Run the call without input; return what it wrote."""
         return self.environment.runner.capture(self.command(*words))
 
     def start(
         self, words: Sequence[str], services: Sequence[str]
     ) -> AbstractContextManager[DockerStart]:
-        """Start containers with Compose, beside the block."""
         wanted = self.model.wanted(services)
         start = DockerStart(self, self.model, wanted, scaled="--scale" in words)
         return start.under_way(self.command("--progress", "plain", *words))
 
     def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
-        """Return the call that builds the services' images, or all of the stack's."""
         named = services or images.built_here(self.environment, self.model)
         return ["build", *(["--no-cache"] if no_cache else []), *named]
 
     def outdated(self, services: Sequence[str]) -> str:
-        """Return what is newer than the images, for people; empty for nothing."""
         return images.outdated(self.environment, self.model, services)
 
-    def debugger(self, *, install: bool) -> Debugger:  # noqa: ARG002
-        """Return how a debugger gets in: the development image has it already."""
+    def debugger(self, *, install: bool) -> Debugger:
         return Debugger("0.0.0.0", "5678", "/opt/debugger", maps_paths=True)
 
-    def processes(self, container: Container) -> Processes:
-        """Return what runs in a container."""
+    def inside(self, container: Container) -> Inside:
         argv = ["docker", "exec", container.id, "sh", "-c", inside.LIST]
-        return Processes(self.environment.runner.capture(argv, timeout=30).stdout.splitlines())
+        return Inside(self.environment.runner.capture(argv, timeout=30).stdout.splitlines())
 
     def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
-        """Return the call of py-spy in a container beside that one."""
         argv = ["docker", "inspect", "--format", "{{.Image}}", container.id]
         image = self.environment.runner.capture(argv, timeout=30).stdout.strip()
         return inside.sidecar(container.id[:12], image, pid, seconds)
 
     def redis_client(self) -> list[str]:
-        """Return the image's own."""
         return ["redis-cli"]
 
     def redis_script(self) -> list[str]:
-        """Return a shell that gives redis-cli the password, and then the script."""
         return ["sh", "-c", inside.REDIS, "sh"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 from gangway.engines.interface import py_spy
@@ -28,10 +27,9 @@ def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:
 
     The service itself keeps all its restrictions: only who looks may look.
     """
-    record = shlex.join(py_spy(SPY, pid, seconds, _OUTPUT))
     return [
         "docker", "run", "--rm", "--pid", f"container:{container}", "--network", "none",
         "--user", "0:0", "--cap-drop", "ALL", "--cap-add", "SYS_PTRACE",
         "--security-opt", "no-new-privileges", "--entrypoint", "sh", image,
-        "-ec", f"{record} >&2; cat {_OUTPUT}",
+        "-ec", py_spy(SPY, pid, seconds, _OUTPUT),
     ]  # fmt: skip

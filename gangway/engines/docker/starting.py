@@ -75,10 +75,6 @@ class DockerStart:
                 program.wait()
 
     def poll(self) -> bool:
-        """Take in what happens next, if it comes soon; once Compose has ended, look now and then.
-
-        Raises GangwayError where Compose fails though no service does, or the engine goes away.
-        """
         changed = self._take_in(_TICK)
         if self._compose.poll() is None:
             return changed
@@ -98,15 +94,12 @@ class DockerStart:
         return changed
 
     def done(self) -> bool:
-        """Say whether Compose has ended, and what it started is known."""
         return self._ended
 
     def containers(self) -> list[Container]:
-        """Return the project's containers."""
         return self._client.containers()
 
     def give_up(self, seconds: float = 0.0) -> None:
-        """Have Compose end: it does by itself when a dependency fails, and not for others."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._compose.wait(timeout=seconds)
         self._end_compose()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from gangway.base import output
@@ -23,7 +24,7 @@ from gangway.engines.native.starting import NativeStart
 from gangway.engines.native.unenforced import unenforced
 from gangway.engines.timeline import View
 from gangway.model.model import Model, stop_order
-from gangway.model.render import compose
+from gangway.model.render import compose, rendered
 from gangway.settings.environment import Environment
 
 _FOLLOW_EVERY: Final = 0.1
@@ -34,8 +35,18 @@ class Native:
     """One environment's services as processes: what every command is about."""
 
     environment: Environment
-    render: Callable[[], Model]
-    processes: Processes
+
+    @cached_property
+    def model(self) -> Model:
+        """The merged model of the stack."""
+        return rendered(self.environment)
+
+    @cached_property
+    def services(self) -> Processes:
+        """Those that run, and those that did."""
+        env = self.environment
+        project, shell = env.get("COMPOSE_PROJECT_NAME"), env.process_environment()
+        return Processes(env.root, project, shell, env.apps)
 
 
 Verb = Callable[[Native, argparse.Namespace], int]
@@ -66,14 +77,14 @@ def begin(here: Native, words: Sequence[str]) -> NativeStart:
 
 
 def _begin(here: Native, options: argparse.Namespace) -> NativeStart:
-    model, named = here.render(), options.services
+    model, named = here.model, options.services
     # What the named ones depend on goes on running.
     alone = options.no_deps or options.name == "restart"
     wanted = named if named and alone else model.wanted(named)
     renewed = wanted if options.name == "restart" else named if options.force_recreate else ()
     if data.is_in_memory(here.environment.kind, model):
-        data.keep_in_memory(here.processes.data)
-    start = NativeStart(here.processes, model, wanted, renewed)
+        data.keep_in_memory(here.services.data)
+    start = NativeStart(here.services, model, wanted, renewed)
     if note := unenforced(start.services, wanted):
         say(note)
     return start
@@ -96,7 +107,7 @@ def up(here: Native, options: argparse.Namespace) -> int:
 
 def down(here: Native, options: argparse.Namespace) -> int:
     """Stop everything, dependents before what they depend on; forget it, and the data if asked."""
-    processes = here.processes
+    processes = here.services
     present = {service.name: service for service in processes.present()}
     if options.timeout == 0:
         stop(list(present.values()), at_once=True)
@@ -107,7 +118,7 @@ def down(here: Native, options: argparse.Namespace) -> int:
         for level in stop_order(needs):
             stop([present[name] for name in level])
     shutil.rmtree(processes.state / "services", ignore_errors=True)
-    if options.volumes or data.is_in_memory(here.environment.kind, here.render()):
+    if options.volumes or data.is_in_memory(here.environment.kind, here.model):
         data.remove(processes.data)
     return 0
 
@@ -115,7 +126,7 @@ def down(here: Native, options: argparse.Namespace) -> int:
 def ps(here: Native, _options: argparse.Namespace) -> int:
     """List the services with state, process and ports."""
     rows = []
-    for service in here.processes.present():
+    for service in here.services.present():
         state, runs = service.seen()
         seen = shown(service, state, runs)
         status = f"{seen.state} ({seen.health})" if seen.health else seen.state
@@ -131,7 +142,7 @@ def ps(here: Native, _options: argparse.Namespace) -> int:
 
 def logs(here: Native, options: argparse.Namespace) -> int:
     """Show log lines of the named services, or of all, in the order of their times."""
-    names = options.services or [service.name for service in here.processes.present()]
+    names = options.services or [service.name for service in here.services.present()]
     width = max((len(name) for name in names), default=0)
     since = _since(options.since)
     seen: dict[str, str] = dict.fromkeys(names, since)
@@ -139,7 +150,7 @@ def logs(here: Native, options: argparse.Namespace) -> int:
     while True:
         rows = []
         for name in names:
-            new = [line for line in log_lines(here.processes.supervised(name)) if line > seen[name]]
+            new = [line for line in log_lines(here.services.supervised(name)) if line > seen[name]]
             if new:
                 seen[name] = new[-1]
             rows += [(line, name) for line in (new if count is None else new[len(new) - count :])]
@@ -183,7 +194,7 @@ def _since(text: str) -> str:
 
 def exec_(here: Native, options: argparse.Namespace) -> int:
     """Run a command as a running service would: with its variables, in its folder."""
-    if container(here.processes.supervised(options.service)).state != "running":
+    if container(here.services.supervised(options.service)).state != "running":
         raise GangwayError(
             f"{options.service} isn't running",
             fix=f"invoke {here.environment.name}.up {options.service}",
@@ -193,20 +204,20 @@ def exec_(here: Native, options: argparse.Namespace) -> int:
 
 def one_off(here: Native, options: argparse.Namespace) -> int:
     """Run a service's entrypoint with other words, once what it depends on is ready."""
-    name, model = options.service, here.render()
+    name, model = options.service, here.model
     needed = [each for each in model.wanted([name]) if each != name]
     if needed and not options.no_deps:
         up(here, _parser().parse_args(["up", *needed]))
-    words = command(here.processes.place, name, services(model)[name], options.words or None)
+    words = command(here.services.place, name, services(model)[name], options.words or None)
     if name in model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
-        (here.processes.supervised(name).folder / "state.json").unlink(missing_ok=True)
+        (here.services.supervised(name).folder / "state.json").unlink(missing_ok=True)
     return _run_in_place(here, name, words)
 
 
 def _run_in_place(here: Native, name: str, words: Sequence[str]) -> int:
     """Run a program as the service would: as its user, in its folder, with its variables."""
-    service, place = services(here.render())[name], here.processes.place
+    service, place = services(here.model)[name], here.services.place
     private(place.folder(name) / "tmp")
     runner = Runner(place.directory(service), place.environment(name, service))
     return runner.run([*as_user(service), *place.program(words)])

@@ -50,14 +50,9 @@ class NativeStart:
         self.timeline = Timeline.of(model, wanted)
 
     def done(self) -> bool:
-        """Say whether all has been started."""
         return not self._waiting
 
     def poll(self) -> bool:
-        """Start what can be started; return whether that, or the rest, has got on.
-
-        Raises GangwayError where a monitor can't be started, or the disk is full.
-        """
         able = [name for name in self._waiting if self._may_start(self.services[name])]
         for name in able:
             del self._waiting[name]
@@ -77,10 +72,9 @@ class NativeStart:
         return changed
 
     def give_up(self, seconds: float = 0.0) -> None:
-        """Start nothing more: that takes nothing."""
+        return
 
     def containers(self) -> list[Container]:
-        """Return what has been started."""
         there = [name for name in self._specs if name not in self._waiting]
         return [container(self._processes.supervised(name)) for name in there]
 
