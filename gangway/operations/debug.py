@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,9 @@ def debug(project: Project, options: DebugOptions) -> None:
     a Python program under the reloader, and when it doesn't start.
     """
     calls.check_services(project, [options.service])
+    # One that waits can't be healthy before a debugger has come.
+    enough = () if options.wait else None
+    start = StartOptions((options.service,), ports=options.ports, enough=enough)
     if options.off:
         _turn_off(project, options.service)
         return
@@ -60,8 +63,8 @@ def debug(project: Project, options: DebugOptions) -> None:
     separator = project.environment.get("COMPOSE_PATH_SEPARATOR") or ":"
     files = [project.environment.get("COMPOSE_FILE"), str(path.relative_to(project.root))]
     changed = with_choices(project, overrides={"COMPOSE_FILE": separator.join(files)})
-    # One that waits can't be healthy before a debugger has come.
-    changed = up(changed, _start(changed, options, () if options.wait else None), task="debug")
+    start = replace(start, flags=alone(changed, options.service))
+    changed = up(changed, start, task="debug")
     if not project.dry_run:
         tell(changed, options)
 
@@ -131,16 +134,9 @@ def tell(project: Project, options: DebugOptions) -> None:
 
 
 def _turn_off(project: Project, service: str) -> None:
-    up(project, _start(project, DebugOptions(service)), task="debug")
+    up(project, StartOptions((service,), flags=alone(project, service)), task="debug")
     if not project.dry_run and debugged(project) == service:
         overlay_path(project).unlink(missing_ok=True)
-
-
-def _start(
-    project: Project, options: DebugOptions, enough: tuple[str, ...] | None = None
-) -> StartOptions:
-    flags = alone(project, options.service)
-    return StartOptions((options.service,), ports=options.ports, enough=enough, flags=flags)
 
 
 def _local(project: Project, source: str) -> str:

@@ -15,19 +15,14 @@ def build(project: Project, services: Sequence[str] = (), *, no_cache: bool = Fa
 
     Raises GangwayError when a build fails, after showing what it said last.
     """
+    calls.check_services(project, services)
+    if not project.dry_run:
+        project.engine.reach()
     words = project.engine.building(services, no_cache=no_cache)
     if project.announce(*words):
         began = time.monotonic()
         project.engine.call(*words)
         say(f"built in {time.monotonic() - began:.1f} s")
-
-
-def build_checked(project: Project, services: Sequence[str], *, no_cache: bool) -> None:
-    """Build as a task: the names are services, and the engine answers."""
-    calls.check_services(project, services)
-    if not project.dry_run:
-        project.engine.check()
-    build(project, services, no_cache=no_cache)
 
 
 def refresh(project: Project, services: Sequence[str]) -> None:

@@ -14,19 +14,14 @@ from gangway.operations.project import Project, with_settings
 from gangway.settings import contract, contract_check, ports
 
 
-def prepare(project: Project, services: Sequence[str] = (), *, auto_ports: bool = False) -> Project:
-    """Return the project as it may go on: variables, engine, names and ports are in order.
+def prepare(
+    project: Project, services: Sequence[str], *, auto_ports: bool = False
+) -> tuple[Project, list[Container]]:
+    """Return the project as it may go on, and its containers: variables, engine, names and ports.
 
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
-    return examine(project, services, auto_ports=auto_ports)[0]
-
-
-def examine(
-    project: Project, services: Sequence[str], *, auto_ports: bool
-) -> tuple[Project, list[Container]]:
-    """Do what `prepare` does; return the project's containers, too, whatever their state."""
     contract_check.require(project.environment, contract.load(project.root))
     if project.dry_run:
         calls.check_services(project, services)

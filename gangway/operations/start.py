@@ -35,15 +35,13 @@ class StartOptions:
     enough: tuple[str, ...] | None = None
     flags: tuple[str, ...] = ()
 
-    @property
-    def auto_ports(self) -> bool:
-        """Whether to move to free ports; raises GangwayError for any other `ports`."""
+    def __post_init__(self) -> None:
+        """Refuse any other `ports`."""
         if self.ports not in ("", "auto"):
             raise GangwayError(
                 f"--ports is {self.ports!r}",
                 fix="--ports auto finds free ports; a port of your own: -e PUBLISHED_API_PORT=8100",
             )
-        return bool(self.ports)
 
 
 def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
@@ -52,9 +50,9 @@ def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
     Returns the project with the checkout's own settings. Raises GangwayError, after
     showing the service's last log lines and health output, when one fails or `timeout` passes.
     """
-    auto = options.auto_ports
     with project.changing(task):
-        project = preflight.prepare(project, options.services, auto_ports=auto)
+        auto = options.ports == "auto"
+        project, _ = preflight.prepare(project, options.services, auto_ports=auto)
         wanted = project.model.wanted(options.services)
         if options.build:
             built = [name for name in wanted if "build" in project.model.services[name]]
@@ -95,7 +93,7 @@ def rebuild(project: Project, service: str) -> None:
             fix=f"invoke {project.name}.restart {service} starts it again",
         )
     with project.changing("rebuild"):
-        project = preflight.prepare(project, [service])
+        project, _ = preflight.prepare(project, [service])
         image_builds.build(project, [service], no_cache=True)
         flags = ("--detach", "--force-recreate", *alone(project, service))
         watched(project, StartOptions((service,)), "up", *flags, service)

@@ -43,7 +43,7 @@ def run(project: Project, options: TestOptions) -> int:
     once = ("--progress", "quiet", "run", "--rm", "--no-deps", *calls.no_terminal())
     with project.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
-        project, left = preflight.examine(project, (RUNNER,), auto_ports=True)
+        project, left = preflight.prepare(project, (RUNNER,), auto_ports=True)
         image_builds.refresh(project, list(project.model.services))
         services = needed(project)
         # What only has to be started goes on starting while the first tests run: those that need

@@ -49,7 +49,7 @@ def build(
     """Build the images of all services, or of those named."""
     from gangway.operations import image_builds
 
-    image_builds.build_checked(project, services, no_cache=no_cache)
+    image_builds.build(project, services, no_cache=no_cache)
 
 
 def rebuild(project: Project, service: Service) -> None:

@@ -241,7 +241,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raise what a task shows."""
-        raise GangwayError(f"native services don't know that: {message}", fix="docs/native.md")
+        raise CannotDo(f"native services don't know that: {message}", fix="docs/native.md")
 
 
 def _parser() -> argparse.ArgumentParser:
