@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 from gangway.base.errors import GangwayError
@@ -37,7 +38,8 @@ def instead(engine: Engine, *, dry_run: bool) -> str | None:
     for other in others(engine):
         if other.running():
             return other.name
-        if not (engine.installed() if dry_run else _answers(engine)):
+        path = engine.environment.process_environment().get("PATH")
+        if not (shutil.which("docker", path=path) if dry_run else _answers(engine)):
             name = engine.environment.name
             say(
                 f"no container engine answers: {name} runs natively, as local processes "

@@ -103,9 +103,6 @@ class Engine(Protocol):
 
     # ---- is it there, and who is?
 
-    def installed(self) -> bool:
-        """Say whether this machine has the program that asks it."""
-
     def reach(self) -> None:
         """Raise GangwayError where it doesn't answer: what needs an engine begins with this."""
 

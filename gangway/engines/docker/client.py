@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,10 +52,6 @@ class Client:
         """The filter that finds what belongs to the project."""
         return f"label={_PROJECT}={self.project}"
 
-    def installed(self) -> bool:
-        """Say whether there is a `docker` to ask."""
-        return bool(shutil.which("docker", path=self.environment.runner.environment.get("PATH")))
-
     def check(self) -> None:
         """Refuse an engine that doesn't answer, or an engine or Compose that is too old.
 
@@ -92,7 +87,7 @@ class Client:
     def running(self) -> bool:
         """Say whether a container of the project runs; False where no engine answers."""
         with suppress(GangwayError):
-            return self.installed() and any(each.state == "running" for each in self._first_look)
+            return any(each.state == "running" for each in self._first_look)
         return False
 
     def owners(self) -> str:

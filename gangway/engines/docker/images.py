@@ -52,7 +52,7 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
     if program.returncode != 0:
         raise failure.compose_failed(client, said, program.returncode)
     if set(built_here(environment, model)) <= set(words):
-        mark = stamp(environment.root, label(environment))
+        mark = stamp(environment)
         mark.touch(mode=0o600)
         os.utime(mark, (began, began))
     return 0
@@ -66,23 +66,24 @@ def show_step(line: str) -> None:
 
 def outdated(environment: Environment, model: Model, services: Sequence[str]) -> str:
     """Return why the services' images should be built now, for people; empty for no reason."""
-    changed = stale(environment.root, label(environment), model, services)
-    if changed is None:
+    if not any("build" in model.services[name] for name in services):
         return ""
-    if changed == stamp(environment.root, label(environment)):
+    try:
+        built = stamp(environment).stat().st_mtime
+    except FileNotFoundError:
         return "the images haven't been built here yet"
-    return f"{os.path.relpath(changed, environment.root)} changed after the images were built"
+    for path in dict.fromkeys(inputs(model, services)):
+        for file in checkout.files(path):
+            if file.stat().st_mtime > built:
+                shown = os.path.relpath(file, environment.root)
+                return f"{shown} changed after the images were built"
+    return ""
 
 
-def label(environment: Environment) -> str:
-    """Return what tells the images of one environment and stack from those of another."""
-    stack = environment.stack
-    return environment.name if stack == DEFAULT_STACK else f"{environment.name}-{stack}"
-
-
-def stamp(root: Path, environment: str) -> Path:
-    """Return the file whose time says when the environment's images were last built."""
-    return checkout.state(root, f"{environment}.built")
+def stamp(environment: Environment) -> Path:
+    """Return the file whose time says when the stack's images were last built."""
+    stack = "" if environment.stack == DEFAULT_STACK else f"-{environment.stack}"
+    return checkout.state(environment.root, f"{environment.name}{stack}.built")
 
 
 def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
@@ -93,23 +94,3 @@ def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
             for rule in (service.get("develop") or {}).get("watch") or ():
                 if rule["action"] == "rebuild":
                     yield Path(rule["path"])
-
-
-def stale(root: Path, environment: str, model: Model, services: Sequence[str]) -> Path | None:
-    """Return a file that changed after the last build of the environment's images.
-
-    Returns the stamp itself where nothing was built yet, None where all images are up to date, or
-    none of the services has one that is built here.
-    """
-    if not any("build" in model.services[name] for name in services):
-        return None
-    mark = stamp(root, environment)
-    try:
-        built = mark.stat().st_mtime
-    except FileNotFoundError:
-        return mark
-    for path in dict.fromkeys(inputs(model, services)):
-        for file in checkout.files(path):
-            if file.stat().st_mtime > built:
-                return file
-    return None

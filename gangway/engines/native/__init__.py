@@ -2,5 +2,5 @@
 
 It runs the same merged model as a container engine, with `docker-compose.native.yml` as one more
 overlay. `monitor` is the process beside each service, `service` what the others know of it,
-`engine` what the tasks ask for.
+`processes` the project's services together, `commands` what is done with them.
 """

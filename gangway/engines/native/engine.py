@@ -30,9 +30,6 @@ class NativeEngine(commands.Native):
     def scratch(self) -> str:
         return str(self.environment.root / DIRECTORY)
 
-    def installed(self) -> bool:
-        return True
-
     def reach(self) -> None:
         return
 
