@@ -28,6 +28,7 @@ from gangway.model.render import compose, rendered
 from gangway.settings.environment import Environment
 
 _FOLLOW_EVERY: Final = 0.1
+_SHOWN_LINES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,11 @@ def up(here: Native, options: argparse.Namespace) -> int:
         if start.poll():
             view.update()
         if failed := start.timeline.failed():
+            for line in log_lines(here.services.supervised(failed[0]))[-_SHOWN_LINES:]:
+                say(f"  | {line.partition(' ')[2]}")
             raise GangwayError(
                 f"dependency failed to start: {', '.join(failed)}",
-                fix=f"invoke {here.environment.name}.logs {failed[0]} shows its last words",
+                fix=f"the lines above are the last words of {failed[0]}",
             )
     return 0
 
