@@ -1,12 +1,13 @@
 """The merged model as Compose made it last, for as long as all that it is made of stays the same.
 
 Merging takes Compose some 0.2 s, and every task that names a service needs the model. Files that
-refer to others (`include`, `extends`, `env_file`) are never kept, nor is a model that may have a
-credential in it.
+refer to others (`include`, `extends`, `env_file`) are never kept, nor is a model with a credential
+that isn't one of the repository's own.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -43,8 +44,6 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
     if not program or any(_REFERS_TO_FILES.search(texts[name]) for name in files):
         return None
     named = {word for text in texts.values() for word in _WORD.findall(text)}
-    if _has_credential(environment, named):
-        return None
     named |= {name for name in shell if _ALWAYS.match(name)}
     return {
         "argv": list(argv),
@@ -61,20 +60,25 @@ def kept(environment: Environment, made_of: Ingredients | None) -> Any:
 
 
 def keep(environment: Environment, made_of: Ingredients | None, model: Mapping[str, Any]) -> None:
-    """Keep a model for the next task."""
-    if made_of:
+    """Keep a model for the next task, where it may be kept."""
+    if made_of and not _has_credential(environment, made_of["variables"], model):
         cache.keep(environment.root, _name(environment), made_of, model)
 
 
-def _has_credential(environment: Environment, named: Collection[str]) -> bool:
+def _has_credential(
+    environment: Environment, shell: Collection[str], model: Mapping[str, Any]
+) -> bool:
+    text = json.dumps(model)
+    found = (environment.variable(name) for name in {*environment.variables, *shell})
+    private = [each for each in found if each and each.value and each.layer in _PRIVATE]
+    # As Compose writes `$`, and as JSON writes the rest.
+    there = [each for each in private if json.dumps(each.value.replace("$", "$$"))[1:-1] in text]
     try:
         contract = spec.load(environment.root)
     except GangwayError:
         # Whoever needs it says so; till then a name tells.
         contract = spec.Contract({})
-    found = (environment.variable(name) for name in named)
-    private = (each for each in found if each and each.value and each.layer in _PRIVATE)
-    return any(contract.is_secret(each.name) for each in private)
+    return any(contract.is_secret(each.name) for each in there)
 
 
 def _name(environment: Environment) -> str:

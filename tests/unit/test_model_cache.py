@@ -95,17 +95,20 @@ def test_no_variable_of_the_shell_is_written_down(root: Path) -> None:
 def test_a_model_with_somebody_s_own_credential_is_never_kept(root: Path, where: str) -> None:
     passed_on = "services: {api: {image: busybox, environment: [API_TOKEN]}}\n"
     (root / "docker-compose.yml").write_text(passed_on)
-    credential = {"API_TOKEN": "a credential"}
+    credential = {"API_TOKEN": 'a "$credential"'}
     if where == "env/local.env":
-        (root / where).write_text("API_TOKEN=a credential\n")
+        (root / where).write_text("API_TOKEN='a \"$credential\"'\n")
     environment = loaded(
         root,
         credential if where == "shell" else {},
         **(credential if where == "command line" else {}),
     )
-    model_cache.keep(environment, model_cache.ingredients(environment, ARGV), MODEL)
+    made_of = model_cache.ingredients(environment, ARGV)
+    model_cache.keep(environment, made_of, {"services": {"api": {"URL": 'x:a "$$credential"@y'}}})
     assert found(environment) is None
     assert not (root / cache.FILE).exists()
+    model_cache.keep(environment, made_of, MODEL)
+    assert found(environment) == MODEL
 
 
 def test_a_well_known_one_of_the_repository_s_files_may_be_kept(root: Path) -> None:
