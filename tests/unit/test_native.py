@@ -206,7 +206,7 @@ class TestSupervised:
         stop([service])
 
     def test_what_was_run_once_is_none(self, tmp_path: Path) -> None:
-        engine = Processes(tmp_path, "gangway-test", {})
+        engine = Processes(tmp_path, "gangway-test", {}, ())
         private(engine.state / "services" / "test-runner" / "tmp")
         private(engine.state / "services" / "api")
         (engine.state / "services" / "api" / "spec.json").write_text("{}")

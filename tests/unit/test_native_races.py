@@ -105,7 +105,7 @@ class TestContainer:
     ) -> None:
         service = Late(tmp_path / "one")
         begin(service, wanted(tmp_path, WAITS))
-        processes = Processes(tmp_path, "gangway-test", {})
+        processes = Processes(tmp_path, "gangway-test", {}, ())
         monkeypatch.setattr(Processes, "present", lambda _: [service])
         here = cast(commands.Native, SimpleNamespace(services=processes))
         commands.ps(here, cast(Any, None))
