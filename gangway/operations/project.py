@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gangway.base import lock
-from gangway.engines import choice
-from gangway.engines.interface import Engine
-from gangway.model.model import Model
 from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_ENGINE, Environment, load
 from gangway.settings.plain import announce
+
+# Every listing of the tasks imports this module, and only a task needs an engine.
+if TYPE_CHECKING:
+    from gangway.engines.interface import Engine
+    from gangway.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Project:
 
 def opened(environment: Environment, *, dry_run: bool = False) -> Project:
     """Return a loaded environment with its engine; the model is rendered when it is asked for."""
+    from gangway.engines import choice
+
     return Project(environment, choice.engine_of(environment), dry_run)
 
 
@@ -71,6 +76,8 @@ def open_project(
     loaded = load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
     project = opened(loaded, dry_run=dry_run)
     if loaded.engine == DEFAULT_ENGINE:
+        from gangway.engines import choice
+
         other = choice.instead(project.engine, dry_run=dry_run)
         if other:
             project = with_choices(project, engine=other)

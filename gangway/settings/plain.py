@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gangway.base.output import say
-from gangway.settings import contract
 from gangway.settings.environment import Environment
 
 
@@ -13,6 +12,8 @@ def plain(environment: Environment, argv: Sequence[str]) -> str:
     """Return a command as it can be pasted, no secret of the command line in it."""
     if not environment.overrides:
         return environment.plain(argv)
+    from gangway.settings import contract
+
     return environment.plain(argv, is_secret=contract.load(environment.root).is_secret)
 
 

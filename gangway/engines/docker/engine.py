@@ -13,10 +13,9 @@ from typing import Final
 from gangway.base import output
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.docker import images, inside
+from gangway.engines.docker import inside
 from gangway.engines.docker.client import PODMAN, Client
-from gangway.engines.docker.starting import DockerStart
-from gangway.engines.interface import Debugger, Inside, split
+from gangway.engines.interface import Debugger, Inside, Start, split
 from gangway.model.model import Model
 from gangway.model.render import rendered
 
@@ -46,6 +45,8 @@ class DockerEngine(Client):
     def call(self, *words: str) -> int:
         match split(words)[1][0]:
             case "build":
+                from gangway.engines.docker import images
+
                 return images.build(self, self.model, words)
             case "watch":
                 return self.environment.runner.stay(self.command(*words), _WATCH_SECONDS)
@@ -69,18 +70,22 @@ class DockerEngine(Client):
     def capture(self, *words: str) -> Completed:
         return self.environment.runner.capture(self.command(*words))
 
-    def start(
-        self, words: Sequence[str], services: Sequence[str]
-    ) -> AbstractContextManager[DockerStart]:
+    def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
+        from gangway.engines.docker.starting import DockerStart
+
         wanted = self.model.wanted(services)
         start = DockerStart(self, self.model, wanted, scaled="--scale" in words)
         return start.under_way(self.command("--progress", "plain", *words))
 
     def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
+        from gangway.engines.docker import images
+
         named = services or images.built_here(self.environment, self.model)
         return ["build", *(["--no-cache"] if no_cache else []), *named]
 
     def outdated(self, services: Sequence[str]) -> str:
+        from gangway.engines.docker import images
+
         return images.outdated(self.environment, self.model, services)
 
     def debugger(self, *, install: bool) -> Debugger:
