@@ -82,7 +82,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def policy(session: nox.Session) -> None:
-    """Hold the rendered model of every environment and stack to the rules; needs no engine."""
+    """Hold every rendered model to the rules, the docs to what is printed; needs no engine."""
     pytest(session, "--numprocesses=2", "tests/policy")
 
 

@@ -140,13 +140,13 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
         if spec.inside:
             continue
         found = _effective(env, spec)
+        what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
         if not found.value and env.kind in spec.required:
             where = f"env/{env.name}.env" if found.layer == "default" else found.origin
             blank = "empty" if found.layer != "default" else "not set"
-            yield Finding(f"{spec.name} is {blank}", where, f"set it: {spec.meaning}")
+            yield Finding(f"{spec.name} is {blank}", where, f"set it ({what})")
         elif fault := spec.fault(found.value):
             shown = "its value" if spec.secret else repr(found.value)
-            what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
             yield Finding(
                 f"{spec.name}: {shown} {fault}", found.origin, f"give another value ({what})"
             )
