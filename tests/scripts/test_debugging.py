@@ -1,10 +1,8 @@
 """A debugger that attaches again and again to a program that is started again and again."""
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import ROOT, Environment, Script
+from tests.scripts.conftest import Environment, Script
 from tests.scripts.serving import FIXTURES, fetch, serving
 from tests.scripts.test_reload import children
 from tests.support.dap import Client
@@ -20,35 +18,22 @@ from tests.support.postgres import free_port
 from tests.support.processes import Running, eventually
 
 
-@pytest.fixture(scope="session")
-def debugger(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install what the development images have; return the folder."""
-    folder = tmp_path_factory.mktemp("debugger")
-    python = programs / "python"
-    install = ["uv", "pip", "install", f"--python={python}", "--no-build", "--require-hashes"]
-    if not shutil.which("uv"):
-        install = [str(python), "-m", "pip", "install", "--only-binary=:all:"]
-    lock = ROOT / "docker" / "requirements-debug.txt"
-    subprocess.run([*install, "--quiet", "--target", folder, "-r", lock], check=True)
-    return folder
-
-
 @contextmanager
 def debugged(
-    env: Environment, app: Path, debugger: Path, **variables: str
+    env: Environment, app: Path, **variables: str
 ) -> Iterator[tuple[Running, int, int]]:
     """Yield the served application, its port and the debugger's."""
     port = free_port()
-    settings = {"RELOAD": "1", "DEBUG_PORT": str(port), "DEBUG_PATH": str(debugger)}
+    settings = {"RELOAD": "1", "DEBUG_PORT": str(port)}
     with serving(env, app, **settings, **variables) as (server, web):
         yield server, web, port
 
 
 def test_it_attaches_after_every_edit_and_sees_the_new_code(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, _, port):
+    with debugged(env, app) as (_, _, port):
         client = Client(port)
         for number in range(3):
             client.attach({})
@@ -62,10 +47,10 @@ def test_it_attaches_after_every_edit_and_sees_the_new_code(
 
 
 def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, web, port), Client(port) as before:
+    with debugged(env, app) as (_, web, port), Client(port) as before:
         before.attach({})
         with halted(adapter(port)):
             # The line is not in the old code.
@@ -84,10 +69,10 @@ def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
 
 
 def test_it_is_told_at_once_though_it_has_not_attached_yet(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, web, port), Client(port) as client:
+    with debugged(env, app) as (_, web, port), Client(port) as client:
         client.request("initialize", adapterID="debugpy")
         file.write_text(file.read_text().replace("v000", "v001"))
         eventually(lambda: "v001" in fetch(web)[1], "the new program")
@@ -95,11 +80,11 @@ def test_it_is_told_at_once_though_it_has_not_attached_yet(
 
 
 def test_it_waits_on_when_a_program_has_come_and_gone(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
     file = app / "service.py"
     good = file.read_text()
-    with debugged(env, app, debugger) as (server, web, port):
+    with debugged(env, app) as (server, web, port):
         file.write_text("1 / 0\n")
         eventually(lambda: fetch(web)[0] == 503, "the end of the program")
         with Client(port) as client:
@@ -115,10 +100,10 @@ def test_it_waits_on_when_a_program_has_come_and_gone(
 
 
 def test_a_program_that_ends_by_itself_is_waited_for(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (server, _, port):
+    with debugged(env, app) as (server, _, port):
         client = Client(port)
         client.attach({})
         _, program = children(server.process.pid)
@@ -132,9 +117,9 @@ def test_a_program_that_ends_by_itself_is_waited_for(
 
 
 def test_an_editor_that_asks_for_the_end_is_not_asked_to_attach_again(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
-    with debugged(env, app, debugger) as (_, _, port):
+    with debugged(env, app) as (_, _, port):
         client = Client(port)
         client.attach({})
         client.request("disconnect")
@@ -145,18 +130,18 @@ def test_an_editor_that_asks_for_the_end_is_not_asked_to_attach_again(
 
 
 def test_the_libraries_are_imported_ahead_and_the_debugger_is_not(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path, tools: Path
 ) -> None:
-    with debugged(env, app, debugger) as (server, _, port):
+    with debugged(env, app) as (server, _, port):
         with Client(port) as client:
             client.attach({})
         shared = Path(f"/proc/{server.process.pid}/maps")
         eventually(lambda: "/venv/" in shared.read_text(), "a library in the reloader", 40)
-        assert str(debugger) not in shared.read_text()
+        assert str(tools / "debugpy") not in shared.read_text()
 
 
 def test_a_reloader_that_begins_anew_lets_it_in_again(
-    env: Environment, app: Path, debugger: Path, tmp_path: Path
+    env: Environment, app: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "eager.py").write_text(
@@ -165,7 +150,7 @@ def test_a_reloader_that_begins_anew_lets_it_in_again(
     code = (app / "service.py").read_text()
     (app / "service.py").write_text(f"import eager  # noqa: F401\n{code}")
     library = str(tmp_path / "library")
-    with debugged(env, app, debugger, PYTHONPATH=library) as (server, _, port):
+    with debugged(env, app, PYTHONPATH=library) as (server, _, port):
         before = Client(port)
         before.attach({})
         server.says("eager starts threads when it is imported", 40)
@@ -176,9 +161,9 @@ def test_a_reloader_that_begins_anew_lets_it_in_again(
 
 
 def test_the_end_of_the_reloader_is_the_end_of_all(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
-    with debugged(env, app, debugger) as (server, _, port):
+    with debugged(env, app) as (server, _, port):
         client = Client(port)
         client.attach({})
         server.signal()
@@ -193,7 +178,7 @@ def test_a_program_is_served_though_its_debugger_is_missing(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with debugged(env, app, empty) as (server, web, _):
+    with debugged(env, app, DEBUG_PATH=str(empty)) as (server, web, _):
         assert fetch(web)[0] == 200
         assert f"there is no debugger in {empty}" in server.log
 

@@ -89,6 +89,25 @@ def test_arguments_go_to_the_server(env: Environment, app: Path) -> None:
         assert fetch(port)[0] == 200
 
 
+def test_a_body_without_a_length_is_read(env: Environment, app: Path, reload: str) -> None:
+    with (
+        serving(env, app, RELOAD=reload) as (_, port),
+        closing(http.client.HTTPConnection("127.0.0.1", port)) as client,
+    ):
+        client.request("POST", "/echo", iter([b"first, ", b"second"]), encode_chunked=True)
+        with client.getresponse() as answer:
+            assert answer.read() == b"first, second"
+
+
+def test_a_function_that_makes_the_application_is_called(
+    env: Environment, app: Path, reload: str
+) -> None:
+    with (app / "service.py").open("a") as service:
+        service.write("def create() -> object:\n    return app\n")
+    with serving(env, app, RELOAD=reload, APP_TARGET="service:create()") as (_, port):
+        assert fetch(port)[1] == "v000"
+
+
 def test_the_server_takes_the_scripts_place(env: Environment, app: Path) -> None:
     with serving(env, app) as (server, _):
         command = Path(f"/proc/{server.process.pid}/cmdline").read_text()
