@@ -1,9 +1,7 @@
-#!/usr/bin/env python3
 """Uvicorn under the reloader, for development: ``dev_server.py INTERFACE TARGET ARGUMENTS...``.
 
-The target is gunicorn's ``module:name``, or ``module:name()``; the arguments are uvicorn's own. What
-the app doesn't have itself (uvicorn; a2wsgi, which makes an ASGI application of one for WSGI) comes
-with the debugger.
+The target is gunicorn's ``module:name``, or ``module:name()``; the arguments are uvicorn's own. An
+app for WSGI needs neither uvicorn nor a2wsgi, which makes it one for ASGI: they are beside debugpy.
 
 When it stops, uvicorn drops a connection that it has accepted but not read yet, and with it a
 request that came in the moment of a save. Here such a request is answered first.
@@ -28,7 +26,7 @@ try:
     import uvicorn
 
     if sys.argv[1] == "wsgi":
-        from a2wsgi import WSGIMiddleware
+        WSGIMiddleware: Any = importlib.import_module("a2wsgi").WSGIMiddleware
 except ImportError as error:
     sys.exit(f"dev_server: {error}, nor in {TOOLS}; is this image's stage `development`?")
 finally:

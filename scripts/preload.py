@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import runpy
 import sys
 import threading
 import time
@@ -31,7 +30,6 @@ from watching import Sources
 QUIET = 1.0
 # What dev_server.py takes from the tools, not from the app's environment.
 SERVER = ("uvicorn", "a2wsgi")
-_HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Preload(MetaPathFinder):
@@ -47,8 +45,7 @@ class Preload(MetaPathFinder):
             # A program never waits for us: what doesn't fit is learnt from the next one.
             os.set_blocking(end, False)
         # Its own code isn't to be found: not in a folder, nor by an editable install's finder.
-        self._path = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
-        self._finders = list(sys.meta_path)
+        self._path, self._finders = list(sys.path), list(sys.meta_path)
         sys.path[:] = [entry for entry in self._path if not sources.holds(entry)]
         sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]
 
@@ -79,8 +76,9 @@ class Preload(MetaPathFinder):
     def enter_child(self) -> None:
         """Turn this fork into a program: its own code can be imported; libraries are reported."""
         os.close(self._reports)
-        for there, before in ((sys.path, self._path), (sys.meta_path, self._finders)):
-            there[:] = before + [each for each in there if each not in before]
+        sys.path[:] = self._path + [entry for entry in sys.path if entry not in self._path]
+        later = [finder for finder in sys.meta_path if finder not in self._finders]
+        sys.meta_path[:] = self._finders + later
         if self._wanted:
             sys.meta_path.insert(0, self)
 
@@ -106,10 +104,9 @@ class Preload(MetaPathFinder):
 
 
 def threads() -> int:
-    """Return how many threads this process has, those that Python doesn't know of included."""
-    if sys.platform == "linux":
-        return len(os.listdir("/proc/self/task"))
-    return threading.active_count()
+    """Return how many threads this process has, on Linux those of foreign code included."""
+    linux = sys.platform == "linux"
+    return len(os.listdir("/proc/self/task")) if linux else threading.active_count()
 
 
 def read_sources_only(sources: Sources) -> None:
@@ -122,24 +119,3 @@ def read_sources_only(sources: Sources) -> None:
         return stats(loader, path)
 
     SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign, assignment]
-
-
-def run(command: Sequence[str]) -> None:
-    """Run ``command`` in this process as Python would; what isn't Python replaces us."""
-    for name in ("debugging", "preload", "watching"):
-        # What the application has of these names is another thing.
-        sys.modules.pop(name, None)
-    program, *arguments = command
-    if program != "python" or not arguments:
-        try:
-            os.execvp(program, list(command))
-        except OSError as error:
-            sys.exit(f"reload: cannot run {program}: {error.strerror}")
-    if arguments[0] == "-m":
-        sys.path.insert(0, os.getcwd())
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    else:
-        sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
-        sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")

@@ -26,7 +26,7 @@ SETTLED, SETTLED_LIMIT = 0.02, 1.0
 POLL, UNASKED = 0.2, 2.0
 # How many times as long as a look takes the pause after it is at least.
 PAUSE = 20
-# Watchfiles' settings: no debugging, no polling of its own, each folder by itself, what can be read.
+# To watchfiles: no debugging, no polling of its own, each folder by itself, what may be read.
 _PLAINLY = (False, False, 0, False, True)
 
 
@@ -37,7 +37,7 @@ class Sources:
         """`tools` is the folder that has watchfiles; without one, files are looked at often."""
         self._roots = [os.path.realpath(root) for root in roots]
         self._extensions = frozenset(extensions) or frozenset(EXTENSIONS.split())
-        self._notify = _watchfiles(tools) if tools else None
+        self._notify: Any = _watchfiles(tools) if tools else None
         self._watcher: Any = None
         self._watched: list[str] = []
         self._files = self._look()

@@ -1,6 +1,7 @@
 """A debugger that attaches again and again to a program that is started again and again."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -19,9 +20,7 @@ from tests.support.processes import Running, eventually
 
 
 @contextmanager
-def debugged(
-    env: Environment, app: Path, **variables: str
-) -> Iterator[tuple[Running, int, int]]:
+def debugged(env: Environment, app: Path, **variables: str) -> Iterator[tuple[Running, int, int]]:
     """Yield the served application, its port and the debugger's."""
     port = free_port()
     settings = {"RELOAD": "1", "DEBUG_PORT": str(port)}
@@ -29,9 +28,7 @@ def debugged(
         yield server, web, port
 
 
-def test_it_attaches_after_every_edit_and_sees_the_new_code(
-    env: Environment, app: Path
-) -> None:
+def test_it_attaches_after_every_edit_and_sees_the_new_code(env: Environment, app: Path) -> None:
     file = app / "service.py"
     with debugged(env, app) as (_, _, port):
         client = Client(port)
@@ -46,9 +43,7 @@ def test_it_attaches_after_every_edit_and_sees_the_new_code(
         client.close()
 
 
-def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
-    env: Environment, app: Path
-) -> None:
+def test_it_is_told_at_once_though_the_old_adapter_lags_behind(env: Environment, app: Path) -> None:
     file = app / "service.py"
     with debugged(env, app) as (_, web, port), Client(port) as before:
         before.attach({})
@@ -68,9 +63,7 @@ def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
                 request.join()
 
 
-def test_it_is_told_at_once_though_it_has_not_attached_yet(
-    env: Environment, app: Path
-) -> None:
+def test_it_is_told_at_once_though_it_has_not_attached_yet(env: Environment, app: Path) -> None:
     file = app / "service.py"
     with debugged(env, app) as (_, web, port), Client(port) as client:
         client.request("initialize", adapterID="debugpy")
@@ -79,9 +72,7 @@ def test_it_is_told_at_once_though_it_has_not_attached_yet(
         assert client.event("terminated")["body"] == {"restart": True}
 
 
-def test_it_waits_on_when_a_program_has_come_and_gone(
-    env: Environment, app: Path
-) -> None:
+def test_it_waits_on_when_a_program_has_come_and_gone(env: Environment, app: Path) -> None:
     file = app / "service.py"
     good = file.read_text()
     with debugged(env, app) as (server, web, port):
@@ -99,9 +90,7 @@ def test_it_waits_on_when_a_program_has_come_and_gone(
             client.response(number)
 
 
-def test_a_program_that_ends_by_itself_is_waited_for(
-    env: Environment, app: Path
-) -> None:
+def test_a_program_that_ends_by_itself_is_waited_for(env: Environment, app: Path) -> None:
     file = app / "service.py"
     with debugged(env, app) as (server, _, port):
         client = Client(port)
@@ -160,9 +149,7 @@ def test_a_reloader_that_begins_anew_lets_it_in_again(
             client.attach({})
 
 
-def test_the_end_of_the_reloader_is_the_end_of_all(
-    env: Environment, app: Path
-) -> None:
+def test_the_end_of_the_reloader_is_the_end_of_all(env: Environment, app: Path) -> None:
     with debugged(env, app) as (server, _, port):
         client = Client(port)
         client.attach({})
@@ -174,13 +161,13 @@ def test_the_end_of_the_reloader_is_the_end_of_all(
 
 
 def test_a_program_is_served_though_its_debugger_is_missing(
-    env: Environment, app: Path, tmp_path: Path
+    env: Environment, app: Path, tools: Path, tmp_path: Path
 ) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with debugged(env, app, DEBUG_PATH=str(empty)) as (server, web, _):
+    lacking = tmp_path / "tools"
+    shutil.copytree(tools, lacking, ignore=shutil.ignore_patterns("debugpy*"))
+    with debugged(env, app, DEBUG_PATH=str(lacking)) as (server, web, _):
         assert fetch(web)[0] == 200
-        assert f"there is no debugger in {empty}" in server.log
+        assert f"there is no debugger in {lacking}" in server.log
 
 
 @pytest.mark.parametrize("port", ["taken", "http", "70000"])

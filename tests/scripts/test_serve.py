@@ -181,6 +181,19 @@ def test_a_port_that_is_taken_is_told_under_the_reloader(script: Script, app: Pa
     assert "APP_PORT" in done.err
 
 
+@pytest.mark.parametrize("app", ["wsgi"], indirect=True)
+def test_a_missing_development_server_is_one_line(
+    script: Script, app: Path, tmp_path: Path
+) -> None:
+    done = script(
+        "serve", cwd=app, APP_INTERFACE="wsgi", APP_TARGET="service:app", RELOAD="1",
+        APP_HOST="127.0.0.1", APP_PORT="0", DEBUG_PATH=str(tmp_path), RELOAD_POLL="1",
+    )  # fmt: skip
+    assert done.status == 1
+    assert f"dev_server: No module named 'uvicorn', nor in {tmp_path}" in done.err
+    assert "Traceback" not in done.err
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
