@@ -71,7 +71,7 @@ class TestEnvironment:
         }  # fmt: skip
         found = place(**shell).environment("api", {})
         assert set(found) == {
-            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON",
+            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON", "DEBUG_PATH",
         }  # fmt: skip
 
     def test_the_model_s_variables_win_and_null_is_not_set(self) -> None:

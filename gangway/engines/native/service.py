@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
+from gangway.engines.native.tools import debugger_folder
 
 GATE: Final = "gate"
 MONITOR: Final = Path(__file__).with_name("monitor.py")
@@ -89,6 +90,7 @@ class Place:
             "TMPDIR": str(self.folder(name) / "tmp"),
             # For a server that comes as a library of ours.
             "GANGWAY_PYTHON": sys.executable,
+            "DEBUG_PATH": str(debugger_folder(self.root)),
         }
         return {**kept, **given, **own, "PATH": os.pathsep.join(path)}
 

@@ -78,7 +78,8 @@ def venv(root: Path, apps: Sequence[str]) -> Path:
 def stamp(root: Path, apps: Sequence[str]) -> str:
     """Return what tells one set of the apps' locked libraries from another."""
     total = zlib.crc32(sys.version.encode())
-    for lock in (*locks(root, apps), *node.locks(root, apps)):
+    debug = root / DEBUG_REQUIREMENTS
+    for lock in (debug, *locks(root, apps), *node.locks(root, apps)):
         total = zlib.crc32(lock.read_bytes(), total)
     return f"{total:08x}"
 
@@ -103,7 +104,7 @@ def current(root: Path, apps: Sequence[str]) -> bool:
 
 
 def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
-    """Install the apps' locked libraries anew, as wheels only, every hash checked.
+    """Install the apps' locked libraries anew, as wheels only, every hash checked; and `debugger`.
 
     Raises GangwayError where that fails; what was there before is gone then.
     """
@@ -120,16 +121,17 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
         [str(root / "docker" / "install-dependencies"), *map(str, wanted)], root,
         {**environment, "UV": program, "VENV": str(folder)},
     )  # fmt: skip
+    debugger(root, shell)
     (folder / "gangway.stamp").write_text(stamp(root, apps))
 
 
 def debugger_folder(root: Path) -> Path:
-    """Return the folder with the debugger and the profiler for programs of this machine."""
+    """Return the folder with the debugger, the profiler and what the reloader needs."""
     return root / ".gangway" / "native" / "debugger"
 
 
 def debugger(root: Path, shell: Mapping[str, str]) -> Path:
-    """Return that folder, with both installed as their lock has them.
+    """Return that folder, with all installed as their lock has them.
 
     Raises GangwayError where that fails.
     """
