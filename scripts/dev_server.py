@@ -23,6 +23,7 @@ sys.path[0] = os.getcwd()
 # Last, so that what the app has comes first, and only for as long as it takes.
 sys.path.append(TOOLS)
 try:
+    import h11  # noqa: F401  # uvicorn imports it late
     import uvicorn
 
     if sys.argv[1] == "wsgi":

@@ -190,7 +190,7 @@ def test_a_missing_development_server_is_one_line(
         APP_HOST="127.0.0.1", APP_PORT="0", DEBUG_PATH=str(tmp_path), RELOAD_POLL="1",
     )  # fmt: skip
     assert done.status == 1
-    assert f"dev_server: No module named 'uvicorn', nor in {tmp_path}" in done.err
+    assert f"dev_server: No module named 'a2wsgi', nor in {tmp_path}" in done.err
     assert "Traceback" not in done.err
 
 
