@@ -61,11 +61,12 @@ def lint(session: nox.Session) -> None:
         },
         # No finding of any level; .compose-lint.yml says which stay, and why.
         **{
-            f"compose-lint {name}": [
+            f"compose-lint {name} {stack}": [
                 "compose-lint", "--fail-on", "low", "--strict-config", "--quiet",
-                "--skip-suppressed", str(rendered(session, name)),
+                "--skip-suppressed", str(rendered(session, name, stack)),
             ]
             for name in environments(*PRODUCTION)
+            for stack in ["core", *production_stacks()]
         },
     }  # fmt: skip
     failed = [name for name, command in checks.items() if not passes(session, command)]
@@ -82,7 +83,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def policy(session: nox.Session) -> None:
-    """Hold the rendered model of every environment and stack to the rules; needs no engine."""
+    """Hold every rendered model to the rules, the docs to what is printed; needs no engine."""
     pytest(session, "--numprocesses=2", "tests/policy")
 
 
@@ -169,6 +170,12 @@ def stack_jobs(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """Be a slow machine: late data stores, a long first start, a tenth of a CPU."""
+    end_to_end(session)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel; run an app that isn't ours with it, on an engine and without."""
     end_to_end(session)
 
 
@@ -306,6 +313,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
+        "mypy notes": mypy(["tests/e2e/notes"], *theirs, *names("tests/e2e/notes/**/*.py")),
     }
 
 
@@ -321,10 +329,17 @@ def config_check(name: str) -> list[str]:
     return ["docker-compose", "--env-file", f"env/{name}.env", "config", "--quiet"]
 
 
-def rendered(session: nox.Session, name: str) -> Path:
-    """Render the model of an environment with every profile, without a daemon; return the file."""
-    path = ROOT / ".gangway" / "lint" / f"{name}.yml"
+def production_stacks() -> list[str]:
+    """Return the stacks besides core that are meant for production: by their overlay."""
+    return sorted(path.parent.name for path in ROOT.glob("stacks/*/prod.yml"))
+
+
+def rendered(session: nox.Session, name: str, stack: str) -> Path:
+    """Render the model of a stack with every profile, without a daemon; return the file."""
+    path = ROOT / ".gangway" / "lint" / f"{name}-{stack}.yml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    compose = ["docker-compose", "--env-file", f"env/{name}.env", "--profile", "*"]
+    layers = [f"env/{name}.env", *existing(f"stacks/{stack}/stack.env")]
+    flags = [word for file in layers for word in ("--env-file", file)]
+    compose = ["docker-compose", *flags, "--profile", "*"]
     run(session, *compose, "config", "--output", str(path))
     return path.relative_to(ROOT)

@@ -36,7 +36,8 @@ RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.c
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
 
-# The debugger and the profiler, for development only and apart from what the app has.
+# The debugger, the profiler and what the reloader needs, for development only and apart from what
+# the app has.
 FROM uv AS debugger
 COPY docker/requirements-debug.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/uv \

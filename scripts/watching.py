@@ -1,195 +1,140 @@
-"""Tell what changed under some directories: by inotify, by polling where there is none.
+"""Tell when a program's sources change.
 
-No threads, so that a process that watches may fork.
+Watchfiles only says when to look, and what counts is the difference between two looks: a folder
+that was moved is files that came and went, and what was reported wrongly or not at all is found
+within seconds. Its own polling, which tells times apart by the second, would miss some edits.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
-import struct
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterable
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from itertools import chain
+from types import SimpleNamespace
+from typing import Any
 
-EXTENSIONS = frozenset(
-    "py html htm xml txt jinja jinja2 j2 mako css js sql ini cfg toml yaml yml".split(" ")  # noqa: SIM905
-)
-IGNORED = frozenset(("__pycache__", "node_modules", "site-packages", "venv"))
+EXTENSIONS = "py html htm xml txt jinja jinja2 j2 mako css js sql ini cfg toml yaml yml"
+IGNORED = ("__pycache__", "node_modules", "site-packages", "venv")
+# Seconds without a further change before a look, and at most how long to wait for that.
+SETTLED, SETTLED_LIMIT = 0.02, 1.0
+# Seconds between two looks that nothing asked for: without watchfiles, and with it.
+POLL, UNASKED = 0.2, 2.0
+# How many times as long as a look takes the pause after it is at least.
+PAUSE = 20
+# To watchfiles: no debugging, no polling of its own, each folder by itself, what may be read.
+_PLAINLY = (False, False, 0, False, True)
 
 
-@dataclass(frozen=True)
 class Sources:
-    """The files that count: by their extension, in directories that are not hidden or ignored."""
+    """The files that count: by their extension, in folders that are not hidden or ignored."""
 
-    roots: tuple[str, ...]  # real paths
-    extensions: frozenset[str] = EXTENSIONS
-
-    def counts(self, path: str) -> bool:
-        """Whether a change of the file at ``path`` matters."""
-        name = os.path.basename(path)
-        return name.rpartition(".")[2] in self.extensions and not name.startswith(".")
+    def __init__(self, roots: Iterable[str], extensions: Iterable[str], tools: str = "") -> None:
+        """`tools` is the folder that has watchfiles; without one, files are looked at often."""
+        self._roots = [os.path.realpath(root) for root in roots]
+        self._extensions = frozenset(extensions) or frozenset(EXTENSIONS.split())
+        self._notify: Any = _watchfiles(tools) if tools else None
+        self._watcher: Any = None
+        self._watched: list[str] = []
+        self._files = self._look()
 
     def holds(self, path: str) -> bool:
-        """Whether ``path`` is in one of the directories, and in none that is ignored."""
-        path = os.path.realpath(path)
-        for root in self.roots:
-            if path == root or path.startswith(root.rstrip("/") + "/"):
-                return not any(map(_ignored, path[len(root) :].split("/")))
+        """Whether ``path`` is in one of the folders, linked ones included, that are not ignored."""
+        for each in (os.path.abspath(path), os.path.realpath(path)):
+            for top in self._tops:
+                inside = each == top or each.startswith(top.rstrip("/") + "/")
+                if inside and not any(map(_ignored, each[len(top) :].split("/"))):
+                    return True
         return False
 
-    def directories(self, top: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield ``top`` and every directory below it, each before its files are listed."""
-        yield top, []
-        try:
-            entries = list(os.scandir(top))
-        except OSError:
+    def changes(self) -> list[str]:
+        """Return the files that differ from the last call's, in order."""
+        before, self._files = self._files, self._look()
+        return sorted({path for path, _ in self._files.items() ^ before.items()})
+
+    def wait(self, needed: Callable[[], bool]) -> None:
+        """Return when there may be a change, or once ``needed`` says so."""
+        if self._notify and self._watched != self._folders:
+            # What changed before isn't reported: another look is needed.
+            self._watch()
             return
-        yield top, [entry.path for entry in entries if self.counts(entry.path)]
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not _ignored(entry.name):
-                yield from self.directories(entry.path)
+        pause = max(UNASKED if self._watcher else POLL, PAUSE * self._took)
+        limits = [int(1000 * seconds) for seconds in (SETTLED_LIMIT, SETTLED, pause)]
+        end = time.monotonic() + pause
+        while time.monotonic() < end and not needed():
+            if self._watcher:
+                found = self._watcher.watch(*limits, SimpleNamespace(is_set=needed))
+                if isinstance(found, str) or any(self._matters(path) for _, path in found):
+                    return
+            else:
+                time.sleep(SETTLED)
+
+    def rest(self) -> None:
+        """Have no thread until the next wait, so that this process may fork."""
+        if self._watcher:
+            self._watcher.close()
+        self._watcher, self._watched = None, []
+
+    def _watch(self) -> None:
+        try:
+            self._watcher = self._notify(self._folders, *_PLAINLY)
+            self._watched = self._folders
+        except FileNotFoundError:  # in the meantime
+            self.rest()
+        except OSError as error:
+            _say(str(error))
+            self._notify = self._watcher = None
+
+    def _counts(self, path: str) -> bool:
+        name = os.path.basename(path)
+        return name.rpartition(".")[2] in self._extensions and not name.startswith(".")
+
+    def _matters(self, path: str) -> bool:
+        return self._counts(path) or path in self._folders or os.path.isdir(path)
+
+    def _look(self) -> dict[str, tuple[int, ...]]:
+        """Return the state of each file; take note of the folders, and of where links lead."""
+        began = time.monotonic()
+        states: dict[str, tuple[int, ...]] = {}
+        seen: dict[str, str] = {}
+        self._tops = list(self._roots)
+        walks = [os.walk(root, followlinks=True) for root in self._roots]
+        for folder, names, files in chain(*walks):
+            real = os.path.realpath(folder)
+            new = seen.setdefault(real, folder) is folder
+            # A link may lead back to where it is.
+            names[:] = [name for name in names if new and not _ignored(name)]
+            if not self.holds(real):
+                self._tops.append(real)
+            for path in (os.path.join(folder, name) for name in files if new):
+                if self._counts(path):
+                    with contextlib.suppress(OSError):
+                        state = os.stat(path)
+                        times = (state.st_mtime_ns, state.st_ctime_ns)
+                        states[path] = (*times, state.st_size, state.st_ino)
+        self._folders, self._took = sorted(seen.values()), time.monotonic() - began
+        return states
 
 
 def _ignored(name: str) -> bool:
     return name in IGNORED or (name.startswith(".") and len(name) > 1)
 
 
-class Watch(Protocol):
-    """What both ways of watching offer."""
-
-    @property
-    def interval(self) -> float | None:
-        """Return the seconds between two looks; None where ``fileno`` tells."""
-
-    def fileno(self) -> int:
-        """Return the descriptor that gets readable on a change, or -1."""
-
-    def changes(self) -> list[str]:
-        """Return the paths that changed since the last call."""
-
-    def close(self) -> None:
-        """Give the descriptor back."""
+def _watchfiles(tools: str) -> Any:
+    """Return watchfiles' class, and nothing else of it: the program is to import its own."""
+    spec = PathFinder.find_spec("_rust_notify", [os.path.join(tools, "watchfiles")])
+    if not spec or not spec.loader:
+        _say(f"there is no watchfiles in {tools}")
+        return None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.RustNotify
 
 
-class Inotify:
-    """Changes as the kernel reports them, directories that come and go included."""
-
-    interval = None
-    # IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR
-    _MASK = 0x2 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200 | 0x01000000
-    _CREATE, _OVERFLOW, _IGNORED, _DIRECTORY = 0x100, 0x4000, 0x8000, 0x40000000
-    _HEADER = struct.Struct("iIII")
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
-        self._paths: dict[int, str] = {}
-        for root in sources.roots:
-            self._add(root)
-
-    def fileno(self) -> int:
-        """Return the descriptor that gets readable on a change."""
-        return self._fd
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._fd)
-
-    def changes(self) -> list[str]:
-        """Return the paths that changed since the last call."""
-        found: list[str] = []
-        while True:
-            try:
-                buffer = os.read(self._fd, 1 << 16)
-            except BlockingIOError:
-                return found
-            offset = 0
-            while offset < len(buffer):
-                watch, mask, _, length = self._HEADER.unpack_from(buffer, offset)
-                offset += self._HEADER.size
-                name = os.fsdecode(buffer[offset : offset + length].rstrip(b"\0"))
-                offset += length
-                found += self._seen(watch, mask, name)
-
-    def _seen(self, watch: int, mask: int, name: str) -> list[str]:
-        if mask & self._OVERFLOW:
-            return [path for root in self._sources.roots for path in [root, *self._add(root)]]
-        if mask & self._IGNORED:
-            self._paths.pop(watch, None)
-            return []
-        path = os.path.join(self._paths.get(watch, ""), name)
-        if mask & self._DIRECTORY:
-            return [] if _ignored(name) else self._add(path)
-        # A file that was only created is empty, unless it is a link.
-        if mask & self._CREATE and not os.path.islink(path) and _links(path) < 2:
-            return []
-        return [path] if self._sources.counts(path) else []
-
-    def _add(self, top: str) -> list[str]:
-        """Watch ``top`` and what is below it; return the files that were there already."""
-        files: list[str] = []
-        for directory, names in self._sources.directories(top):
-            if names:
-                files += names
-                continue
-            watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), self._MASK)
-            if watch >= 0:
-                self._paths[watch] = directory
-            elif (error := ctypes.get_errno()) == 28:  # ENOSPC: the user's limit of watches
-                raise OSError(error, "too many directories to watch")
-        return files
-
-
-def _links(path: str) -> int:
-    try:
-        return os.stat(path).st_nlink
-    except OSError:
-        return 0
-
-
-class Polling:
-    """Changes found by looking at every file, for file systems that report none."""
-
-    def __init__(self, sources: Sources, interval: float) -> None:
-        self.interval = interval
-        self._sources = sources
-        self._known = self._look()
-
-    def fileno(self) -> int:
-        """Return no descriptor."""
-        return -1
-
-    def close(self) -> None:
-        """Hold nothing, give nothing back."""
-
-    def changes(self) -> list[str]:
-        """Return the paths that differ from the last look."""
-        before, self._known = self._known, self._look()
-        return sorted({path for path, _ in self._known.items() ^ before.items()})
-
-    def _look(self) -> dict[str, tuple[int, int, int]]:
-        found = {}
-        for root in self._sources.roots:
-            for _, names in self._sources.directories(root):
-                for name in names:
-                    try:
-                        status = os.stat(name)
-                    except OSError:
-                        continue
-                    found[name] = (status.st_mtime_ns, status.st_size, status.st_ino)
-        return found
-
-
-def watch(sources: Sources, *, poll: bool = False) -> Watch:
-    """Watch ``sources``, from now on; ``poll`` where the file system is known to report nothing."""
-    if not poll and sys.platform == "linux":
-        try:
-            return Inotify(sources)
-        except OSError as error:
-            print(f"reload: {error.strerror}; polling instead", file=sys.stderr, flush=True)
-    return Polling(sources, 0.2)
+def _say(reason: str) -> None:
+    message = f"reload: {reason}; looking at the files every {POLL:g} s"
+    print(message, file=sys.stderr, flush=True)

@@ -47,8 +47,10 @@ class Runner:
     cwd: Path
     environment: Mapping[str, str]
 
-    def capture(self, argv: Sequence[str], *, timeout: float | None = None) -> Completed:
-        """Run `argv` to its end with no input, keeping what it writes.
+    def capture(
+        self, argv: Sequence[str], *, text: str = "", timeout: float | None = None
+    ) -> Completed:
+        """Run `argv` to its end with `text` as its input, keeping what it writes.
 
         `timeout` is in seconds. Raises GangwayError when the program is missing or runs out of
         time; a status other than 0 is the caller's to judge.
@@ -58,7 +60,7 @@ class Runner:
                 argv,
                 cwd=self.cwd,
                 env=dict(self.environment),
-                stdin=subprocess.DEVNULL,
+                input=text,
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -161,12 +161,6 @@ class Engine(Protocol):
     def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
         """Return the call of py-spy on one of those, which writes an SVG to standard output."""
 
-    def redis_client(self) -> list[str]:
-        """Return what calls redis-cli where the service `redis` runs; raises CannotDo for none."""
-
-    def redis_script(self) -> list[str]:
-        """Return what prints the number that Redis makes of a script and an argument."""
-
 
 def py_spy(program: str, pid: str, seconds: int, file: str) -> str:
     """Return the shell's words for py-spy's look at a process, by way of a file.

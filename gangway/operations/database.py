@@ -17,9 +17,7 @@ def migration_tool(project: Project, variable: str, **values: str) -> int:
     """Run the command that a variable of the stack names, with `{key}` in its words replaced."""
     from gangway.settings import contract
 
-    spec = contract.load(project.root).variables[variable]
-    text = project.environment.get(variable) or spec.default_for(project.environment.kind) or ""
-    words = shlex.split(text)
+    words = shlex.split(contract.needed(variable, project.environment))
     for key, value in values.items():
         words = [word.replace(f"{{{key}}}", value) for word in words]
     return one_off(project, "wait-for-db", "--", *words)

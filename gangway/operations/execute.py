@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError
-from gangway.operations import calls
+from gangway.operations import calls, redis_keys
 from gangway.operations.calls import no_terminal
 from gangway.operations.project import Project
 
@@ -47,13 +47,4 @@ def psql(project: Project, arguments: Sequence[str]) -> int:
 
 def redis(project: Project, arguments: Sequence[str]) -> int:
     """Open redis-cli on the stack's Redis; the password stays out of the process list."""
-    login = (
-        "password=${REDIS_PASSWORD:-}\n"
-        '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
-        '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
-        'exec "$@"'
-    )
-    client = project.engine.redis_client()
-    return calls.run(
-        project, "exec", *no_terminal(), "redis", "sh", "-c", login, "sh", *client, *arguments
-    )
+    return calls.run(project, "exec", *no_terminal(), "redis", *redis_keys.TOOL, "cli", *arguments)

@@ -67,6 +67,6 @@ def variables(project: Project) -> None:
     from gangway.settings.plain import plain
 
     rows = reference.table(project.environment, contract.load(project.root))
-    print(output.table(rows, ("NAME", "VALUE", "FROM")))
+    print(output.table(rows, ("NAME", "VALUE", "FROM")), flush=True)
     argv = project.engine.command("config")
     say(f"\nthe same, for Compose: {plain(project.environment, argv)}")

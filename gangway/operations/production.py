@@ -9,7 +9,7 @@ from gangway.settings import contract, secrets
 def init(project: Project) -> None:
     """Make the environment's secret files; those that exist are kept."""
     folder = project.root / project.environment.get("SECRETS_DIR")
-    names = contract.load(project.root).secret_files()
+    names = contract.load(project.root).secret_files(project.environment.stack)
     if project.dry_run:
         missing = [folder / name for name in names if not (folder / name).exists()]
         for path in missing:

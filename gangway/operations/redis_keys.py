@@ -8,34 +8,26 @@ from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.operations import calls
 from gangway.operations.project import Project
+from gangway.settings import contract
 
-RATE_LIMIT: Final = "ratelimit:*"
-#: One call, whatever number of keys: it returns how many of them it counted or deleted.
-_EACH: Final = (
-    "local n, c = 0, '0' repeat local r = redis.call('SCAN', c, 'MATCH', ARGV[1], 'COUNT', 1000) "
-    "c = r[1] for _, k in ipairs(r[2]) do n = n + redis.call('{command}', k) end until c == '0' "
-    "return n"
-)
+#: What asks the stack's Redis, logged in, in its own container: scripts/redis.
+TOOL: Final = ("bash", "/etc/gangway/redis")
 
 
 def ratelimit(project: Project, *, reset: bool) -> int:
     """Count the rate limit's keys, or delete them: whoever was refused may come back at once."""
-    return _keys(project, RATE_LIMIT, "of the rate limit", "--reset", delete=reset)
+    return _keys(project, "RATE_LIMIT_KEYS", "of the rate limit", "--reset", delete=reset)
 
 
 def cache(project: Project, *, flush: bool) -> int:
     """Count the cache's keys, or delete them; what else is in Redis, jobs above all, stays."""
-    from gangway.settings import contract
-
-    spec = contract.load(project.root).variables["CACHE_KEYS"]
-    pattern = project.environment.get(spec.name) or spec.default_for(project.environment.kind)
-    return _keys(project, pattern or "*", "of the cache", "--flush", delete=flush)
+    return _keys(project, "CACHE_KEYS", "of the cache", "--flush", delete=flush)
 
 
-def _keys(project: Project, pattern: str, what: str, flag: str, *, delete: bool) -> int:
+def _keys(project: Project, variable: str, what: str, flag: str, *, delete: bool) -> int:
     calls.check_services(project, ["redis"])
-    script = _EACH.format(command="UNLINK" if delete else "EXISTS")
-    words = [*project.engine.redis_script(), script, pattern]
+    pattern = contract.needed(variable, project.environment)
+    words = [*TOOL, "delete" if delete else "count", pattern]
     if delete:
         name = project.environment.get("COMPOSE_PROJECT_NAME")
         say(f"this deletes the keys {what} ({pattern}) in {name}'s Redis")

@@ -1,8 +1,8 @@
-"""The stack presets, each with what it runs, on which ports, and where it is meant to run."""
+"""The stacks, each with what it runs, on which ports, and where it is meant to run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from gangway.settings.environment import DEFAULT_STACK, Environment
 
 
 @dataclass(frozen=True)
-class Preset:
+class Stack:
     """One stack: `ports` are those that each environment publishes, as `service 8000`."""
 
     name: str
@@ -26,8 +26,9 @@ class Preset:
 
 
 def about(root: Path, stack: str) -> str:
-    """Return the first sentence of the comment that a preset's file begins with."""
-    text = (root / "env" / "stacks" / f"{stack}.env").read_text(encoding="utf-8")
+    """Return the first sentence of the comment that a stack's own file begins with."""
+    file = environment.BASE if stack == DEFAULT_STACK else environment.stack_file(stack)
+    text = (root / file).read_text(encoding="utf-8")
     lines: list[str] = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -36,19 +37,21 @@ def about(root: Path, stack: str) -> str:
     return " ".join(lines).partition(". ")[0].rstrip(".")
 
 
-def having(asked: Environment, profiles: Collection[str]) -> list[str]:
-    """Return the other stacks that turn one of these Compose profiles on in this environment."""
-    found = []
-    for stack in environment.stacks(asked.root):
-        if stack == asked.stack:
-            continue
-        other = environment.load(asked.root, asked.name, stack=stack, shell={})
-        if set(profiles).intersection([*other.profiles, *other.optional]):
-            found.append(stack)
-    return found
+def having(asked: Environment, service: str) -> list[str]:
+    """Return the other stacks that have a service in this environment."""
+    others = [stack for stack in environment.stacks(asked.root) if stack != asked.stack]
+    loaded = [environment.load(asked.root, asked.name, stack=stack) for stack in others]
+    meant = [each for each in loaded if each.kind in each.meant_for]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        models = pool.map(rendered, meant)
+        return [
+            each.stack
+            for each, model in zip(meant, models, strict=True)
+            if service in model.services
+        ]
 
 
-def load(root: Path) -> list[Preset]:
+def load(root: Path) -> list[Stack]:
     """Return every stack as Compose renders it; no engine is needed.
 
     Raises GangwayError where one can't be rendered.
@@ -57,8 +60,8 @@ def load(root: Path) -> list[Preset]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         for stack in environment.stacks(root):
             meant = _meant(root, stack)
-            found.append(_preset(root, stack, meant, list(pool.map(rendered, meant))))
-    return sorted(found, key=lambda preset: preset.name != DEFAULT_STACK)
+            found.append(_stack(root, stack, meant, list(pool.map(rendered, meant))))
+    return sorted(found, key=lambda stack: stack.name != DEFAULT_STACK)
 
 
 def _meant(root: Path, stack: str) -> list[Environment]:
@@ -70,9 +73,9 @@ def _meant(root: Path, stack: str) -> list[Environment]:
     return [each for each in loaded if each.kind in each.meant_for]
 
 
-def _preset(
+def _stack(
     root: Path, stack: str, environments: Sequence[Environment], models: Sequence[Model]
-) -> Preset:
+) -> Stack:
     services: dict[str, None] = {}
     optional: dict[str, None] = {}
     for each, model in zip(environments, models, strict=True):
@@ -88,18 +91,18 @@ def _preset(
         each.name: tuple(f"{port.service} {port.port}" for port in model.published())
         for each, model in zip(environments, models, strict=True)
     }
-    return Preset(stack, about(root, stack), tuple(services), tuple(optional), ports)
+    return Stack(stack, about(root, stack), tuple(services), tuple(optional), ports)
 
 
-def show(presets: Iterable[Preset]) -> str:
+def show(stacks: Iterable[Stack]) -> str:
     """Return the stacks as text: what each is and runs, and its ports in each environment."""
     blocks = []
-    for preset in presets:
-        rows = [("runs", ", ".join(preset.services))]
-        if preset.optional:
-            rows.append(("on demand", ", ".join(preset.optional)))
-        rows += [(name, ", ".join(ports) or "no port") for name, ports in preset.ports.items()]
-        blocks.append(f"{preset.name}: {preset.about}\n" + _indented(output.table(rows)))
+    for stack in stacks:
+        rows = [("runs", ", ".join(stack.services))]
+        if stack.optional:
+            rows.append(("on demand", ", ".join(stack.optional)))
+        rows += [(name, ", ".join(ports) or "no port") for name, ports in stack.ports.items()]
+        blocks.append(f"{stack.name}: {stack.about}\n" + _indented(output.table(rows)))
     return "\n\n".join(blocks)
 
 

@@ -1,4 +1,8 @@
-"""What the contract says: one Spec for each variable, read from env/contract.yml."""
+"""What the contract says: one Spec for each variable.
+
+Gangway's own variables are described in the package, a repository's in env/contract.yml, and those
+of one of its stacks in stacks/NAME/contract.yml, all in the same way.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,24 @@ from typing import Final, NamedTuple, get_args
 
 from gangway.base.errors import Finding, FindingsError, GangwayError, nearest
 from gangway.settings import cache
-from gangway.settings.environment import Kind
+from gangway.settings.environment import DEFAULT_STACK, Environment, Kind, stack_file
 
 FILE: Final = "env/contract.yml"
+"""The repository's own part, which it must have."""
+OWN: Final = Path(__file__).with_suffix(".yml")
 ALL_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _Check = Callable[[str, object], Iterator[str]]
+# A file, a name in it, and what is wrong with that.
+Fault = tuple[str, str, str]
 
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY")
 
 
 class Spec(NamedTuple):
-    """What the contract says about one variable; env/contract.yml explains the fields."""
+    """What the contract says about one variable; contract.yml beside this explains the fields.
+
+    `stack` is whose variable it is; empty for one that every stack has.
+    """
 
     name: str
     type: str
@@ -31,6 +42,7 @@ class Spec(NamedTuple):
     secret: bool = False
     secret_file: str | None = None
     in_file: str | None = None
+    instead_of: str | None = None
     only_with: Mapping[str, str] = MappingProxyType({})
     insecure: frozenset[str] = frozenset()
     choices: tuple[str, ...] = ()
@@ -42,6 +54,7 @@ class Spec(NamedTuple):
     service: str | None = None
     profile: str | None = None
     inside: bool = False
+    stack: str = ""
 
     def default_for(self, kind: Kind) -> str | None:
         """Return the Compose files' default in environments of that kind, None without one."""
@@ -77,43 +90,69 @@ class Contract(NamedTuple):
         spec = self.variables.get(name)
         return spec.secret if spec else bool(_SECRET_NAME.search(name.upper()))
 
-    def published(self) -> list[Spec]:
-        """Return the variables that are ports on this machine, in the contract's order."""
-        return [spec for spec in self.variables.values() if spec.published]
+    def of_stack(self, stack: str) -> list[Spec]:
+        """Return the variables that a stack has: its own, and those that every stack has."""
+        return [spec for spec in self.variables.values() if spec.stack in ("", stack)]
 
-    def secret_files(self) -> list[str]:
-        """Return the names of the files that production reads secrets from, in order."""
-        return [spec.secret_file for spec in self.variables.values() if spec.secret_file]
+    def published(self, stack: str) -> list[Spec]:
+        """Return the variables of a stack that are ports on this machine, in order."""
+        return [spec for spec in self.of_stack(stack) if spec.published]
+
+    def secret_files(self, stack: str) -> list[str]:
+        """Return the names of a stack's secrets, files in SECRETS_DIR, in order."""
+        return [spec.secret_file for spec in self.of_stack(stack) if spec.secret_file]
 
 
-def load(root: Path, file: str = FILE) -> Contract:
-    """Return the contract of the checkout at `root`.
+def load(root: Path) -> Contract:
+    """Return the contract of the checkout at `root`: Gangway's own, the repository's, its stacks'.
 
-    Raises GangwayError (all faults at once) where it is missing or malformed.
+    Raises GangwayError (all faults at once) where a part is missing or malformed.
     """
+    own = f"gangway/settings/{OWN.name}"
+    texts = {own: OWN.read_text(encoding="utf-8"), FILE: _text(root, FILE)}
+    for path in sorted(root.glob("stacks/*/contract.yml")):
+        file = path.relative_to(root).as_posix()
+        texts[file] = _text(root, file)
+    rules = Path(__file__).stat()
+    made_of = [texts, rules.st_mtime_ns, rules.st_size]
+    if kept := cache.kept(root, "contract", made_of):
+        return _build(kept, _known_to_be_right)[0]
+    data = {file: _parsed(text, file) for file, text in texts.items()}
+    contract, faults = _build(data, _problems)
+    if faults:
+        places = {file: _lines(text) for file, text in texts.items()}
+        findings = [
+            Finding(what, f"{file}:{places[file][name]}" if name in places[file] else file)
+            for file, name, what in faults
+        ]
+        malformed = " and ".join(dict.fromkeys(file for file, _, _ in faults))
+        raise FindingsError(findings, summary=f"{malformed} is malformed")
+    cache.keep(root, "contract", made_of, data)
+    return contract
+
+
+def needed(variable: str, environment: Environment) -> str:
+    """Return the value that a stack must give a variable for a task; else raise GangwayError."""
+    spec = load(environment.root).variables.get(variable)
+    value = environment.get(variable)
+    if not value and spec:
+        value = spec.default_for(environment.kind) or ""
+    if not value:
+        whose = environment.stack != DEFAULT_STACK
+        file = stack_file(environment.stack) if whose else f"env/{environment.name}.env"
+        raise GangwayError(
+            f"the {environment.stack} stack has no {variable}", fix=f"set it in {file}"
+        )
+    return value
+
+
+def _text(root: Path, file: str) -> str:
     try:
-        text = (root / file).read_text(encoding="utf-8")
+        return (root / file).read_text(encoding="utf-8")
     except OSError as error:
         raise GangwayError(f"cannot read it: {error.strerror}", where=file) from None
     except UnicodeDecodeError:
         raise GangwayError("it is not UTF-8 text", where=file) from None
-    rules = Path(__file__).stat()
-    made_of = [text, rules.st_mtime_ns, rules.st_size]
-    if kept := cache.kept(root, file, made_of):
-        return _build(kept, _known_to_be_right)[0]
-    data = _parsed(text, file)
-    contract, faults = _build(data, _problems)
-    if faults:
-        places = _lines(text)
-        raise FindingsError(
-            (
-                Finding(what, f"{file}:{places[name]}" if name in places else file)
-                for name, what in faults
-            ),
-            summary=f"{file} is malformed",
-        )
-    cache.keep(root, file, made_of, data)
-    return contract
 
 
 def _parsed(text: str, file: str) -> object:
@@ -130,29 +169,36 @@ def _parsed(text: str, file: str) -> object:
         raise GangwayError(f"not YAML: {problem}", where=where) from None
 
 
-def _build(data: object, check: _Check) -> tuple[Contract, list[tuple[str, str]]]:
-    # Returns what could be read, and the faults as (key, what is wrong).
-    groups = data.get("groups") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(groups, dict):
-        return Contract({}), [("groups", "`groups` must hold groups of variables")]
-    faults: list[tuple[str, str]] = []
-    prefixes = data.get("prefixes", [])
-    if not _is_texts(prefixes):
-        faults.append(("prefixes", "`prefixes` must be a list of names"))
-        prefixes = []
+def _build(data: Mapping[str, object], check: _Check) -> tuple[Contract, list[Fault]]:
+    """Return what could be read of the files, and the faults."""
     variables: dict[str, Spec] = {}
-    for group, members in groups.items():
-        if not isinstance(members, dict):
-            faults.append((str(group), f"the group {group!r} must hold variables"))
+    prefixes: list[str] = []
+    faults: list[Fault] = []
+    described: dict[str, str] = {}
+    for file, content in data.items():
+        stack = Path(file).parent.name if file.startswith("stacks/") else ""
+        groups = content.get("groups") if isinstance(content, dict) else None
+        if not isinstance(content, dict) or not isinstance(groups, dict):
+            faults.append((file, "groups", "`groups` must hold groups of variables"))
             continue
-        for name, entry in members.items():
-            problems = list(check(str(name), entry))
-            if str(name) in variables:
-                problems.append("it is described twice")
-            faults += [(str(name), f"{name}: {problem}") for problem in problems]
-            if not problems:
-                variables[name] = _spec(name, str(group), entry)
-    faults += _strangers(variables)
+        own = content.get("prefixes", [])
+        if _is_texts(own):
+            prefixes += own
+        else:
+            faults.append((file, "prefixes", "`prefixes` must be a list of names"))
+        for group, members in groups.items():
+            if not isinstance(members, dict):
+                faults.append((file, str(group), f"the group {group!r} must hold variables"))
+                continue
+            for name, entry in members.items():
+                problems = list(check(str(name), entry))
+                if name in described:
+                    problems.append(f"{described[name]} describes it already")
+                described.setdefault(str(name), file)
+                faults += [(file, str(name), f"{name}: {problem}") for problem in problems]
+                if not problems:
+                    variables[name] = _spec(name, str(group), entry, stack)
+    faults += [(described[name], name, what) for name, what in _strangers(variables)]
     return Contract(variables, tuple(prefixes)), faults
 
 
@@ -200,14 +246,14 @@ def _misshapen(entry: Mapping[str, object]) -> Iterator[str]:
 
 
 def _contradictions(name: str, entry: Mapping[str, object]) -> Iterator[str]:
-    spec = _spec(name, "", entry)
+    spec = _spec(name, "", entry, "")
     defaults = spec.default if isinstance(spec.default, Mapping) else {"dev": spec.default or ""}
     for value in defaults.values():
         if fault := spec.fault(value):
             yield f"its default {value!r} {fault}"
 
 
-def _spec(name: str, group: str, entry: Mapping[str, object]) -> Spec:
+def _spec(name: str, group: str, entry: Mapping[str, object], stack: str) -> Spec:
     fields = dict(entry)
     default = fields.get("default")
     if isinstance(default, dict):
@@ -218,7 +264,7 @@ def _spec(name: str, group: str, entry: Mapping[str, object]) -> Spec:
         items = fields.get(key, [])
         if isinstance(items, list):
             fields[key] = container(str(item) for item in items)
-    return Spec(name=name, group=group, **fields)  # type: ignore[arg-type]  # checked by _misshapen
+    return Spec(name=name, group=group, stack=stack, **fields)  # type: ignore[arg-type]  # checked by _misshapen
 
 
 def _lines(text: str) -> dict[str, int]:
@@ -357,6 +403,7 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "secret": (_is_flag, "true or false"),
     "secret_file": (_is_text, "a file's name"),
     "in_file": (_is_text, "a variable's name"),
+    "instead_of": (_is_text, "a profile's name"),
     "only_with": (_is_settings, "variables, each with the quoted value that it must have"),
     "insecure": (_is_texts, "a list of texts"),
     "choices": (_is_texts, "a list of texts"),

@@ -18,14 +18,15 @@ WEAK_BELOW: Final = 16  # characters: shorter secrets can be guessed
 def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list[Finding]:
     """Return everything that is wrong with the environment, each with place and fix.
 
-    `secrets` includes production's secret files, which only commands that start something need.
+    `secrets` includes the secrets' files, which only commands that start something need.
     """
+    if elsewhere := list(_stack(env)):
+        # All else that is wrong comes from that.
+        return elsewhere
     findings = [*_unknown_names(env, contract), *_kind(env), *_values(env, contract)]
-    findings += [*_ports(env, contract), *_stack(env)]
-    if env.kind == "prod":
-        findings += _secret_variables(env, contract)
-        if secrets:
-            findings += _secret_files(env, contract)
+    findings += [*_ports(env, contract), *_addresses_in_the_open(env, contract)]
+    if secrets:
+        findings += _secret_files(env, contract)
     return findings
 
 
@@ -44,10 +45,14 @@ def _unknown_names(env: Environment, contract: Contract) -> Iterator[Finding]:
         if spec and spec.inside:
             fix = "set it in the service's `environment` in the Compose file"
             yield Finding(f"{name} has no effect in an env file", where, fix)
+        elif spec and spec.secret_file:
+            file = (Path(_value(env, contract, "SECRETS_DIR")) / spec.secret_file).as_posix()
+            yield Finding(f"{name} is a secret, and read from a file", where, f"write it to {file}")
         elif not contract.knows(name):
             known = [spec.name for spec in contract.variables.values() if not spec.inside]
             guess = nearest(name, known)
-            fix = f"did you mean {guess}?" if guess else f"describe it in {FILE}"
+            part = f"{Path(where).parent}/contract.yml" if where.startswith("stacks/") else FILE
+            fix = f"did you mean {guess}?" if guess else f"describe it in {part}"
             yield Finding(f"{name} is not a known variable", where, fix)
 
 
@@ -62,17 +67,17 @@ def _kind(env: Environment) -> Iterator[Finding]:
 
 
 def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
-    for spec in contract.variables.values():
-        if spec.inside:
+    for spec in contract.of_stack(env.stack):
+        if spec.inside or spec.secret_file:
             continue
         found = _effective(env, spec)
+        what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
         if not found.value and env.kind in spec.required:
             where = f"env/{env.name}.env" if found.layer == "default" else found.origin
             blank = "empty" if found.layer != "default" else "not set"
-            yield Finding(f"{spec.name} is {blank}", where, f"set it: {spec.meaning}")
+            yield Finding(f"{spec.name} is {blank}", where, f"set it ({what})")
         elif fault := spec.fault(found.value):
             shown = "its value" if spec.secret else repr(found.value)
-            what = f"{spec.meaning[:1].lower()}{spec.meaning[1:]}"
             yield Finding(
                 f"{spec.name}: {shown} {fault}", found.origin, f"give another value ({what})"
             )
@@ -93,13 +98,23 @@ def _lacking(
             what = f"{spec.name} needs {name}={wanted}, and that is {value} here"
             meaning = f"{other.meaning[:1].lower()}{other.meaning[1:]}"
             yield Finding(what, found.origin, f"{name}: {meaning}")
+    if spec.instead_of in env.profiles:
+        rest = ",".join(name for name in env.profiles if name != spec.instead_of)
+        yield Finding(
+            f"{spec.name} is set, and the profile {spec.instead_of} is on as well",
+            found.origin,
+            f"choose: leave {spec.name} out, or set COMPOSE_PROFILES={rest}",
+        )
 
 
 def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Finding]:
     separator = env.get("COMPOSE_PATH_SEPARATOR") or ":"
     paths = found.value.split(separator) if spec.type == "paths" else [found.value]
+    # A stack has no overlay for an environment that it isn't meant for: that is said by itself.
+    own = f"stacks/{env.stack}/"
     for path in filter(None, paths):
-        if (env.root / path).exists():
+        absent = path.startswith(own) and env.kind not in env.meant_for
+        if absent or (env.root / path).exists():
             continue
         beside = (env.root / path).parent
         names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
@@ -110,7 +125,7 @@ def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Fi
 
 def _ports(env: Environment, contract: Contract) -> Iterator[Finding]:
     users: dict[int, tuple[Spec, Variable]] = {}
-    for spec in contract.published():
+    for spec in contract.published(env.stack):
         found = _effective(env, spec)
         if not found.value or spec.fault(found.value):
             continue
@@ -138,62 +153,58 @@ def _stack(env: Environment) -> Iterator[Finding]:
         )
 
 
-def _secret_variables(env: Environment, contract: Contract) -> Iterator[Finding]:
-    for spec in contract.variables.values():
+def _addresses_in_the_open(env: Environment, contract: Contract) -> Iterator[Finding]:
+    for spec in contract.of_stack(env.stack):
         found = env.variable(spec.name)
-        if not spec.secret or spec.type == "url" or not found or not found.value:
-            continue
-        if spec.in_file:
+        if env.kind == "prod" and spec.in_file and found and found.value:
             yield Finding(
                 f"{spec.name} would stand in the containers' environment",
                 found.origin,
                 f"put it in a file, mode 0600, and set {spec.in_file} to its path",
             )
-        elif fault := _weakness(spec, found.value):
-            fix = f"run `invoke {env.name}.init` and leave {spec.name} out"
-            yield Finding(f"{spec.name} {fault}", found.origin, fix)
 
 
 def _secret_files(env: Environment, contract: Contract) -> Iterator[Finding]:
     directory = _value(env, contract, "SECRETS_DIR") or "."
-    init = f"invoke {env.name}.init"
-    for spec in contract.variables.values():
+    for spec in contract.of_stack(env.stack):
         if spec.secret_file:
             where = (Path(directory) / spec.secret_file).as_posix()
-            missing = Finding(f"the secret {spec.name} has no file", where, init)
-            yield from _secret_file(env, contract, spec, where, missing, f"rm {where} && {init}")
-        elif spec.in_file and (where := env.get(spec.in_file)):
-            # One that isn't there is a path's finding already.
-            yield from _secret_file(env, contract, spec, where, None, f"write it to {where}")
+            make = f"invoke {env.name}.init" if env.kind == "prod" else f"write it to {where}"
+            if (env.root / where).exists():
+                yield from _secret_file(env, contract, spec, where, f"rm {where} && {make}")
+            else:
+                yield Finding(f"the secret {spec.name} has no file", where, make)
+        # One that isn't there is a path's finding already.
+        elif spec.in_file and (where := env.get(spec.in_file)) and (env.root / where).exists():
+            yield from _secret_file(env, contract, spec, where, f"write it to {where}")
 
 
 def _secret_file(
-    env: Environment,
-    contract: Contract,
-    spec: Spec,
-    where: str,
-    missing: Finding | None,
-    fix: str,
+    env: Environment, contract: Contract, spec: Spec, where: str, fix: str
 ) -> Iterator[Finding]:
     path = env.root / where
     try:
         status = path.stat()
         value = path.read_text(encoding="utf-8", errors="replace").strip("\r\n")
-    except FileNotFoundError:
-        if missing:
-            yield missing
-        return
     except OSError as error:
         yield Finding(f"cannot be read: {error.strerror}", where, f"ls -l {where}")
         return
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        mode = f"{stat.S_IMODE(status.st_mode):04o}"
-        yield Finding(f"others can read it (mode {mode})", where, f"chmod 600 {where}")
-    yield from _owner(env, contract, status, where)
-    if not value:
-        yield Finding("it is empty", where, fix)
-    elif fault := spec.fault(value) or _weakness(spec, value):
+    mode = stat.S_IMODE(status.st_mode)
+    if fault := spec.fault(value):
         yield Finding(f"the secret {spec.name} {fault}", where, fix)
+    elif env.kind == "prod":
+        if mode & 0o077:
+            yield Finding(f"others can read it (mode {mode:04o})", where, f"chmod 600 {where}")
+        yield from _owner(env, contract, status, where)
+        if not value:
+            yield Finding("it is empty", where, fix)
+        elif weakness := _weakness(spec, value):
+            yield Finding(f"the secret {spec.name} {weakness}", where, fix)
+    elif not mode & 0o004:
+        # Known to everybody, and the data stores run as users of their own.
+        yield Finding(
+            f"the containers can't read it (mode {mode:04o})", where, f"chmod 644 {where}"
+        )
 
 
 def _owner(

@@ -42,7 +42,7 @@ PRECEDENCE: Final[Mapping[Layer, str]] = {
     "engine": "the engine: `env/engines/native.env`, where services run without containers",
     "local": "`env/local.env`: your own settings, git-ignored, for development environments only",
     "checkout": "`.gangway/<environment>.env`: settings for this checkout only, git-ignored",
-    "stack": "the stack: `env/stacks/<stack>.env`",
+    "stack": "the stack: `stacks/<stack>/stack.env`",
     "images": "the image source: `env/images/<source>.env`",
     "environment": "the environment's own file: `env/<environment>.env`",
     "default": "the default in the Compose file",
@@ -57,7 +57,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "staging": "prod",
 }
 DEFAULT_STACK: Final = "core"
-DEFAULT_APPS: Final = ("api", "app", "scheduler")
+STACK_FILE: Final = "stack.env"
+BASE: Final = "docker-compose.yml"
+"""The default stack's own Compose file, which every environment begins with."""
 DEFAULT_IMAGES: Final = "registry"
 DEFAULT_ENGINE: Final = "auto"
 NATIVE: Final = "native"
@@ -127,7 +129,7 @@ class Environment:
     @property
     def apps(self) -> tuple[str, ...]:
         """The folders under `apps/` that make up the stack."""
-        return words(self.get("STACK_APPS")) or DEFAULT_APPS
+        return words(self.get("STACK_APPS"))
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -218,7 +220,7 @@ def load(
     stack_name = stack or reader.value("GANGWAY_STACK", files) or DEFAULT_STACK
     if stack_name != DEFAULT_STACK:
         _check_known("stack", stack_name, stacks(root), reader, "GANGWAY_STACK", files, stack)
-        layers["stack"] = f"env/stacks/{stack_name}.env"
+        layers["stack"] = stack_file(stack_name)
         files = _ordered(layers)
     images_name = images or reader.value("GANGWAY_IMAGES", files) or DEFAULT_IMAGES
     if images_name != DEFAULT_IMAGES:
@@ -298,8 +300,14 @@ def kind_of(root: Path, name: str) -> Kind:
 
 
 def stacks(root: Path) -> list[str]:
-    """Return the names of the stack presets in `env/stacks/`."""
-    return _names(root / "env" / "stacks")
+    """Return the names of the stacks: the default, and one for each `stacks/*/stack.env`."""
+    found = (path.parent.name for path in root.glob(stack_file("*")))
+    return sorted({DEFAULT_STACK, *found})
+
+
+def stack_file(name: str) -> str:
+    """Return the env file that adds a stack to an environment, seen from the checkout."""
+    return f"stacks/{name}/{STACK_FILE}"
 
 
 def image_sources(root: Path) -> list[str]:

@@ -21,7 +21,11 @@ def table(env: Environment, contract: Contract) -> list[tuple[str, str, str]]:
 
     Sorted by name; a variable that nothing sets shows the contract's default.
     """
-    known = {spec.name for spec in contract.variables.values() if not spec.inside}
+    known = {
+        spec.name
+        for spec in contract.of_stack(env.stack)
+        if not spec.inside and not spec.secret_file
+    }
     names = set(env.variables) | known
     rows = []
     for name in sorted(names):
@@ -41,7 +45,7 @@ def reference(contract: Contract) -> str:
     lines = [
         "# Variables",
         "",
-        "<!-- Made from env/contract.yml; after a change: python -m gangway.settings.reference -->",
+        "<!-- Made from the contract; after a change: python -m gangway.settings.reference -->",
         "",
         "A variable's value comes from the first of these that sets it:",
         "",
@@ -52,18 +56,18 @@ def reference(contract: Contract) -> str:
         "`dev`, `test` and `prod` are kinds of environments: `ENVIRONMENT=staging` is of the kind",
         "`prod`.",
     ]
-    group = None
+    groups: dict[str, list[Spec]] = {}
     for spec in contract.variables.values():
-        if spec.group != group:
-            group = spec.group
-            lines += ["", f"## {group}", ""]
-            if spec.inside:
-                lines += ["Set by the Compose files for each service; not read from env files.", ""]
-            lines += [
-                "| Variable | Type | Default | Required in | Meaning |",
-                "| --- | --- | --- | --- | --- |",
-            ]
-        lines.append(_row(spec))
+        groups.setdefault(spec.group, []).append(spec)
+    for group, specs in groups.items():
+        lines += ["", f"## {group}", ""]
+        if any(spec.inside for spec in specs):
+            lines += ["Set by the Compose files for each service; not read from env files.", ""]
+        lines += [
+            "| Variable | Type | Default | Required in | Meaning |",
+            "| --- | --- | --- | --- | --- |",
+            *map(_row, specs),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -73,7 +77,9 @@ def _row(spec: Spec) -> str:
         low = "" if spec.min is None else f"{spec.min:.10g}"
         high = "" if spec.max is None else f"{spec.max:.10g}"
         kind += f" {low}..{high}"
-    if spec.secret:
+    if spec.secret_file:
+        kind = f"secret, in the file `{spec.secret_file}`"
+    elif spec.secret:
         kind += ", secret"
     if isinstance(spec.default, Mapping):
         default = ", ".join(f"{name}: `{value}`" for name, value in spec.default.items())

@@ -263,7 +263,7 @@ def flags_of(arg: Argument) -> list[str]:
 def unknown_task(word: str, known: Sequence[str]) -> GangwayError:
     """Return the error for a word that is neither a task nor an argument of one."""
     environment, dot, rest = word.partition(".")
-    collections = sorted({name.partition(".")[0] for name in known})
+    collections = sorted({name.partition(".")[0] for name in known if "." in name})
     if dot and environment not in collections:
         guess = nearest(environment, collections)
         fix = f"did you mean {guess}.{rest}? " if guess else ""

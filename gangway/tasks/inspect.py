@@ -63,10 +63,10 @@ def config(project: Project, *, after: After) -> int:
 
 def graph(
     project: Project,
-    mermaid: A[str, Option("write the Mermaid text to this file", "m")] = "",
-    svg: A[str, Option("write the SVG to this file instead of .gangway/graph/")] = "",
+    mermaid: A[str, Option("write the text to this file instead of printing it", "m")] = "",
+    svg: A[str, Option("write an SVG to this file; needs Graphviz")] = "",
 ) -> None:
-    """Draw the stack: services, what waits for what, ports, networks, volumes."""
+    """Draw the stack as Mermaid text: services, what waits for what, ports, networks, volumes."""
     from gangway.operations.graph import pictures
 
     pictures.graph(project, mermaid_file=mermaid, svg_file=svg)

@@ -13,7 +13,7 @@ class Option(NamedTuple):
     short: str = ""
 
 
-Stack = Annotated[str, Option("stack preset from env/stacks/", "s")]
+Stack = Annotated[str, Option("a stack, a folder in stacks/", "s")]
 Images = Annotated[str, Option("image source from env/images/: registry, mirror or offline")]
 Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")]
 Values = Annotated[

@@ -164,7 +164,7 @@ def _python_for(uid: int) -> str:
         raise AssertionError(f"no Python that the user {uid} may run")
     venv = _folder() / "venv"
     uv = str(Path(sys.executable).with_name("uv"))
-    locks = [word for name in ("", "-native") for word in ("-r", f"requirements{name}.txt")]
+    locks = [word for name in ("tasks", "native") for word in ("-r", f"requirements/{name}.txt")]
     # Copied, so that no file of root's cache gets another owner or mode.
     environment = os.environ | {"UV_LINK_MODE": "copy"}
     for words in (

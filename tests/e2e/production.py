@@ -47,8 +47,8 @@ def faults(service: str, record: Record) -> list[str]:
         "gets no new privileges": "no-new-privileges:true" in host["SecurityOpt"],
         "is not privileged": not host["Privileged"] and not host["Devices"],
         "shares no namespace": host["NetworkMode"] != "host" and not host["PidMode"],
-        "mounts nothing but secrets": all(
-            mount["Destination"].startswith("/run/secrets/") and not mount["RW"]
+        "mounts nothing but secrets and configs": all(
+            mount["Destination"].startswith(("/run/secrets/", "/etc/gangway/")) and not mount["RW"]
             for mount in record["Mounts"]
             if mount["Type"] == "bind"
         ),

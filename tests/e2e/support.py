@@ -31,6 +31,11 @@ SOCKET = Path("/var/run/docker.sock")
 DEADLINE = 60.0
 #: Seconds between two looks at something that is on its way.
 GLANCE = 0.1
+#: What stands in docker-compose.yml, and what in its place ends with status 7.
+A_FAILING_MIGRATION = (
+    "MIGRATE_COMMAND: python -m api.migrate",
+    "MIGRATE_COMMAND: sh -c 'echo no such; exit 7'",
+)
 #: What an ordinary user is when root runs the tests.
 ORDINARY_UID = 1234
 

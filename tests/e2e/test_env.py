@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.conftest import MakeCheckout
-from tests.e2e.support import Checkout, Result
+from tests.e2e.support import A_FAILING_MIGRATION, Checkout, Result
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -172,7 +172,8 @@ def test_ctrl_c_takes_everything_down(checkout: Checkout, moment: str) -> None:
 
 
 def test_a_failing_migration_ends_it_before_any_test(checkout: Checkout) -> None:
-    done = checkout.invoke("test.run", "-e", "MIGRATE_COMMAND=sh -c 'echo no such; exit 7'")
+    with checkout.edited("docker-compose.yml", *A_FAILING_MIGRATION):
+        done = checkout.invoke("test.run")
     assert done.status == 2, done.text
     assert "error: migrate did not start" in done.stderr
     assert "test session starts" not in done.stdout

@@ -29,6 +29,7 @@ import pytest
 from tests.e2e.conftest import MakeNative
 from tests.e2e.native import SERVICES, NativeCheckout, ordinary
 from tests.e2e.support import (
+    A_FAILING_MIGRATION,
     UNSET,
     Result,
     docker,
@@ -733,7 +734,9 @@ class TestPasswords:
     def test_any_character_can_be_in_a_password(self, checkout: NativeCheckout) -> None:
         # The password is what new data is made with.
         checkout.succeed("test.down", "--engine", "native", "--volumes", "--yes")
-        hard: dict[str, Any] = {"POSTGRES_PASSWORD": self.HARD, "REDIS_PASSWORD": self.HARD}
+        hard: dict[str, Any] = {"SECRETS_DIR": "./secrets/hard"}
+        for name in ("postgres_password", "redis_password", "secret_key"):
+            checkout.write(f"secrets/hard/{name}", f"{self.HARD}\n")
         up = checkout.succeed("test.up", "--engine", "native", "--ports", "auto", **hard)
         try:
             assert checkout.healthy(environment="test"), up.text
@@ -743,9 +746,8 @@ class TestPasswords:
             right = checkout.succeed("test.exec", "postgres", "--", *select, **hard)
             assert right.stdout == "42\n"
             for wrong in ("wrong", ""):
-                done = checkout.invoke(
-                    "test.exec", "postgres", "--", "env", f"PGPASSWORD={wrong}", *select, **hard
-                )
+                known = ("env", "PGPASSFILE=/dev/null", f"PGPASSWORD={wrong}")
+                done = checkout.invoke("test.exec", "postgres", "--", *known, *select, **hard)
                 assert done.status == 2 and "42" not in done.stdout, done.text
                 assert re.search("password authentication failed|no password supplied", done.stderr)
             assert self.HARD not in up.stdout + up.stderr
@@ -790,8 +792,9 @@ class TestTasks:
         if shutil.which("redis-cli") or shutil.which("valkey-cli"):
             assert checkout.succeed("dev.redis", "--", "ping").stdout == "PONG\n"
         else:
-            message = one_message(checkout.invoke("dev.redis", "--", "ping"))
-            assert "no redis-cli" in message and "install" in message
+            done = checkout.invoke("dev.redis", "--", "ping")
+            assert done.status == 2, done.text
+            assert "there is no redis-cli and no valkey-cli here; install one" in done.stderr
 
     def test_restart_is_of_the_named_service_alone(self, checkout: NativeCheckout) -> None:
         before = checkout.pids()
@@ -925,9 +928,8 @@ class TestRun:
         self.nothing_left(checkout)
 
     def test_a_failing_migration_ends_it_before_any_test(self, checkout: NativeCheckout) -> None:
-        done = checkout.invoke(
-            "test.run", "--engine", "native", "-e", "MIGRATE_COMMAND=sh -c 'echo no such; exit 7'"
-        )
+        with checkout.edited("docker-compose.yml", *A_FAILING_MIGRATION):
+            done = checkout.invoke("test.run", "--engine", "native")
         assert done.status == 2, done.text
         assert "error: migrate did not start" in done.stderr
         assert "test session starts" not in done.stdout

@@ -197,11 +197,11 @@ class TestDevelopment:
         (migrate,) = checkout.containers("dev", "migrate")
         assert migrate["State"]["ExitCode"] == 0
         said = docker("logs", migrate["Id"]).stderr
-        assert said.count("fullstack: ran 01-schemas.sql, 02-privileges.sql") >= 1
+        assert said.count("initdb.d: ran 01-schemas.sql, 02-privileges.sql") >= 1
         docker("start", "--attach", migrate["Id"])
         again = docker("logs", migrate["Id"]).stderr
-        assert again.count("fullstack: ran 01-schemas.sql, 02-privileges.sql") > said.count(
-            "fullstack: ran 01"
+        assert again.count("initdb.d: ran 01-schemas.sql, 02-privileges.sql") > said.count(
+            "initdb.d: ran 01"
         )
         assert checkout.sql("dev", schema) == before
 
@@ -315,14 +315,15 @@ class TestWatch:
 
     def test_where_nothing_can_be_mounted_sources_are_copied(self, stack: Stack) -> None:
         checkout = stack.checkout
-        files = "docker-compose.yml:docker-compose.dev.yml:docker-compose.sync.yml"
-        checkout.write("env/local.env", f"COMPOSE_FILE={files}\n")
+        more = "${COMPOSE_FILE}:stacks/fullstack/sync.yml"
+        checkout.write("env/local.env", f"COMPOSE_FILE={more}\n")
         try:
             with checkout.started("dev.up", "--watch") as watching:
                 watching.says("Watch enabled", within=BUILT)
                 for service in ("api", "frontend"):
                     (found,) = checkout.containers("dev", service)
-                    assert not found["Mounts"], found["Mounts"]
+                    targets = [mount["Destination"] for mount in found["Mounts"]]
+                    assert all(target.startswith("/run/secrets/") for target in targets), targets
                 with checkout.edited(PAGE, "<h1>Habits", "<h1>Copied habits"):
                     eventually(lambda: stack.serves("frontend", "/", "Copied habits"))
                 with checkout.edited(API, HEALTH, HEALTH.replace('"ok"', '"copied"')):

@@ -247,7 +247,7 @@ class TestMistakes:
         self, checkout: Checkout
     ) -> None:
         message = one_message(checkout.invoke("prod.up"))
-        assert "env/stacks/hybrid.env" in message
+        assert "stacks/hybrid/stack.env" in message
         assert "the hybrid stack is not meant for the prod environment" in message
 
 

@@ -432,6 +432,7 @@ class TestExternalDatabase:
             GANGWAY_STACK="jobs",
             JOBS_STEP_SECONDS=str(STEP),
             DATABASE_URL=cls.URL,
+            COMPOSE_PROFILES="api,worker",
             POOLER_ADDRESS=bridge_address(),
         )
         override = (PGBOUNCER / "override.yml").read_text(encoding="utf-8")
@@ -444,6 +445,14 @@ class TestExternalDatabase:
 
     def test_our_own_postgres_is_not_started(self, pooled: Stack) -> None:
         assert not pooled.checkout.containers("dev", "postgres")
+
+    def test_both_databases_at_once_are_refused_with_the_profiles_that_leave_ours_out(
+        self, pooled: Stack
+    ) -> None:
+        both = pooled.checkout.invoke("dev.up", COMPOSE_PROFILES="database,api,worker")
+        message = one_message(both)
+        assert "DATABASE_URL is set, and the profile database is on as well" in message
+        assert "COMPOSE_PROFILES=api,worker" in message
 
     def test_jobs_are_done_through_the_pooler(self, pooled: Stack) -> None:
         plain, detailed = pooled.ask(), pooled.ask(mode="detailed", habits=2)

@@ -49,7 +49,7 @@ class Case:
         if self.images != DEFAULT_IMAGES:
             found.append(f"env/images/{self.images}.env")
         if self.stack != DEFAULT_STACK:
-            found.append(f"env/stacks/{self.stack}.env")
+            found.append(environment.stack_file(self.stack))
         return found
 
 

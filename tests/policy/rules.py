@@ -124,8 +124,10 @@ def nothing_of_the_host_is_mounted(subject: Subject) -> Complaints:
             if mount["type"] not in ("volume", "tmpfs"):
                 yield f"{name} mounts {mount['source']} of the host"
         for config in service.get("configs") or ():
-            if "file" in subject.raw["configs"][config["source"]]:
-                yield f"{name} mounts the file of the config {config['source']}"
+            # Part of a release as images are, and never an app's code.
+            file = subject.raw["configs"][config["source"]].get("file", "")
+            if not re.search(r"/(scripts|stacks/[^/]+)/", file) or "/apps/" in file:
+                yield f"{name} mounts {file or 'no file'} as the config {config['source']}"
 
 
 @rule("prod")
@@ -412,8 +414,8 @@ def internal_ports(raw: Mapping[str, Any]) -> dict[str, set[int]]:
     for name, service in Model(raw).services.items():
         test = (service.get("healthcheck") or {}).get("test") or []
         ports = [port["target"] for port in service.get("ports") or ()]
-        ports += [test[3]] if test[1:3] == ["healthcheck", "http"] else []
-        ports += filter(None, [_environment(service).get("APP_PORT")])
+        ports += [word for word in test[1:] if word.isdecimal() and "http" in test]
+        ports += filter(None, (_environment(service).get(name) for name in ("APP_PORT", "PORT")))
         if ports:
             found[name] = {int(port) for port in ports}
     return found

@@ -26,6 +26,8 @@ ENVIRONMENTS = environment.environments(ROOT)
 # One stack in two environments.
 PAIRS = [pair for pair in itertools.combinations(COMBINATIONS, 2) if pair[0].stack == pair[1].stack]
 
+# What scripts read of the system's own variables.
+OF_THE_SYSTEM = {"HOME", "PYTHONPATH", "POSTGRES_INITDB_ARGS"}
 # The parts of a stack that only some environments have.
 SOMEWHERE = {PROXY, TEST_RUNNER}
 PORTS = {
@@ -140,33 +142,29 @@ def test_both_composes_render_the_same(case: Case) -> None:
 # ---- the contract (tests/unit/test_contract.py holds the Compose files to it) and the linter
 
 
-def test_every_variable_that_is_set_in_a_container_is_in_the_contract() -> None:
-    # What the programs themselves read.
-    foreign = {
-        "POSTGRES_INITDB_ARGS", "QDRANT__TELEMETRY_DISABLED", "PYTHONPATH", "HOME",
-        "PORT", "KEEP_ALIVE_TIMEOUT", "NEXT_TELEMETRY_DISABLED", "NEXT_DIST_DIR",
-        "DO_NOT_TRACK", "LANGFLOW_HOST", "LANGFLOW_PORT", "LANGFLOW_CONFIG_DIR",
-        "LANGFLOW_OPEN_BROWSER", "LANGFLOW_LOG_LEVEL", "LANGFLOW_DB_DRIVER_CONNECTION_SETTINGS",
-    }  # fmt: skip
+def test_every_variable_that_our_scripts_are_given_is_in_the_contract() -> None:
+    scripts = "\n".join(map(Path.read_text, programs("scripts")))
     for case in COMBINATIONS:
         for name, service in render(case)["services"].items():
             for variable in service.get("environment") or {}:
-                known = variable in CONTRACT.variables or variable in foreign
-                assert known, f"{name} in {case}: {variable}"
+                if re.search(rf"\b{variable}\b", scripts) and variable not in OF_THE_SYSTEM:
+                    assert variable in CONTRACT.variables, f"{name} in {case}: {variable}"
 
 
 def test_every_variable_of_the_contract_is_read_by_something() -> None:
     ours = "\n".join(map(Path.read_text, sorted((ROOT / "gangway").rglob("*.py"))))
-    inside = "\n".join(map(Path.read_text, programs()))
-    layers = [*compose_files(), *sorted((ROOT / "env").glob("*/*.env"))]
+    inside = "\n".join(map(Path.read_text, programs("scripts", "apps", "docker")))
+    layers = [*compose_files(), *(ROOT / "env").glob("*/*.env"), *ROOT.glob("stacks/*/*.env")]
     used = {name for path in layers for name in references(path)}
     used |= {name for spec in CONTRACT.variables.values() for name in spec.only_with}
+    secrets = {name for case in COMBINATIONS for name in render(case)["secrets"]}
     for name, spec in CONTRACT.variables.items():
         if spec.inside:
             assert re.search(rf"\b{name}\b", inside), f"no program reads {name}"
         elif not name.startswith(CONTRACT.prefixes):
             # In our own code a name stands as a text of its own.
-            assert name in used or f'"{name}"' in ours, f"nothing reads {name}"
+            mounted = spec.secret_file and spec.secret_file in secrets
+            assert name in used or mounted or f'"{name}"' in ours, f"nothing reads {name}"
 
 
 def test_what_the_linter_lets_pass_is_explained_beside_the_setting() -> None:
@@ -179,8 +177,11 @@ def test_what_the_linter_lets_pass_is_explained_beside_the_setting() -> None:
     exceptions = yaml.safe_load((ROOT / ".compose-lint.yml").read_text(encoding="utf-8"))["rules"]
     for rule, exception in exceptions.items():
         assert rule in comments
-        assert set(exception) == {"exclude_services"}, "for services one by one, not for all"
-        assert all(exception["exclude_services"].values()), "each with its reason"
+        # For services one by one, or where a rule of ours is in its place.
+        whole = {key: exception[key] for key in exception if key != "reason"} == {"enabled": False}
+        assert whole or set(exception) == {"exclude_services"}, rule
+        reasons = [exception["reason"]] if whole else list(exception["exclude_services"].values())
+        assert all(reasons), "each with its reason"
 
 
 # ---- reading models and files
@@ -216,7 +217,9 @@ def base_images(raw: dict[str, Any]) -> Iterator[str]:
 
 
 def without_images(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {
+    # What is shared in a file stands in its services, too.
+    parts = {key: part for key, part in raw.items() if not key.startswith("x-")}
+    return parts | {
         "services": {
             name: {key: value for key, value in service.items() if key not in ("image", "build")}
             | {"target": (service.get("build") or {}).get("target")}
@@ -236,16 +239,16 @@ def without_bind_options(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def compose_files() -> list[Path]:
-    return sorted(
-        path for path in ROOT.glob("docker-compose*.yml") if "override" not in path.suffixes[0]
-    )
+    found = [*ROOT.glob("docker-compose*.yml"), *ROOT.glob("stacks/*/*.yml")]
+    others = ("contract.yml", "docker-compose.override.yml")
+    return sorted(path for path in found if path.name not in others)
 
 
-def programs() -> Iterator[Path]:
-    for directory in ("scripts", "apps"):
+def programs(*directories: str) -> Iterator[Path]:
+    for directory in directories:
         for path in sorted((ROOT / directory).rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-            if path.is_file() and not hidden and path.suffix in ("", ".py", ".sh"):
+            if path.is_file() and not hidden and path.suffix in ("", ".py", ".sh", ".template"):
                 yield path
 
 

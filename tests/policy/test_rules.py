@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gangway.settings import contract
-from tests.policy.rendering import BASE_ALONE, Case, cases, render
+from tests.policy.rendering import BASE_ALONE, Case, cases, loaded, render
 from tests.policy.rules import RULES, Rule, Subject
 from tests.unit.conftest import ROOT
 
@@ -34,19 +34,10 @@ def test_a_rendered_model_keeps_the_rule(case: Case, rule: Rule) -> None:
 def test_the_rules_see_every_kind_of_environment_and_the_services_that_they_are_about() -> None:
     assert {case.kind for case in CASES} == {"dev", "test", "prod"}
     for case in CASES:
-        found, apps = subject(case), APPS_OF.get(case.stack, set())
-        assert apps and set(found.apps) >= {"migrate"} | apps, case
-        assert set(found.long_running) >= {"postgres", "redis"} | apps, case
-
-
-# What the rules must at least be about.
-APPS_OF = {
-    "core": {"api", "app", "scheduler"},
-    "fullstack": {"api", "frontend"},
-    "hybrid": {"django", "fastapi"},
-    "dashboards": {"api", "dashboard"},
-    "jobs": {"api", "worker"},
-}
+        # A service's profile has its own name, but the database's.
+        found, asked = subject(case), set(loaded(case).profiles) - {"database"}
+        assert asked and "migrate" in found.apps and asked & set(found.apps), case
+        assert set(found.long_running) >= {"postgres", "redis"} | asked, case
 
 
 def port(target: int, host: str = "127.0.0.1") -> dict[str, Any]:
@@ -73,6 +64,10 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     "nothing_of_the_host_is_mounted": [
         ("prod", "api.volumes", [bind("/home/me/data", "/data")],
          "api mounts /home/me/data of the host"),
+        ("prod", ".configs.redis", {"file": "/home/me/redis"},
+         "redis mounts /home/me/redis as the config redis"),
+        ("prod", ".configs.redis", {"file": "/srv/checkout/apps/scripts/redis"},
+         "redis mounts /srv/checkout/apps/scripts/redis as the config redis"),
     ],
     "nothing_lies_over_the_source_in_the_image": [
         ("prod", "api.volumes", [{"type": "volume", "source": "code", "target": "/srv/app"}],

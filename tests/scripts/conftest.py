@@ -35,7 +35,7 @@ Script = Callable[..., Outcome]
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment with everything that the applications need; return its bin."""
     directory = tmp_path_factory.mktemp("programs") / "venv"
-    locks = [f"--requirements={path}" for path in sorted(ROOT.glob("apps/*/requirements.txt"))]
+    locks = [f"-r{path}" for path in sorted(ROOT.glob("apps/*/requirements.txt"))]
     quiet = ["--quiet", "--require-hashes"]
     python = directory / "bin" / "python"
     venv.create(directory, with_pip=shutil.which("uv") is None)
@@ -48,11 +48,26 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "bin"
 
 
+@pytest.fixture(scope="session")
+def tools(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install what the development images have beside that; return the folder."""
+    folder = tmp_path_factory.mktemp("tools")
+    python = programs / "python"
+    install = ["uv", "pip", "install", f"--python={python}", "--no-build", "--require-hashes"]
+    if not shutil.which("uv"):
+        install = [str(python), "-m", "pip", "install", "--only-binary=:all:"]
+    lock = ROOT / "docker" / "requirements-debug.txt"
+    subprocess.run([*install, "--quiet", "--target", folder, "-r", lock], check=True)
+    return folder
+
+
 @pytest.fixture
-def env(programs: Path) -> Environment:
+def env(programs: Path, tools: Path) -> Environment:
     """Return a container's environment before anything is set."""
     path = os.pathsep.join([str(SCRIPTS), str(programs), "/usr/local/bin", "/usr/bin", "/bin"])
-    return {"PATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "DEBUG_PATH": str(tools)
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import ROOT, Environment, Script
+from tests.scripts.conftest import Environment, Script
 from tests.scripts.serving import FIXTURES, fetch, serving
 from tests.scripts.test_reload import children
 from tests.support.dap import Client
@@ -20,35 +19,18 @@ from tests.support.postgres import free_port
 from tests.support.processes import Running, eventually
 
 
-@pytest.fixture(scope="session")
-def debugger(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install what the development images have; return the folder."""
-    folder = tmp_path_factory.mktemp("debugger")
-    python = programs / "python"
-    install = ["uv", "pip", "install", f"--python={python}", "--no-build", "--require-hashes"]
-    if not shutil.which("uv"):
-        install = [str(python), "-m", "pip", "install", "--only-binary=:all:"]
-    lock = ROOT / "docker" / "requirements-debug.txt"
-    subprocess.run([*install, "--quiet", "--target", folder, "-r", lock], check=True)
-    return folder
-
-
 @contextmanager
-def debugged(
-    env: Environment, app: Path, debugger: Path, **variables: str
-) -> Iterator[tuple[Running, int, int]]:
+def debugged(env: Environment, app: Path, **variables: str) -> Iterator[tuple[Running, int, int]]:
     """Yield the served application, its port and the debugger's."""
     port = free_port()
-    settings = {"RELOAD": "1", "DEBUG_PORT": str(port), "DEBUG_PATH": str(debugger)}
+    settings = {"RELOAD": "1", "DEBUG_PORT": str(port)}
     with serving(env, app, **settings, **variables) as (server, web):
         yield server, web, port
 
 
-def test_it_attaches_after_every_edit_and_sees_the_new_code(
-    env: Environment, app: Path, debugger: Path
-) -> None:
+def test_it_attaches_after_every_edit_and_sees_the_new_code(env: Environment, app: Path) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, _, port):
+    with debugged(env, app) as (_, _, port):
         client = Client(port)
         for number in range(3):
             client.attach({})
@@ -61,11 +43,9 @@ def test_it_attaches_after_every_edit_and_sees_the_new_code(
         client.close()
 
 
-def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
-    env: Environment, app: Path, debugger: Path
-) -> None:
+def test_it_is_told_at_once_though_the_old_adapter_lags_behind(env: Environment, app: Path) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, web, port), Client(port) as before:
+    with debugged(env, app) as (_, web, port), Client(port) as before:
         before.attach({})
         with halted(adapter(port)):
             # The line is not in the old code.
@@ -83,23 +63,19 @@ def test_it_is_told_at_once_though_the_old_adapter_lags_behind(
                 request.join()
 
 
-def test_it_is_told_at_once_though_it_has_not_attached_yet(
-    env: Environment, app: Path, debugger: Path
-) -> None:
+def test_it_is_told_at_once_though_it_has_not_attached_yet(env: Environment, app: Path) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (_, web, port), Client(port) as client:
+    with debugged(env, app) as (_, web, port), Client(port) as client:
         client.request("initialize", adapterID="debugpy")
         file.write_text(file.read_text().replace("v000", "v001"))
         eventually(lambda: "v001" in fetch(web)[1], "the new program")
         assert client.event("terminated")["body"] == {"restart": True}
 
 
-def test_it_waits_on_when_a_program_has_come_and_gone(
-    env: Environment, app: Path, debugger: Path
-) -> None:
+def test_it_waits_on_when_a_program_has_come_and_gone(env: Environment, app: Path) -> None:
     file = app / "service.py"
     good = file.read_text()
-    with debugged(env, app, debugger) as (server, web, port):
+    with debugged(env, app) as (server, web, port):
         file.write_text("1 / 0\n")
         eventually(lambda: fetch(web)[0] == 503, "the end of the program")
         with Client(port) as client:
@@ -114,11 +90,9 @@ def test_it_waits_on_when_a_program_has_come_and_gone(
             client.response(number)
 
 
-def test_a_program_that_ends_by_itself_is_waited_for(
-    env: Environment, app: Path, debugger: Path
-) -> None:
+def test_a_program_that_ends_by_itself_is_waited_for(env: Environment, app: Path) -> None:
     file = app / "service.py"
-    with debugged(env, app, debugger) as (server, _, port):
+    with debugged(env, app) as (server, _, port):
         client = Client(port)
         client.attach({})
         _, program = children(server.process.pid)
@@ -132,9 +106,9 @@ def test_a_program_that_ends_by_itself_is_waited_for(
 
 
 def test_an_editor_that_asks_for_the_end_is_not_asked_to_attach_again(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path
 ) -> None:
-    with debugged(env, app, debugger) as (_, _, port):
+    with debugged(env, app) as (_, _, port):
         client = Client(port)
         client.attach({})
         client.request("disconnect")
@@ -145,18 +119,18 @@ def test_an_editor_that_asks_for_the_end_is_not_asked_to_attach_again(
 
 
 def test_the_libraries_are_imported_ahead_and_the_debugger_is_not(
-    env: Environment, app: Path, debugger: Path
+    env: Environment, app: Path, tools: Path
 ) -> None:
-    with debugged(env, app, debugger) as (server, _, port):
+    with debugged(env, app) as (server, _, port):
         with Client(port) as client:
             client.attach({})
         shared = Path(f"/proc/{server.process.pid}/maps")
         eventually(lambda: "/venv/" in shared.read_text(), "a library in the reloader", 40)
-        assert str(debugger) not in shared.read_text()
+        assert str(tools / "debugpy") not in shared.read_text()
 
 
 def test_a_reloader_that_begins_anew_lets_it_in_again(
-    env: Environment, app: Path, debugger: Path, tmp_path: Path
+    env: Environment, app: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "eager.py").write_text(
@@ -165,7 +139,7 @@ def test_a_reloader_that_begins_anew_lets_it_in_again(
     code = (app / "service.py").read_text()
     (app / "service.py").write_text(f"import eager  # noqa: F401\n{code}")
     library = str(tmp_path / "library")
-    with debugged(env, app, debugger, PYTHONPATH=library) as (server, _, port):
+    with debugged(env, app, PYTHONPATH=library) as (server, _, port):
         before = Client(port)
         before.attach({})
         server.says("eager starts threads when it is imported", 40)
@@ -175,10 +149,8 @@ def test_a_reloader_that_begins_anew_lets_it_in_again(
             client.attach({})
 
 
-def test_the_end_of_the_reloader_is_the_end_of_all(
-    env: Environment, app: Path, debugger: Path
-) -> None:
-    with debugged(env, app, debugger) as (server, _, port):
+def test_the_end_of_the_reloader_is_the_end_of_all(env: Environment, app: Path) -> None:
+    with debugged(env, app) as (server, _, port):
         client = Client(port)
         client.attach({})
         server.signal()
@@ -189,13 +161,13 @@ def test_the_end_of_the_reloader_is_the_end_of_all(
 
 
 def test_a_program_is_served_though_its_debugger_is_missing(
-    env: Environment, app: Path, tmp_path: Path
+    env: Environment, app: Path, tools: Path, tmp_path: Path
 ) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with debugged(env, app, empty) as (server, web, _):
+    lacking = tmp_path / "tools"
+    shutil.copytree(tools, lacking, ignore=shutil.ignore_patterns("debugpy*"))
+    with debugged(env, app, DEBUG_PATH=str(lacking)) as (server, web, _):
         assert fetch(web)[0] == 200
-        assert f"there is no debugger in {empty}" in server.log
+        assert f"there is no debugger in {lacking}" in server.log
 
 
 @pytest.mark.parametrize("port", ["taken", "http", "70000"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import Script
+from tests.scripts.conftest import SCRIPTS, Script
 from tests.support.postgres import free_port
 
 
@@ -129,7 +129,60 @@ def test_a_missing_heartbeat_is_unhealthy_and_its_file_is_named(script: Script) 
     assert "/tmp/no/such/beat" in done.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["http"], ["http", "80"], ["ftp", "x", "y"]])
+@pytest.mark.parametrize(
+    "variables",
+    [{"APP_PORT": "{port}"}, {"PORT": "{port}"}, {"APP_PORT": "{port}", "PORT": "1"}],
+    ids=["APP_PORT", "PORT", "both"],
+)
+def test_without_a_port_it_is_the_service_s_own(script: Script, variables: dict[str, str]) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (port, requests):
+        given = {name: value.format(port=port) for name, value in variables.items()}
+        done = script("healthcheck", "http", "/health", **given)
+    assert (done.status, done.err) == (0, "")
+    assert requests[0].startswith(b"GET /health HTTP/1.1\r\n")
+
+
+def test_a_port_that_is_given_counts(script: Script) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (port, _):
+        assert script("healthcheck", "http", str(port), "/", APP_PORT="1").status == 0
+
+
+def test_where_there_is_no_port_at_all_that_is_said(script: Script) -> None:
+    done = script("healthcheck", "http", "/health")
+    assert (done.status, done.err) == (
+        2, "healthcheck: no port: give one, or set APP_PORT\n"
+    )  # fmt: skip
+
+
+def test_without_a_file_the_heartbeat_is_among_the_service_s_temporary_files(
+    script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "heartbeat").write_text(f"{time.time()}")
+    assert script("healthcheck", "heartbeat", "10", TMPDIR=str(tmp_path)).status == 0
+    (tmp_path / "heartbeat").unlink()
+    done = script("healthcheck", "heartbeat", "10", TMPDIR=str(tmp_path))
+    assert done.status == 1
+    assert f"{tmp_path}/heartbeat is missing" in done.err
+
+
+def test_the_file_alone_is_enough_even_where_it_cannot_be_executed(
+    script: Script, tmp_path: Path
+) -> None:
+    """It is mounted into images that aren't built here."""
+    alone = tmp_path / "mounted"
+    alone.write_bytes((SCRIPTS / "healthcheck").read_bytes())
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (port, _):
+        done = script("bash", alone, "http", str(port), "/", PATH="/usr/bin:/bin")
+    assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["http"], ["http", "80", "/", "more"], ["heartbeat"], ["heartbeat", "a", "1", "more"],
+        ["ftp", "x", "y"],
+    ],
+)  # fmt: skip
 def test_wrong_use_shows_the_right_one(script: Script, arguments: list[str]) -> None:
     done = script("healthcheck", *arguments)
     assert done.status == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import SCRIPTS, Database, Environment, Script
+from tests.scripts.conftest import ROOT, Database, Environment, Script
 from tests.support.processes import eventually, running
 
 STEP = '''"""A step of the test's own."""
@@ -252,29 +252,29 @@ def test_a_wrong_password_runs_nothing(script: Script, database: Database) -> No
     assert done.err.count("POSTGRES_PASSWORD") == 1
 
 
+INITDB = ROOT / "stacks" / "fullstack" / "initdb.d"
+
+
 @pytest.fixture
-def scripts(tmp_path: Path, env: Environment) -> Path:
-    """Copy the scripts, so that a test may add to initdb.d; return its folder of a stack's."""
-    copy = tmp_path / "scripts"
-    shutil.copytree(SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    env["PATH"] = env["PATH"].replace(str(SCRIPTS), str(copy))
-    return copy / "initdb.d" / "fullstack"
+def initdb(tmp_path: Path) -> Path:
+    """Copy a stack's init scripts, so that a test may add to them."""
+    return Path(shutil.copytree(INITDB, tmp_path / "initdb.d"))
 
 
 def test_init_scripts_run_by_name_before_the_migrations_whenever_those_do(
-    script: Script, database: Database, api: Path, scripts: Path
+    script: Script, database: Database, api: Path, initdb: Path
 ) -> None:
     note = "CREATE TABLE IF NOT EXISTS notes (id serial, text text); "
     for name in ("10-third", "03-first", "05-second"):
         insert = f"INSERT INTO notes (text) VALUES ('{name} ' || (to_regclass('habits') IS NULL))"
-        (scripts / f"{name}.sql").write_text(note + insert, encoding="utf-8")
-    done = script("migrate", cwd=api, INIT_SQL="fullstack")
+        (initdb / f"{name}.sql").write_text(note + insert, encoding="utf-8")
+    done = script("migrate", cwd=api, INIT_SQL=str(initdb))
     assert done.status == 0, done.err
     order = "SELECT string_agg(text, ', ' ORDER BY id) FROM notes"
     first = "03-first true, 05-second true, 10-third true"
     assert database.query(order) == first
     # The volume is an old one now, which the image's own /docker-entrypoint-initdb.d never touches.
-    assert script("migrate", cwd=api, INIT_SQL="fullstack").status == 0
+    assert script("migrate", cwd=api, INIT_SQL=str(initdb)).status == 0
     assert database.query(order) == f"{first}, {first.replace('true', 'false')}"
 
 
@@ -285,22 +285,22 @@ def test_the_stacks_own_init_scripts_change_nothing_the_second_time(
         "SELECT string_agg(oid || nspname || nspacl::text || obj_description(oid), ' ')"
         " FROM pg_namespace WHERE nspname = 'langflow'"
     )
-    assert script("migrate", cwd=api, INIT_SQL="fullstack").status == 0
+    assert script("migrate", cwd=api, INIT_SQL=str(INITDB)).status == 0
     before = database.query(schemas)
     assert "langflow" in before
     database.query("CREATE TABLE langflow.flow (id int); INSERT INTO langflow.flow VALUES (7)")
-    assert script("migrate", cwd=api, INIT_SQL="fullstack").status == 0
+    assert script("migrate", cwd=api, INIT_SQL=str(INITDB)).status == 0
     assert database.query(schemas) == before
     assert database.query("SELECT id FROM langflow.flow") == "7"
 
 
 def test_a_failing_init_script_is_named_and_nothing_follows_it(
-    script: Script, database: Database, api: Path, scripts: Path
+    script: Script, database: Database, api: Path, initdb: Path
 ) -> None:
-    (scripts / "03-half.sql").write_text("CREATE TABLE half (id int); SELECT nothing_such")
-    failed = script("migrate", cwd=api, INIT_SQL="fullstack")
+    (initdb / "03-half.sql").write_text("CREATE TABLE half (id int); SELECT nothing_such")
+    failed = script("migrate", cwd=api, INIT_SQL=str(initdb))
     assert failed.status == 2
-    assert 'fullstack/03-half.sql: column "nothing_such" does not exist' in failed.err
+    assert 'initdb.d/03-half.sql: column "nothing_such" does not exist' in failed.err
     assert "Traceback" not in failed.err
     assert database.query("SELECT to_regclass('half'), to_regclass('habits')") == "|"
 
@@ -308,9 +308,9 @@ def test_a_failing_init_script_is_named_and_nothing_follows_it(
 def test_a_folder_of_init_scripts_that_is_not_there_is_named(
     script: Script, database: Database, api: Path
 ) -> None:
-    failed = script("migrate", cwd=api, INIT_SQL="fulstack")
+    failed = script("migrate", cwd=api, INIT_SQL="/etc/fulstack")
     assert failed.status == 2
-    assert "fulstack has no .sql file; look at INIT_SQL" in failed.err
+    assert "/etc/fulstack has no .sql file; look at INIT_SQL" in failed.err
     assert database.query("SELECT to_regclass('habits')") == ""
 
 

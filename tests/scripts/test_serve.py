@@ -89,6 +89,25 @@ def test_arguments_go_to_the_server(env: Environment, app: Path) -> None:
         assert fetch(port)[0] == 200
 
 
+def test_a_body_without_a_length_is_read(env: Environment, app: Path, reload: str) -> None:
+    with (
+        serving(env, app, RELOAD=reload) as (_, port),
+        closing(http.client.HTTPConnection("127.0.0.1", port)) as client,
+    ):
+        client.request("POST", "/echo", iter([b"first, ", b"second"]), encode_chunked=True)
+        with client.getresponse() as answer:
+            assert answer.read() == b"first, second"
+
+
+def test_a_function_that_makes_the_application_is_called(
+    env: Environment, app: Path, reload: str
+) -> None:
+    with (app / "service.py").open("a") as service:
+        service.write("def create() -> object:\n    return app\n")
+    with serving(env, app, RELOAD=reload, APP_TARGET="service:create()") as (_, port):
+        assert fetch(port)[1] == "v000"
+
+
 def test_the_server_takes_the_scripts_place(env: Environment, app: Path) -> None:
     with serving(env, app) as (server, _):
         command = Path(f"/proc/{server.process.pid}/cmdline").read_text()
@@ -160,6 +179,19 @@ def test_a_port_that_is_taken_is_told_under_the_reloader(script: Script, app: Pa
     assert done.status == 2
     assert port in done.err
     assert "APP_PORT" in done.err
+
+
+@pytest.mark.parametrize("app", ["wsgi"], indirect=True)
+def test_a_missing_development_server_is_one_line(
+    script: Script, app: Path, tmp_path: Path
+) -> None:
+    done = script(
+        "serve", cwd=app, APP_INTERFACE="wsgi", APP_TARGET="service:app", RELOAD="1",
+        APP_HOST="127.0.0.1", APP_PORT="0", DEBUG_PATH=str(tmp_path), RELOAD_POLL="1",
+    )  # fmt: skip
+    assert done.status == 1
+    assert f"dev_server: No module named 'a2wsgi', nor in {tmp_path}" in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(

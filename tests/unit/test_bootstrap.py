@@ -64,7 +64,8 @@ class Checkout:
     def lock(self, version: str, *, links: str = "", digest: str = "") -> None:
         """Lock one version of the package, found at `links`; a wrong `digest` spoils it."""
         _, right = make_wheel(self.wheels, version)
-        (self.root / "requirements-dev.txt").write_text(
+        (self.root / "requirements").mkdir(exist_ok=True)
+        (self.root / "requirements/dev.txt").write_text(
             f"--no-index\n--find-links {links or self.wheels.as_uri()}\n"
             f"tinytool=={version} --hash=sha256:{digest or right}\n"
         )
@@ -174,7 +175,7 @@ def test_a_wrong_hash_is_refused_and_the_next_run_after_the_mend_succeeds(
     run = checkout.run("tinytool")
     assert run.returncode == 2
     assert run.stdout == ""
-    assert "could not install requirements-dev.txt" in run.stderr
+    assert "could not install requirements/dev.txt" in run.stderr
     assert not checkout.stamp.exists()
     checkout.lock("1.0")
     assert checkout.run("tinytool").stdout == checkout.said("1.0")
@@ -307,10 +308,10 @@ def test_an_unknown_option_and_a_missing_lock_file_are_one_clear_line(checkout: 
     option = checkout.run("--verbose")
     assert option.returncode == 2
     assert "unknown option --verbose" in option.stderr
-    (checkout.root / "requirements-dev.txt").unlink()
+    (checkout.root / "requirements/dev.txt").unlink()
     lock = checkout.run("tinytool")
     assert lock.returncode == 2
-    assert lock.stderr == f"bootstrap: no lock file at {checkout.root}/requirements-dev.txt\n"
+    assert lock.stderr == f"bootstrap: no lock file at {checkout.root}/requirements/dev.txt\n"
 
 
 @pytest.mark.parametrize("checkout", ["pip"], indirect=True)

@@ -157,7 +157,6 @@ def test_production_never_runs_as_root_even_when_the_secrets_are_roots(checkout:
     env = load(root, "prod", shell={})
     assert "APP_UID" not in own.facts(env)
     text = "groups:\n  A:\n    K: {type: string, meaning: m, secret_file: secret_key}\n"
-    text += "    APP_UID: {type: int, meaning: m, default: 10001}\n"
     checkout({"env/contract.yml": text})
     findings = contract_check.check(env, contract.load(root))
     assert [finding.fix for finding in findings if finding.where == "s/secret_key"] == [
@@ -172,7 +171,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
     root = checkout(
         {
             "env/dev.env": HEAD + "COMPOSE_FILE=base.yml\n",
-            "env/stacks/wide.env": "COMPOSE_FILE=base.yml:wide.yml\n",
+            "stacks/wide/stack.env": "COMPOSE_FILE=${COMPOSE_FILE}:wide.yml\n",
             "base.yml": service.format(name="base"),
             "wide.yml": service.format(name="wide"),
             own.OVERRIDE: service.format(name="personal"),

@@ -27,7 +27,7 @@ COMPOSE_PROJECT_NAME=x
 COMPOSE_FILE=base.yml
 COMPOSE_PROFILES=database,api,app
 POSTGRES_DB=x
-POSTGRES_PASSWORD=x
+SECRETS_DIR=./known
 """
 PROD = """ENVIRONMENT=production
 COMPOSE_PROJECT_NAME=x
@@ -49,7 +49,7 @@ def found(
 
 
 def made(checkout: Checkout, **files: str) -> Path:
-    """Make a checkout with `dev`, `prod` and production's secrets."""
+    """Make a checkout with `dev`, `prod` and the secrets of both."""
     root = checkout(
         {
             "base.yml": "",
@@ -57,8 +57,12 @@ def made(checkout: Checkout, **files: str) -> Path:
             "env/prod.env": PROD + files.get("prod", ""),
         }
     )
+    names = REAL.secret_files("core")
+    for name in names:
+        checkout({f"known/{name}": "gangway\n"})
+        (root / "known" / name).chmod(0o644)
     me = (os.geteuid(), os.getegid())
-    secrets.init(root / "secrets", REAL.secret_files(), owner=me)
+    secrets.init(root / "secrets", names, owner=me)
     lines = f"APP_UID={me[0]}\nAPP_GID={me[1]}\n"
     return checkout({".gangway/prod.env": lines})
 
@@ -80,6 +84,11 @@ def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
     [
         ("LOG_LEVLE=debug", "LOG_LEVLE is not a known variable", "did you mean LOG_LEVEL?"),
         ("QQQQQQ=1", "QQQQQQ is not a known variable", "describe it in env/contract.yml"),
+        (
+            "POSTGRES_PASSWORD=x",
+            "POSTGRES_PASSWORD is a secret, and read from a file",
+            "write it to known/postgres_password",
+        ),
         ("APP_TARGET=x:y", "APP_TARGET has no effect in an env file", "`environment`"),
         ("WEB_CONCURRENCY=two", "WEB_CONCURRENCY: 'two' is not a whole number", None),
         ("WEB_CONCURRENCY=0", "WEB_CONCURRENCY: '0' is below 1", None),
@@ -224,22 +233,28 @@ def test_another_kind_of_environment_from_the_shell_is_found(checkout: Checkout)
     assert (finding.where, finding.fix) == ("shell", "unset it")
 
 
-@pytest.mark.parametrize("value", ["gangway", "postgres", "changeme"])
-def test_production_refuses_a_default_secret(value: str, checkout: Checkout) -> None:
-    (finding,) = found(made(checkout, prod=f"POSTGRES_PASSWORD={value}\n"), "prod")
-    assert finding.where == "env/prod.env:6"
-    assert finding.what == "POSTGRES_PASSWORD has a default value that everybody knows"
-    assert "invoke prod.init" in (finding.fix or "")
+@pytest.mark.parametrize("value", ["gangway", "changeme", "x", ""])
+def test_development_may_have_secrets_that_everybody_knows(value: str, checkout: Checkout) -> None:
+    root = made(checkout)
+    (root / "known/postgres_password").write_text(value)
+    assert found(root) == []
 
 
-def test_production_refuses_a_short_secret_without_showing_it(checkout: Checkout) -> None:
-    (finding,) = found(made(checkout, prod="SECRET_KEY=hunter2hunter2\n"), "prod")
-    assert "has 14 characters; less than 16" in finding.what
-    assert "hunter" not in str(finding)
+def test_what_the_containers_of_development_cannot_read_is_found(checkout: Checkout) -> None:
+    root = made(checkout)
+    (root / "known/secret_key").chmod(0o600)
+    (finding,) = found(root)
+    assert finding.what == "the containers can't read it (mode 0600)"
+    assert (finding.where, finding.fix) == ("known/secret_key", "chmod 644 known/secret_key")
 
 
-def test_development_may_have_default_secrets(checkout: Checkout) -> None:
-    assert found(made(checkout), overrides={"POSTGRES_PASSWORD": "gangway"}) == []
+def test_a_secret_of_development_that_is_missing_is_found(checkout: Checkout) -> None:
+    root = made(checkout)
+    (root / "known/redis_password").unlink()
+    (finding,) = found(root)
+    assert finding.what == "the secret REDIS_PASSWORD has no file"
+    assert finding.where == "known/redis_password"
+    assert finding.fix == "write it to known/redis_password"
 
 
 def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
@@ -265,8 +280,9 @@ def test_a_secret_that_others_can_read_is_found(mode: int, checkout: Checkout) -
     [
         ("", "it is empty"),
         ("\n", "it is empty"),
-        ("gangway\n", "has a default value"),
-        ("hunter2", "has 7 characters"),
+        ("gangway\n", "has a default value that everybody knows"),
+        ("changeme", "has a default value that everybody knows"),
+        ("hunter2hunter2", "has 14 characters; less than 16"),
     ],
 )
 def test_a_secret_file_with_a_poor_secret_is_found(
@@ -277,6 +293,7 @@ def test_a_secret_file_with_a_poor_secret_is_found(
     (finding,) = found(root, "prod")
     assert what in finding.what
     assert finding.where == "secrets/postgres_password"
+    assert "invoke prod.init" in str(finding.fix)
     assert "hunter" not in str(finding)
 
 
@@ -297,12 +314,20 @@ def test_an_external_database_is_refused_where_the_stack_s_apps_take_none(
     checkout: Checkout,
 ) -> None:
     root = made(checkout)
-    (finding,) = found(root, overrides={"DATABASE_URL": OUTSIDE})
+    alone = {"COMPOSE_PROFILES": "api,app"}
+    (finding,) = found(root, overrides=alone | {"DATABASE_URL": OUTSIDE})
     assert finding.what == "DATABASE_URL needs STACK_EXTERNAL_DATABASE=1, and that is 0 here"
     assert finding.where == "command line" and "leave DATABASE_URL" in str(finding.fix)
     assert found(root, shell={"DATABASE_URL": ""}) == []
     taken = made(checkout, dev=STACK)
-    assert found(taken, shell={"DATABASE_URL": OUTSIDE}) == []
+    assert found(taken, shell={"DATABASE_URL": OUTSIDE}, overrides=alone) == []
+
+
+def test_an_external_database_beside_our_own_is_refused(checkout: Checkout) -> None:
+    (finding,) = found(made(checkout, dev=STACK), shell={"DATABASE_URL": OUTSIDE})
+    assert finding.what == "DATABASE_URL is set, and the profile database is on as well"
+    assert finding.where == "shell" and OUTSIDE not in str(finding)
+    assert finding.fix == "choose: leave DATABASE_URL out, or set COMPOSE_PROFILES=api,app"
 
 
 def test_production_takes_an_external_database_s_address_from_a_file_only(
@@ -406,7 +431,7 @@ def contract_of(checkout: Checkout, text: str) -> Path:
         (
             "groups:\n  A:\n    B: {type: int, meaning: m}\n  C:\n    B: {type: int, meaning: m}\n",
             "env/contract.yml:5",
-            "B: it is described twice",
+            "B: env/contract.yml describes it already",
         ),
         ("prefixes: x\ngroups: {}\n", "env/contract.yml:1", "`prefixes` must be a list"),
     ],
@@ -438,16 +463,126 @@ def test_a_missing_contract_is_one_clear_message(tmp_path: Path) -> None:
 def test_the_contract_of_another_project_needs_none_of_our_names(checkout: Checkout) -> None:
     root = checkout(
         {
+            "base.yml": "",
             "env/contract.yml": (
                 "groups:\n  Mine:\n"
                 "    MY_KEY: {type: string, secret: true, secret_file: k, meaning: m}\n"
-                "    ENVIRONMENT: {type: string, meaning: m}\n"
             ),
-            "env/p.env": "ENVIRONMENT=production\n",
+            "env/p.env": (
+                "ENVIRONMENT=production\nCOMPOSE_FILE=base.yml\n"
+                "COMPOSE_PROJECT_NAME=x\nSECRETS_DIR=./s\n"
+            ),
         }
     )
     (finding,) = contract_check.check(load(root, "p", shell={}), contract.load(root))
-    assert finding.what == "the secret MY_KEY has no file"
+    assert (finding.what, finding.where) == ("the secret MY_KEY has no file", "s/k")
+
+
+NONE = "groups: {}\n"
+MAIL = """groups:
+  Mail:
+    MAIL_FROM: {type: string, meaning: Who it is from, required: [dev]}
+    MAIL_TRIES: {type: int, meaning: How often, default: 3}
+    MAIL_KEY: {type: string, secret: true, secret_file: mail_key, meaning: m}
+    PUBLISHED_MAIL_PORT: {type: port, published: true, default: 8025, meaning: m}
+"""
+
+
+def with_mail(checkout: Checkout, stack: str = "", dev: str = "") -> Path:
+    """Make a checkout with a stack of its own, `mail`."""
+    return checkout(
+        {
+            "base.yml": "",
+            "env/contract.yml": NONE,
+            "env/dev.env": DEV.replace("POSTGRES_DB=x\n", "") + dev,
+            "stacks/mail/stack.env": stack,
+            "stacks/mail/contract.yml": MAIL,
+        }
+    )
+
+
+def test_a_stack_describes_its_variables_itself_and_they_are_its_own(checkout: Checkout) -> None:
+    known = contract.load(with_mail(checkout))
+    assert known.variables["MAIL_FROM"].stack == "mail"
+    assert known.variables["ENVIRONMENT"].stack == ""
+    assert {spec.name for spec in known.of_stack("mail")} == set(known.variables)
+    assert not [spec.name for spec in known.of_stack("core") if "MAIL" in spec.name]
+    assert [spec.name for spec in known.published("mail")][-1:] == ["PUBLISHED_MAIL_PORT"]
+    assert "PUBLISHED_MAIL_PORT" not in [spec.name for spec in known.published("core")]
+    assert (known.secret_files("mail"), known.secret_files("core")) == (["mail_key"], [])
+
+
+def test_what_a_stack_needs_is_asked_for_where_it_runs_and_nowhere_else(
+    checkout: Checkout,
+) -> None:
+    root = with_mail(checkout, stack="MAIL_TRIES=often\n")
+    known = contract.load(root)
+    assert contract_check.check(load(root, "dev", shell={}), known) == []
+    mail = load(root, "dev", stack="mail", shell={})
+    assert [(finding.what, finding.where) for finding in contract_check.check(mail, known)] == [
+        ("MAIL_FROM is not set", "env/dev.env"),
+        ("MAIL_TRIES: 'often' is not a whole number", "stacks/mail/stack.env:1"),
+        ("the secret MAIL_KEY has no file", "known/mail_key"),
+    ]
+
+
+def test_an_unknown_variable_of_a_stack_is_to_be_described_by_the_stack(
+    checkout: Checkout,
+) -> None:
+    root = with_mail(checkout, stack="QQQQQQ=1\nMAIL_FORM=me\n")
+    mail = load(root, "dev", stack="mail", shell={})
+    unknown = contract_check.check(mail, contract.load(root), secrets=False)[:2]
+    assert [(finding.where, finding.fix) for finding in unknown] == [
+        ("stacks/mail/stack.env:1", "describe it in stacks/mail/contract.yml"),
+        ("stacks/mail/stack.env:2", "did you mean MAIL_FROM?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "other"),
+    [
+        ("env/contract.yml", "LOG_LEVEL", "gangway/settings/contract.yml"),
+        ("stacks/post/contract.yml", "LOG_LEVEL", "gangway/settings/contract.yml"),
+        ("stacks/post/contract.yml", "MAIL_FROM", "stacks/mail/contract.yml"),
+    ],
+)
+def test_a_variable_that_two_files_describe_is_refused_with_both(
+    file: str, name: str, other: str, checkout: Checkout
+) -> None:
+    root = with_mail(checkout)
+    checkout({file: f"groups:\n  A:\n    {name}: {{type: int, meaning: m}}\n"})
+    with pytest.raises(FindingsError) as caught:
+        contract.load(root)
+    (finding,) = caught.value.findings
+    assert finding.where == f"{file}:3"
+    assert finding.what == f"{name}: {other} describes it already"
+
+
+def test_a_fault_in_a_stack_s_contract_is_shown_with_its_file(checkout: Checkout) -> None:
+    root = with_mail(checkout)
+    checkout({"stacks/mail/contract.yml": "groups:\n  A:\n    B: {type: int}\n"})
+    with pytest.raises(FindingsError, match=r"stacks/mail/contract.yml is malformed") as caught:
+        contract.load(root)
+    assert [finding.where for finding in caught.value.findings] == ["stacks/mail/contract.yml:3"]
+
+
+def test_a_task_finds_what_the_stack_sets_or_else_the_default(checkout: Checkout) -> None:
+    root = with_mail(checkout, stack="MAIL_FROM=me\n")
+    mail = load(root, "dev", stack="mail", shell={})
+    assert contract.needed("MAIL_FROM", mail) == "me"
+    assert contract.needed("MAIL_TRIES", mail) == "3"
+
+
+@pytest.mark.parametrize(
+    ("stack", "file"), [("mail", "stacks/mail/stack.env"), ("core", "env/dev.env")]
+)
+def test_a_variable_that_a_task_needs_and_the_stack_lacks_is_named_with_its_file(
+    stack: str, file: str, checkout: Checkout
+) -> None:
+    environment = load(with_mail(checkout), "dev", stack=stack, shell={})
+    with pytest.raises(GangwayError, match=f"the {stack} stack has no MAIL_FROM") as caught:
+        contract.needed("MAIL_FROM", environment)
+    assert caught.value.fix == f"set it in {file}"
 
 
 def test_the_reference_in_the_docs_is_current() -> None:
@@ -457,7 +592,7 @@ def test_the_reference_in_the_docs_is_current() -> None:
 
 def test_the_reference_names_every_variable_once() -> None:
     names = re.findall(r"^\| `([A-Z_]+)` \|", reference.reference(REAL), re.MULTILINE)
-    assert names == list(REAL.variables)
+    assert sorted(names) == sorted(REAL.variables)
 
 
 def test_secrets_are_known_or_guessed() -> None:
@@ -468,19 +603,25 @@ def test_secrets_are_known_or_guessed() -> None:
     assert not REAL.is_secret("SECRETS_DIR")
 
 
+def compose_files() -> list[Path]:
+    """Return every Compose file of the repository: core's own, and each stack's."""
+    found = [*ROOT.glob("docker-compose*.yml"), *ROOT.glob("stacks/*/*.yml")]
+    return sorted(
+        path for path in found if path.name not in ("docker-compose.override.yml", "contract.yml")
+    )
+
+
 def uses() -> dict[str, set[str]]:
     """Return what the Compose files read: each variable with the files that do."""
     found: dict[str, set[str]] = {}
-    for path in sorted(ROOT.glob("docker-compose*.yml")):
-        if path.name == "docker-compose.override.yml":
-            continue
+    for path in compose_files():
         text = "\n".join(
             line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")
         )
         names = re.findall(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)", text)
         names += re.findall(r"^\s+\w+: \{environment: (\w+)\}", text, re.MULTILINE)
         for name in names:
-            found.setdefault(name, set()).add(path.name)
+            found.setdefault(name, set()).add(path.relative_to(ROOT).as_posix())
     return found
 
 
@@ -492,24 +633,39 @@ def test_every_variable_that_the_compose_files_read_is_in_the_contract() -> None
     assert inside & set(read) == set()
 
 
+def test_a_variable_that_one_stack_alone_reads_is_described_by_that_stack() -> None:
+    wrong = []
+    for name, files in uses().items():
+        folders = {Path(file).parent.name if "/" in file else "" for file in files}
+        spec = REAL.variables.get(name)
+        if spec and spec.stack and folders != {spec.stack}:
+            wrong.append((name, spec.stack, files))
+    assert wrong == []
+
+
 @pytest.mark.parametrize("kind", ["dev", "test", "prod"])
 def test_the_contract_has_the_defaults_of_the_compose_files(kind: Kind) -> None:
     wrong = []
-    for name in ("docker-compose.yml", f"docker-compose.{kind}.yml"):
-        text = (ROOT / name).read_text()
-        for variable, default in re.findall(r"(?<!\$)\$\{(\w+):-([^}$]+)\}", text):
+    native = ["native"] if kind != "prod" else []
+    for path in compose_files():
+        # docker-compose.yml and compose.yml, or docker-compose.dev.yml and dev.yml.
+        overlay = path.stem.removeprefix("docker-").removeprefix("compose").removeprefix(".")
+        if overlay not in ("", kind, *native):
+            continue
+        for variable, default in re.findall(r"(?<!\$)\$\{(\w+):-([^}$]+)\}", path.read_text()):
             spec = REAL.variables[variable]
             defaults = {spec.default_for(kind)}
-            if name == "docker-compose.yml":  # an overlay may have another default
+            if not overlay:  # an overlay may have another default
                 defaults |= {spec.default_for("prod")}
             # What every environment must set has no default that counts.
             if default not in defaults and kind not in spec.required:
-                wrong.append((name, variable, default))
+                wrong.append((path.relative_to(ROOT).as_posix(), variable, default))
     assert wrong == []
 
 
 def test_a_copy_of_the_checkout_without_git_keeps_the_contract(tmp_path: Path) -> None:
-    for name in ("env", "docker-compose.yml", "docker-compose.dev.yml"):
+    (tmp_path / "secrets").mkdir()
+    for name in ("env", "secrets/dev", "docker-compose.yml", "docker-compose.dev.yml"):
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / name)
@@ -518,18 +674,31 @@ def test_a_copy_of_the_checkout_without_git_keeps_the_contract(tmp_path: Path) -
     assert contract_check.check(env, contract.load(tmp_path)) == []
 
 
-def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(checkout: Checkout) -> None:
-    text = (ROOT / contract.FILE).read_text()
-    root = contract_of(checkout, text)
+@pytest.mark.parametrize("file", ["env/contract.yml", "stacks/jobs/contract.yml"])
+def test_a_contract_that_was_read_before_is_read_anew_when_it_changes(
+    file: str, checkout: Checkout
+) -> None:
+    parts = [ROOT / contract.FILE, *ROOT.glob("stacks/*/contract.yml")]
+    root = checkout({path.relative_to(ROOT).as_posix(): path.read_text() for path in parts})
     assert contract.load(root) == contract.load(root) == REAL
-    (root / contract.FILE).write_text(text.replace("    LOG_LEVEL:", "    LOUDNESS:", 1))
-    assert set(contract.load(root).variables) ^ set(REAL.variables) == {"LOG_LEVEL", "LOUDNESS"}
+    text = (root / file).read_text()
+    (name, *_) = re.findall(r"^    ([A-Z_]+):", text, re.MULTILINE)
+    (root / file).write_text(text.replace(f"    {name}:", "    LOUDNESS:", 1))
+    assert set(contract.load(root).variables) ^ set(REAL.variables) == {name, "LOUDNESS"}
+
+
+def test_a_contract_that_was_read_before_gains_that_of_a_new_stack(checkout: Checkout) -> None:
+    root = contract_of(checkout, NONE)
+    assert "MAIL_FROM" not in contract.load(root).variables
+    with_mail(checkout)
+    assert "MAIL_FROM" in contract.load(root).variables
 
 
 def test_what_was_found_right_by_other_rules_is_checked_again(checkout: Checkout) -> None:
     wrong = "groups: {one: {NAME: {type: text, meaning: m, colour: red}}}"
     root = contract_of(checkout, wrong)
-    right = {"groups": {"one": {"NAME": {"type": "string", "meaning": "m"}}}}
-    cache.keep(root, contract.FILE, [wrong, 0, 0], right)
+    right = {contract.FILE: {"groups": {"one": {"NAME": {"type": "string", "meaning": "m"}}}}}
+    texts = {"gangway/settings/contract.yml": contract.OWN.read_text(), contract.FILE: wrong}
+    cache.keep(root, "contract", [texts, 0, 0], right)
     with pytest.raises(FindingsError, match="unknown field `colour`"):
         contract.load(root)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LAYERS = [
     ("env/dev.env", "environment"),
     ("env/images/local.env", "images"),
-    ("env/stacks/wide.env", "stack"),
+    ("stacks/wide/stack.env", "stack"),
     (".gangway/dev.env", "checkout"),
     ("env/local.env", "local"),
 ]
@@ -142,7 +142,7 @@ def test_stack_and_images_are_chosen_in_any_layer(
     choice = {"GANGWAY_STACK": "wide", "GANGWAY_IMAGES": "local"}
     files = {
         "env/dev.env": HEAD,
-        "env/stacks/wide.env": "WIDE=1\n",
+        "stacks/wide/stack.env": "WIDE=1\n",
         "env/images/local.env": "IMAGE=here\n",
     }
     lines = "".join(f"{name}={value}\n" for name, value in choice.items())
@@ -165,11 +165,26 @@ def test_stack_and_images_are_chosen_in_any_layer(
 def test_a_stack_can_choose_its_images(checkout: Checkout) -> None:
     files = {
         "env/dev.env": HEAD,
-        "env/stacks/wide.env": "GANGWAY_IMAGES=local\n",
+        "stacks/wide/stack.env": "GANGWAY_IMAGES=local\n",
         "env/images/local.env": "IMAGE=here\n",
     }
     env = load(checkout(files), "dev", stack="wide", shell={})
-    assert env.files == ("env/dev.env", "env/images/local.env", "env/stacks/wide.env")
+    assert env.files == ("env/dev.env", "env/images/local.env", "stacks/wide/stack.env")
+
+
+@pytest.mark.parametrize("overlay", ["dev", "test"])
+def test_a_stack_adds_its_own_files_to_those_of_whatever_environment(
+    overlay: str, checkout: Checkout, render: Render, shell: dict[str, str]
+) -> None:
+    stack = "COMPOSE_FILE=${COMPOSE_FILE}:stacks/wide/compose.yml:stacks/wide/${OVERLAY}.yml\n"
+    files = {
+        "env/x.env": f"{HEAD}COMPOSE_FILE=base.yml\nOVERLAY={overlay}\n",
+        "stacks/wide/stack.env": stack,
+    }
+    env = load(checkout(files), "x", stack="wide", shell=shell)
+    added = f"base.yml:stacks/wide/compose.yml:stacks/wide/{overlay}.yml"
+    assert env.get("COMPOSE_FILE") == added
+    assert values(env) == render(env)
 
 
 def test_an_option_beats_the_variable_and_the_variable_then_says_so(
@@ -190,7 +205,8 @@ def test_an_option_beats_the_variable_and_the_variable_then_says_so(
 
 
 def test_defaults_add_no_file_and_no_assignment(checkout: Checkout) -> None:
-    files = {"env/dev.env": HEAD, "env/stacks/core.env": "", "env/images/registry.env": "A=1\n"}
+    files = {"env/dev.env": HEAD, "stacks/core/stack.env": "A=1\n"}
+    files["env/images/registry.env"] = "A=1\n"
     env = load(checkout(files), "dev", stack="core", images="registry", shell={})
     assert env.files == ("env/dev.env",)
     assert env.overrides == {}
@@ -236,14 +252,14 @@ def test_the_shell_cannot_switch_off_the_rules_of_production(checkout: Checkout)
 def test_unknown_names_get_the_nearest_known_one(
     arguments: dict[str, str], message: str, checkout: Checkout
 ) -> None:
-    files = {"env/dev.env": HEAD, "env/stacks/wide.env": "", "env/images/local.env": ""}
+    files = {"env/dev.env": HEAD, "stacks/wide/stack.env": "", "env/images/local.env": ""}
     with pytest.raises(GangwayError) as caught:
         load(checkout(files), arguments.pop("name"), shell={}, **arguments)  # type: ignore[arg-type]
     assert message in str(caught.value)
 
 
 def test_an_unknown_choice_in_a_file_is_shown_with_its_line(checkout: Checkout) -> None:
-    files = {"env/dev.env": HEAD + "GANGWAY_STACK=wied\n", "env/stacks/wide.env": ""}
+    files = {"env/dev.env": HEAD + "GANGWAY_STACK=wied\n", "stacks/wide/stack.env": ""}
     with pytest.raises(GangwayError, match="no stack named 'wied'") as caught:
         load(checkout(files), "dev", shell={})
     assert caught.value.where == "env/dev.env:2"
@@ -357,8 +373,14 @@ def test_a_process_gets_the_shell_and_the_command_line() -> None:
 def test_names_come_from_the_folders() -> None:
     assert {"dev", "test", "prod", "staging"} <= set(environments(ROOT))
     assert "local" not in environments(ROOT)
-    assert "core" in stacks(ROOT)
+    folders = {path.parent.name for path in ROOT.glob("stacks/*/stack.env")}
+    assert folders and set(stacks(ROOT)) == {"core", *folders}
     assert {"registry", "mirror", "offline"} <= set(image_sources(ROOT))
+
+
+def test_a_stack_is_a_folder_with_an_env_file(checkout: Checkout) -> None:
+    root = checkout({"stacks/wide/stack.env": "", "stacks/other/compose.yml": "", "stacks/x": ""})
+    assert stacks(root) == ["core", "wide"]
 
 
 def test_override_words_are_assignments() -> None:
@@ -387,7 +409,8 @@ def test_the_table_shows_value_and_origin_and_masks_secrets() -> None:
     assert rows["POSTGRES_DB"][1].startswith("env/dev.env:")
     assert rows["API_URL"] == ("http://api:8000", "default")
     assert "hunter" not in repr(rows)
-    assert env.get("POSTGRES_PASSWORD") not in rows["POSTGRES_PASSWORD"][0]
+    # In a file, and so no variable; and another stack's.
+    assert not {"POSTGRES_PASSWORD", "JOBS_RATE_LIMIT"} & set(rows)
     assert list(rows) == sorted(rows)
 
 

@@ -113,7 +113,7 @@ def test_a_model_with_somebody_s_own_credential_is_never_kept(root: Path, where:
 
 def test_a_well_known_one_of_the_repository_s_files_may_be_kept(root: Path) -> None:
     with (root / "env" / "dev.env").open("a") as file:
-        file.write("POSTGRES_PASSWORD=gangway\n")
+        file.write("API_TOKEN=well-known\n")
     keep(root)
     assert found(loaded(root, {})) == MODEL
 
@@ -129,10 +129,21 @@ def test_so_does_another_call(root: Path) -> None:
     assert found(loaded(root, {}), [*ARGV, "--no-interpolate"]) is None
 
 
+def test_a_service_that_extends_one_of_the_merged_files_may_be_kept(root: Path) -> None:
+    extended = "  app: {extends: {file: docker-compose.yml, service: api}}\n"
+    (root / "docker-compose.yml").write_text("services:\n  api: {image: busybox}\n" + extended)
+    keep(root)
+    assert found(loaded(root, {})) == MODEL
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "include: [more.yml]\n",
+        "services:\n  api:\n    extends: {file: more.yml, service: api}\n",
+        "services:\n  api:\n    extends: {file: ./docker-compose.yml, service: api}\n",
+        "services:\n  api:\n    extends:\n      file: docker-compose.yml\n      service: api\n",
+        "x: {extends: {file: docker-compose.yml, service: api}, env_file: a.env}\n",
         "services:\n  api:\n    extends: other\n",
         "    env_file: a.env\n",
         'x: {"extends": {file: b.yml}}\n',

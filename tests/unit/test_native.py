@@ -20,7 +20,6 @@ from gangway.engines.native.service import (
     size,
     spec,
     stop,
-    unescaped,
 )
 from gangway.engines.native.unenforced import unenforced
 from tests.support.processes import eventually
@@ -55,12 +54,6 @@ def test_a_size_is_read_as_compose_writes_it(text: str | None, expected: int) ->
     assert size(text, 7) == expected
 
 
-def test_compose_s_escapes_are_undone_everywhere() -> None:
-    escaped = HARD.replace("$", "$$")
-    node = {"a": [escaped, {"b": escaped}], "n": 1, "none": None, "yes": True}
-    assert unescaped(node) == {"a": [HARD, {"b": HARD}], "n": 1, "none": None, "yes": True}
-
-
 class TestEnvironment:
     def test_only_the_allow_list_of_the_shell_s_variables_is_kept(self) -> None:
         shell = {
@@ -70,7 +63,7 @@ class TestEnvironment:
         }  # fmt: skip
         found = place(**shell).environment("api", {})
         assert set(found) == {
-            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON",
+            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON", "DEBUG_PATH",
         }  # fmt: skip
 
     def test_the_model_s_variables_win_and_null_is_not_set(self) -> None:

@@ -28,9 +28,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("package")
     # Without a developer's own files, and with one that must not be in it.
     source = top / "source"
-    ignored = shutil.ignore_patterns(".*", "node_modules", "apps", "docs", "tests", "benchmarks")
+    ignored = shutil.ignore_patterns(".[!d]*", "node_modules", "docs", "benchmarks")
     shutil.copytree(ROOT, source, ignore=ignored)
-    (source / "env" / "local.env").write_text("POSTGRES_PASSWORD=personal\n")
+    (source / "env" / "local.env").write_text("LOG_LEVEL=debug\n")
+    (source / "secrets" / "prod").mkdir(exist_ok=True)
+    (source / "secrets" / "prod" / "secret_key").write_text("personal\n")
     run(UV, "build", "--quiet", "--wheel", "--out-dir", top, source, cwd=top)
     (wheel,) = top.glob("*.whl")
     run(UV, "venv", "--quiet", "--python", sys.executable, top / "venv", cwd=top)
@@ -46,7 +48,8 @@ def repository(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     package = Path(run(programs / "python", "-c", where, cwd=programs).strip())
     made = tmp_path_factory.mktemp("theirs") / "repository"
     shutil.copytree(package / "starter", made)
-    shutil.copytree(ROOT / "apps", made / "apps", ignore=shutil.ignore_patterns("node_modules"))
+    ignored = shutil.ignore_patterns("node_modules")
+    shutil.copytree(ROOT / "apps", made / "apps", ignore=ignored, dirs_exist_ok=True)
     return made
 
 
@@ -66,6 +69,7 @@ def test_it_is_typed(programs: Path) -> None:
 def test_its_tasks_are_there_in_a_repository_of_ones_own(programs: Path, repository: Path) -> None:
     assert not (repository / "gangway").exists()
     assert not (repository / "env" / "local.env").exists()
+    assert not (repository / "secrets" / "prod").exists()
     listed = run(programs / "invoke", "--list", cwd=repository)
     assert "up [services" in listed and "test.run" in listed
     planned = run(programs / "invoke", "dev.up", "--dry-run", "--engine", "docker", cwd=repository)

@@ -99,9 +99,3 @@ class DockerEngine(Client):
         argv = ["docker", "inspect", "--format", "{{.Image}}", container.id]
         image = self.environment.runner.capture(argv, timeout=30).stdout.strip()
         return inside.sidecar(container.id[:12], image, pid, seconds)
-
-    def redis_client(self) -> list[str]:
-        return ["redis-cli"]
-
-    def redis_script(self) -> list[str]:
-        return ["sh", "-c", inside.REDIS, "sh"]

@@ -13,13 +13,6 @@ _OUTPUT: Final = "/tmp/profile.svg"  # noqa: S108
 LIST: Final = (
     'for p in /proc/[0-9]*; do printf "%s %s\\n" "$(cat $p/stat)" "$(readlink $p/exe)"; done'
 )
-REDIS: Final = (
-    "password=${REDIS_PASSWORD:-}\n"
-    '[ -z "${REDIS_PASSWORD_FILE:-}" ] || password=$(cat "$REDIS_PASSWORD_FILE")\n'
-    '[ -z "$password" ] || export REDISCLI_AUTH="$password"\n'
-    'exec redis-cli -e eval "$1" 0 "$2"'
-)
-"""What runs the script $1 on the argument $2, the password out of the process list."""
 
 
 def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:

@@ -13,12 +13,13 @@ from functools import cached_property
 from typing import Any, Final
 
 from gangway.base import output
-from gangway.base.errors import GangwayError
+from gangway.base.errors import GangwayError, unknown
 from gangway.base.output import say
 from gangway.base.process import Runner
 from gangway.engines.interface import CannotDo, split
 from gangway.engines.native import data, tools
-from gangway.engines.native.processes import Processes, container, log_lines, services, shown
+from gangway.engines.native.local import local_words, localized
+from gangway.engines.native.processes import Processes, container, log_lines, shown
 from gangway.engines.native.service import as_user, command, private, seconds, stop
 from gangway.engines.native.starting import NativeStart
 from gangway.engines.native.unenforced import unenforced
@@ -208,10 +209,12 @@ def exec_(here: Native, options: argparse.Namespace) -> int:
 def one_off(here: Native, options: argparse.Namespace) -> int:
     """Run a service's entrypoint with other words, once what it depends on is ready."""
     name, model = options.service, here.model
+    if name not in model.services:
+        raise unknown("service", name, list(model.services))
     needed = [each for each in model.wanted([name]) if each != name]
     if needed and not options.no_deps:
         up(here, _parser().parse_args(["up", *needed]))
-    words = command(here.services.place, name, services(model)[name], options.words or None)
+    words = command(here.services.place, name, localized(model)[name], options.words or None)
     if name in model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
         (here.services.supervised(name).folder / "state.json").unlink(missing_ok=True)
@@ -220,10 +223,11 @@ def one_off(here: Native, options: argparse.Namespace) -> int:
 
 def _run_in_place(here: Native, name: str, words: Sequence[str]) -> int:
     """Run a program as the service would: as its user, in its folder, with its variables."""
-    service, place = services(here.model)[name], here.services.place
+    model, place = here.model, here.services.place
+    service = localized(model)[name]
     private(place.folder(name) / "tmp")
     runner = Runner(place.directory(service), place.environment(name, service))
-    return runner.run([*as_user(service), *place.program(words)])
+    return runner.run([*as_user(service), *place.program(local_words(words, service, model))])
 
 
 def build(here: Native, _options: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,11 +11,11 @@ from pathlib import Path
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.interface import CannotDo, Debugger, Inside, py_spy
+from gangway.engines.interface import Debugger, Inside, py_spy
 from gangway.engines.native import commands, tools
 from gangway.engines.native.processes import DIRECTORY, log_lines
 from gangway.engines.native.starting import NativeStart
-from gangway.settings.environment import NATIVE, load
+from gangway.settings.environment import NATIVE, STACK_FILE, load
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,6 @@ class NativeEngine(commands.Native):
         spy = tools.debugger(self.environment.root, self.environment.shell) / "bin" / "py-spy"
         return ["sh", "-ec", py_spy(str(spy), pid, seconds, f"{self.scratch}/profile.svg")]
 
-    def redis_client(self) -> list[str]:
-        for name in ("redis-cli", "valkey-cli"):
-            if shutil.which(name):
-                return [name, "-h", "127.0.0.1", "-p", self.environment.get("REDIS_PORT")]
-        raise CannotDo(
-            "there is no redis-cli and no valkey-cli on this machine",
-            fix="install one (Debian, Ubuntu: apt install redis-tools)",
-        )
-
-    def redis_script(self) -> list[str]:
-        return ["scripts/native/redis", "eval"]
-
 
 def main(argv: Sequence[str]) -> int:
     """Run `python -m gangway.engines.native --env-file FILE … COMMAND` as a task prints it."""
@@ -120,8 +107,8 @@ def main(argv: Sequence[str]) -> int:
         usage = "usage: python -m gangway.engines.native --env-file FILE … COMMAND"
         print(usage, file=sys.stderr)
         return 2
-    layers = {file.parent.name: file.stem for file in files}
-    stack, images = layers.get("stacks"), layers.get("images")
+    stack = next((file.parent.name for file in files if file.name == STACK_FILE), None)
+    images = next((file.stem for file in files if file.parent.name == "images"), None)
     try:
         found = load(Path.cwd(), files[0].stem, engine=NATIVE, stack=stack, images=images)
         return NativeEngine(found).call(*words)

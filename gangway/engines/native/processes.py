@@ -10,9 +10,7 @@ from typing import Any, Final
 
 from gangway.engines.container import Container
 from gangway.engines.native import tools
-from gangway.engines.native.service import Place, Supervised, unescaped
-from gangway.model.model import Model
-from gangway.settings.environment import DEFAULT_APPS
+from gangway.engines.native.service import Place, Supervised
 
 DIRECTORY: Final = Path(".gangway") / "native"
 # A service whose monitor was killed together with it.
@@ -30,7 +28,7 @@ class Processes:
     root: Path
     project: str
     shell: Mapping[str, str]
-    apps: tuple[str, ...] = DEFAULT_APPS
+    apps: tuple[str, ...]
 
     @property
     def state(self) -> Path:
@@ -67,12 +65,6 @@ class Processes:
     def containers(self) -> list[Container]:
         """Return every service that was started, as a container engine would show it."""
         return [container(service) for service in self.present()]
-
-
-def services(model: Model) -> Mapping[str, Mapping[str, Any]]:
-    """Return the model's services as they are meant: with `$` where Compose writes `$$`."""
-    found: Mapping[str, Mapping[str, Any]] = unescaped(model.services)
-    return found
 
 
 def container(service: Supervised) -> Container:

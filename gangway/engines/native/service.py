@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
+from gangway.engines.native.tools import debugger_folder
 
 MONITOR: Final = Path(__file__).with_name("monitor.py")
 # What a service gets of this process's own environment; all else is the model's.
@@ -41,17 +42,6 @@ def size(text: str | None, default: int) -> int:
     """Return a size as Compose writes it (`10m`) in bytes."""
     found = re.fullmatch(r"(\d+)([bkmg]?)b?", (text or "").lower())
     return int(found[1]) * _SIZES[found[2]] if found else default
-
-
-def unescaped(node: Any) -> Any:
-    """Return a part of the model with `$$` as `$`: Compose writes its output to be read again."""
-    if isinstance(node, str):
-        return node.replace("$$", "$")
-    if isinstance(node, Mapping):
-        return {key: unescaped(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [unescaped(value) for value in node]
-    return node
 
 
 def private(folder: Path) -> None:
@@ -88,6 +78,7 @@ class Place:
             "TMPDIR": str(self.folder(name) / "tmp"),
             # For a server that comes as a library of ours.
             "GANGWAY_PYTHON": sys.executable,
+            "DEBUG_PATH": str(debugger_folder(self.root)),
         }
         return {**kept, **given, **own, "PATH": os.pathsep.join(path)}
 

@@ -12,7 +12,8 @@ from typing import Any
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
 from gangway.engines.native import tools
-from gangway.engines.native.processes import Processes, container, services
+from gangway.engines.native.local import localized
+from gangway.engines.native.processes import Processes, container
 from gangway.engines.native.service import Supervised, spec, stop
 from gangway.engines.timeline import Timeline
 from gangway.model.model import Model
@@ -37,7 +38,7 @@ class NativeStart:
     ) -> None:
         """Prepare to start what doesn't run as the model has it, and the `renewed` in any case."""
         self._processes = processes
-        self.services = services(model)
+        self.services = localized(model)
         build = tools.stamp(processes.root, processes.apps)
         self._specs: dict[str, dict[str, Any]] = {}
         for name in wanted:

@@ -1,6 +1,6 @@
 """The programs that native services need: servers from wheels, and the apps' own libraries.
 
-The servers come with `requirements-native.txt` and are found by their path; the libraries go into
+The servers come with `gangway[native]` and are found by their path; the libraries go into
 one environment for all apps of a stack, `.gangway/native/venv`, made from the apps' own lock files.
 """
 
@@ -18,9 +18,7 @@ from typing import Final
 from gangway.base.errors import GangwayError
 from gangway.engines.native import node
 from gangway.settings.apps import locks
-from gangway.settings.environment import DEFAULT_APPS
 
-REQUIREMENTS: Final = "requirements-native.txt"
 DEBUG_REQUIREMENTS: Final = "docker/requirements-debug.txt"
 _SITE: Final = Path(sysconfig.get_path("purelib"))
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
@@ -55,14 +53,15 @@ def programs(root: Path, apps: Sequence[str]) -> tuple[Path, ...]:
 
 def venv(root: Path, apps: Sequence[str]) -> Path:
     """Return the environment of a stack's apps: what one stack needs may rule another's out."""
-    name = "venv" if tuple(apps) == DEFAULT_APPS else "-".join(("venv", *apps))
+    name = "-".join(("venv", *apps))
     return root / ".gangway" / "native" / name
 
 
 def stamp(root: Path, apps: Sequence[str]) -> str:
     """Return what tells one set of the apps' locked libraries from another."""
     total = zlib.crc32(sys.version.encode())
-    for lock in (*locks(root, apps), *node.locks(root, apps)):
+    debug = root / DEBUG_REQUIREMENTS
+    for lock in (debug, *locks(root, apps), *node.locks(root, apps)):
         total = zlib.crc32(lock.read_bytes(), total)
     return f"{total:08x}"
 
@@ -76,7 +75,7 @@ def current(root: Path, apps: Sequence[str]) -> bool:
 
 
 def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
-    """Install the apps' locked libraries anew, as wheels only, every hash checked.
+    """Install the apps' locked libraries anew, as wheels only, every hash checked; and `debugger`.
 
     Raises GangwayError where that fails; what was there before is gone then.
     """
@@ -93,16 +92,17 @@ def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
         [str(root / "docker" / "install-dependencies"), *map(str, wanted)], root,
         {**environment, "UV": program, "VENV": str(folder)},
     )  # fmt: skip
+    debugger(root, shell)
     (folder / "gangway.stamp").write_text(stamp(root, apps))
 
 
 def debugger_folder(root: Path) -> Path:
-    """Return the folder with the debugger and the profiler for programs of this machine."""
+    """Return the folder with the debugger, the profiler and what the reloader needs."""
     return root / ".gangway" / "native" / "debugger"
 
 
 def debugger(root: Path, shell: Mapping[str, str]) -> Path:
-    """Return that folder, with both installed as their lock has them.
+    """Return that folder, with all installed as their lock has them.
 
     Raises GangwayError where that fails.
     """
@@ -161,6 +161,6 @@ def _run(argv: list[str], cwd: Path, environment: Mapping[str, str]) -> None:
 def _missing(what: str) -> GangwayError:
     return GangwayError(
         f"native services need {what}, which isn't installed here",
-        fix=f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}; "
+        fix=f"{sys.executable} -m pip install 'gangway[native]'; "
         "where there is no wheel for this system, use a container engine (docs/native.md)",
     )

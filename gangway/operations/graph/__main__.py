@@ -1,4 +1,4 @@
-"""Draw the repository's own pictures again: `python -m gangway.operations.graph`."""
+"""Write the pictures in the README and the docs again: `python -m gangway.operations.graph`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gangway.operations.graph import pictures
 
 if __name__ == "__main__":
     try:
-        pictures.redraw(Path(__file__).resolve().parents[3])
+        pictures.redraw(Path.cwd())
     except GangwayError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.status) from None

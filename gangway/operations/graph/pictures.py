@@ -1,83 +1,98 @@
-"""Where pictures go: a file of the user's choice, or docs/images/ for the repository's own."""
+"""Where pictures go: standard output, a file of the user's choice, the repository's own pages."""
 
 from __future__ import annotations
 
-import json
 import os
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.base.process import Runner
-from gangway.model import compose_version, render
+from gangway.model import render
 from gangway.model.model import Model
-from gangway.operations.graph import mermaid, svg
+from gangway.operations.graph import languages
 from gangway.operations.graph.diagram import Diagram, describe
 from gangway.operations.project import Project
-from gangway.settings import checkout, environment
+from gangway.settings import environment
+from gangway.settings.environment import Environment
 from gangway.settings.plain import announce
 
-FOLDER: Final = "docs/images"
-ENVIRONMENT: Final = "dev"
-"""The environment that the repository's own pictures show."""
+# A picture's place on a page: a line that names the stack, and the block that is written after it.
+_PLACE: Final = re.compile(r"(<!-- picture: (\S+) -->)\n(?:```mermaid\n(?:.*\n)*?```\n)?")
 
 
 def graph(project: Project, *, mermaid_file: str, svg_file: str) -> None:
-    """Draw the project's stack: the Mermaid text to standard output or a file, the SVG to a file.
+    """Draw the project's stack: as Mermaid text to standard output, or to the files named.
 
-    Without a name the SVG is written below `.gangway/graph/`. Raises GangwayError where a file
-    can't be written.
+    Raises GangwayError where a file can't be written, or `dot` can't draw the SVG.
     """
     argv = render.compose(project.environment, "config", "--format", "json")
     if not announce(project.environment, argv, dry_run=project.dry_run):
         return
-    diagram = describe(
-        project.model,
-        stack=project.environment.stack,
-        environment=project.name,
-        optional=project.environment.optional,
-    )
-    text = mermaid.text(diagram)
+    diagram = _diagram(project.environment, project.model)
+    if svg_file:
+        _write(Path(svg_file), svg(project.environment.runner, diagram))
     if mermaid_file:
-        _write(Path(mermaid_file), text)
-    else:
-        print(text, end="")
-    file = f"{project.name}-{project.environment.stack}.svg"
-    path = Path(svg_file) if svg_file else checkout.state(project.root, "graph") / file
-    _write(path, svg.text(diagram))
+        _write(Path(mermaid_file), languages.mermaid(diagram))
+    if not (svg_file or mermaid_file):
+        print(languages.mermaid(diagram), end="")
 
 
-def committed(root: Path, stack: str) -> Diagram:
-    """Return what the repository's picture of a stack shows: its own files alone, merged.
-
-    Nothing of this machine takes part: no shell variable, no personal or generated layer. Raises
-    GangwayError where the files can't be merged.
-    """
-    env = environment.load(root, ENVIRONMENT, stack=stack, images="registry", shell={})
-    files = [f for f in env.files if f.startswith("env/") and f != "env/local.env"]
-    flags = [word for file in files for word in ("--env-file", file)]
-    on = environment.words(env.beneath.get("COMPOSE_PROFILES", ""))
-    optional = environment.words(env.beneath.get("STACK_OPTIONAL", ""))
-    flags += [word for profile in (*on, *optional) for word in ("--profile", profile)]
-    shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    runner = Runner(root, shell)
-    argv = [*compose_version.program(runner), *flags, "config", "--format", "json"]
-    done = runner.capture(argv, timeout=60)
+def svg(runner: Runner, diagram: Diagram) -> str:
+    """Return the SVG that Graphviz's `dot` draws; raises GangwayError where it can't."""
+    if not shutil.which("dot", path=runner.environment.get("PATH")):
+        raise GangwayError(
+            "there is no dot on this machine, which draws the SVG",
+            fix="install Graphviz (Debian, Ubuntu: apt install graphviz), or use --mermaid FILE",
+        )
+    done = runner.capture(["dot", "-Tsvg"], text=languages.dot(diagram), timeout=60)
     if done.status != 0:
-        raise GangwayError(f"the Compose files can't be merged: {done.stderr.strip()}")
-    model = Model(json.loads(done.stdout), frozenset(on))
-    return describe(model, stack=stack, environment=ENVIRONMENT, optional=optional)
+        raise GangwayError(f"dot can't draw it: {done.stderr.strip()}")
+    return done.stdout
+
+
+def committed(root: Path, stack: str) -> str:
+    """Return the Mermaid text of a stack in `dev`, from the repository's own files alone.
+
+    Nothing of this machine takes part: no shell variable, no personal or generated layer.
+    """
+    loaded = environment.load(root, "dev", stack=stack, images="registry", shell={})
+    files = [f for f in loaded.files if f != "env/local.env" and not f.startswith(".gangway/")]
+    shell = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    shell |= loaded.beneath
+    alone = replace(loaded, files=tuple(files), variables={}, overrides={}, shell=shell)
+    return languages.mermaid(_diagram(alone, render.rendered(alone)))
+
+
+def pages(root: Path) -> list[Path]:
+    """Return the files that may have pictures: the README and the docs."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def redrawn(root: Path, page: str) -> str:
+    """Return the text of a page with its pictures as they should be.
+
+    A picture's place is a line `<!-- picture: STACK -->`. Raises GangwayError for an unknown stack.
+    """
+    return _PLACE.sub(
+        lambda place: f"{place[1]}\n```mermaid\n{committed(root, place[2])}```\n", page
+    )
 
 
 def redraw(root: Path) -> None:
-    """Write the picture of every stack to docs/images/, and take away those of stacks gone."""
-    stacks = environment.stacks(root)
-    for stack in stacks:
-        _write(root / FOLDER / f"{stack}.svg", svg.text(committed(root, stack)))
-    for path in (root / FOLDER).glob("*.svg"):
-        if path.stem not in stacks and svg.MARK in path.read_text(encoding="utf-8"):
-            path.unlink()
+    """Write the pictures on the repository's pages again."""
+    for path in pages(root):
+        before = path.read_text(encoding="utf-8")
+        if (text := redrawn(root, before)) != before:
+            _write(path, text)
+
+
+def _diagram(here: Environment, model: Model) -> Diagram:
+    return describe(model, f"{here.stack} · {here.name}", here.optional)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,84 @@
+"""Uvicorn under the reloader, for development: ``dev_server.py INTERFACE TARGET ARGUMENTS...``.
+
+The target is gunicorn's ``module:name``, or ``module:name()``; the arguments are uvicorn's own. An
+app for WSGI needs neither uvicorn nor a2wsgi, which makes it one for ASGI: they are beside debugpy.
+
+When it stops, uvicorn drops a connection that it has accepted but not read yet, and with it a
+request that came in the moment of a save. Here such a request is answered first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import io
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+TOOLS = os.environ.get("DEBUG_PATH") or "/opt/debugger"
+sys.path[0] = os.getcwd()
+# Last, so that what the app has comes first, and only for as long as it takes.
+sys.path.append(TOOLS)
+try:
+    import h11  # noqa: F401  # uvicorn imports it late
+    import uvicorn
+
+    if sys.argv[1] == "wsgi":
+        WSGIMiddleware: Any = importlib.import_module("a2wsgi").WSGIMiddleware
+except ImportError as error:
+    sys.exit(f"dev_server: {error}, nor in {TOOLS}; is this image's stage `development`?")
+finally:
+    sys.path.remove(TOOLS)
+
+# Seconds in which a request that was sent before the stop has arrived.
+UNDER_WAY = 0.02
+
+
+class Patient(uvicorn.Server):
+    """A server that stops accepting a moment before it closes what is idle."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in two steps."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(UNDER_WAY)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        elif not self.force_exit:
+            # Nobody is connected: what else uvicorn does is to wait for them.
+            await self.lifespan.shutdown()
+
+
+def _load(target: str) -> Callable[..., Any]:
+    """Return the WSGI application; what its import raises stays as it is."""
+    module, _, name = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in (name or "application").removesuffix("()").split("."):
+        found = getattr(found, part)
+    return cast("Callable[..., Any]", found() if name.endswith("()") else found)
+
+
+def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a request's body there as a file, also one whose length isn't told."""
+
+    def answer(environ: dict[str, Any], start_response: object) -> object:
+        body = environ["wsgi.input"].read()
+        environ |= {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+        return app(environ, start_response)
+
+    return answer
+
+
+if __name__ == "__main__":
+    _, interface, target, *arguments = sys.argv
+    if interface == "wsgi":
+        application = WSGIMiddleware(_with_body(_load(target)))
+        target = "__main__:application"
+    elif target.endswith("()"):
+        target, arguments = target.removesuffix("()"), ["--factory", *arguments]
+    # The package hides the module of this name behind the command.
+    importlib.import_module("uvicorn.main").Server = Patient  # type: ignore[attr-defined]
+    uvicorn.main([target, *arguments], prog_name="uvicorn")
