@@ -83,7 +83,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def policy(session: nox.Session) -> None:
-    """Hold every rendered model to the rules, the docs to what is printed; needs no engine."""
+    """Hold every rendered model to the rules, the docs and recipes to what happens; no engine."""
     pytest(session, "--numprocesses=2", "tests/policy")
 
 

@@ -13,17 +13,14 @@ from __future__ import annotations
 import ast
 import functools
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.policy.conftest import bash
 from tests.unit.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,18 +68,6 @@ def of(*languages: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("sample", chosen, ids=lambda sample: sample.place)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """Return a copy of the checkout's own files."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
-    for name in filter(None, done.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tmp_path / name)
-    return tmp_path
-
-
 def test_every_block_says_whether_it_is_output() -> None:
     known = {*NO_OUTPUT, "console", "json", ""}
     assert [sample.place for sample in SAMPLES if sample.language not in known] == []
@@ -98,23 +83,7 @@ def test_a_command_prints_what_the_page_shows(sample: Sample, copy: Path) -> Non
     shown = re.split(r"^\$ (.*)\n", sample.text, flags=re.MULTILINE)
     assert shown[0] == "", "a console block begins with a command"
     script = f"\necho '{MARK}'\n".join([sample.first, *shown[1::2]])
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=copy,
-        env={
-            "PATH": path,
-            "HOME": str(copy),
-            "GANGWAY_ENGINE": "docker",
-            "DOCKER_HOST": "unix:///nonexistent.sock",
-        },
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=100,
-    )
+    done = bash(copy, script)
     printed = done.stdout.split(f"{MARK}\n")[1:]
     for lines, said in zip(shown[2::2], printed, strict=True):
         assert re.fullmatch(pattern(lines), said), f"it prints:\n{said}"

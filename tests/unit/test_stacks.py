@@ -99,7 +99,7 @@ def test_its_variables_are_checked_with_all_others(root: Path) -> None:
 def test_the_default_stack_comes_first_and_is_meant_for_every_environment() -> None:
     first, *_ = stacks.load(ROOT)
     assert first.name == "core"
-    assert set(first.ports) == {"dev", "test", "prod", "staging"}
+    assert set(first.ports) == set(environment.environments(ROOT))
     assert first.ports["prod"] == ("nginx 8080",)
 
 
