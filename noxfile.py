@@ -99,7 +99,7 @@ def images(session: nox.Session) -> None:
 @nox.session
 def native(session: nox.Session) -> None:
     """Run development and test as local processes, kill them, and use them; needs no engine."""
-    pytest(session, "tests/e2e/test_native.py")
+    pytest(session, "tests/e2e/native")
 
 
 @nox.session

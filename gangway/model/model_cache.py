@@ -19,7 +19,7 @@ from gangway.settings import cache, contract
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
-_EXTENDS: Final = re.compile(r"\bextends: \{file: ([^\s,{}]+), service: [^\s,{}]+\}")
+_EXTENDS: Final = re.compile(r"\bextends: \{(?:file: ([^\s,{}]+), )?service: [^\s,{}]+\}")
 # `${NAME}`, and `NAME` alone in a list of variables that are passed on.
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALWAYS: Final = re.compile(r"(COMPOSE|DOCKER)_|HOME$")
@@ -57,7 +57,8 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
 
 def _refers_elsewhere(text: str, files: Collection[str]) -> bool:
     """Say whether a Compose file refers to others than these."""
-    rest = _EXTENDS.sub(lambda found: "" if found[1] in files else found[0], text)
+    # Without a file it is a service of the same one.
+    rest = _EXTENDS.sub(lambda found: "" if found[1] in (None, *files) else found[0], text)
     return bool(_REFERS_TO_FILES.search(rest))
 
 

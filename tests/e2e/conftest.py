@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e import browser as browsers
 from tests.e2e import support
-from tests.e2e.native import NOBODY_ANSWERS, NativeCheckout
+from tests.e2e.native.checkout import NOBODY_ANSWERS, NativeCheckout
 from tests.e2e.support import Checkout, User
 
 MakeCheckout = Callable[..., Checkout]
@@ -44,14 +44,14 @@ def _engine() -> None:
 @pytest.fixture(scope="module")
 def make_checkout(_engine: None) -> Iterator[MakeCheckout]:
     """Make copies of the checkout that share a project prefix; all of it goes in the end."""
-    with _copies(Checkout, {"GANGWAY_ENGINE": "docker"}) as make:
+    with copies(Checkout, {"GANGWAY_ENGINE": "docker"}) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
 def make_native() -> Iterator[MakeNative]:
     """Make copies of the checkout where no container engine answers; all of it goes in the end."""
-    with _copies(NativeCheckout, NOBODY_ANSWERS) as make:
+    with copies(NativeCheckout, NOBODY_ANSWERS) as make:
         yield make
 
 
@@ -68,7 +68,7 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def _copies(
+def copies(
     kind: type[support.Kind], always: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Callable[..., support.Kind]]:
     prefix = f"gangway-e2e-{uuid.uuid4().hex[:6]}"

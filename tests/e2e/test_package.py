@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.native import NOBODY_ANSWERS
+from tests.e2e.native.checkout import NOBODY_ANSWERS
 from tests.e2e.support import ROOT, Checkout, User, web
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
