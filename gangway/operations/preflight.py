@@ -104,22 +104,18 @@ def settle_ports(
     if not auto:
         port, publisher = taken[0], project.engine.publisher(taken[0].port)
         raise ports.taken(project.environment, port.port, publisher, port.service)
-    variables = {
-        name: int(variable.value)
-        for name, variable in project.environment.variables.items()
-        if name.startswith("PUBLISHED_")
-    }
+    known = contract.load(project.root)
+    variables = ports.published(project.environment, known)
     if not variables:
         raise GangwayError("no PUBLISHED_ variable to move", fix="see docs/environments.md")
     block = ports.free_block(project.root, variables, host=taken[0].host)
     moved = with_settings(project, {name: str(port) for name, port in block.items()})
     # The others move along, for the stacks and tasks that want them later.
     used = {port.port for port in moved.model.published() if port.service in wanted}
-    known = contract.load(project.root).variables
     shown = [
         f"{name} {port}"
         for name, port in sorted(block.items())
-        if port in used and (name not in known or known[name].service in wanted)
+        if port in used and (not known.knows(name) or known.variables[name].service in wanted)
     ]
     say("ports: " + ", ".join(shown))
     return moved

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.settings.environment import Environment, environments, load
+from gangway.settings import contract
+from gangway.settings.contract import Contract
+from gangway.settings.environment import Environment, environments, load, stacks
 
 # A block is the wanted ports, all moved by the same multiple of this: the last digit still tells
 # the services and environments apart.
@@ -23,6 +25,7 @@ STEP: Final = 10
 BLOCKS: Final = 250  # 8000 moves to 10500 at most, below where systems take ports for clients
 
 _LISTENING = "0A"
+_PREFIX: Final = "PUBLISHED_"
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -64,18 +67,26 @@ def free_block(
     )
 
 
+def published(env: Environment, known: Contract) -> dict[str, int]:
+    """Return the ports on this machine that an environment's variables say, by their names.
+
+    Those of its stack, by default where nothing sets them, and whatever else an env file has.
+    """
+    found = {spec.name: spec.default_for(env.kind) or "" for spec in known.published(env.stack)}
+    found |= {name: each.value for name, each in env.variables.items() if name.startswith(_PREFIX)}
+    return {name: int(value) for name, value in found.items() if value.isdecimal()}
+
+
 def reserved_ports(root: Path) -> set[int]:
-    """Return every port that an environment of this checkout publishes, running or not."""
+    """Return every port that an environment of this checkout publishes, whatever its stack."""
     found: set[int] = set()
     for name in environments(root):
         # An environment that cannot be read is its own task's business.
         with suppress(GangwayError):
-            variables = load(root, name, shell={}).variables.values()
-            found |= {
-                int(variable.value)
-                for variable in variables
-                if variable.name.startswith("PUBLISHED_") and variable.value.isdecimal()
-            }
+            known = contract.load(root)
+            for stack in stacks(root):
+                env = load(root, name, stack=stack, shell={})
+                found.update(published(env, known).values())
     return found
 
 
@@ -86,11 +97,8 @@ def taken(env: Environment, port: int, publisher: str | None, service: str = "")
     """
     who = publisher or holder(port) or "another program"
     named = f"PUBLISHED_{service.upper()}_PORT"
-    variables = [
-        found.name
-        for found in env.variables.values()
-        if found.name.startswith("PUBLISHED_") and found.value == str(port)
-    ]
+    known = published(env, contract.load(env.root))
+    variables = [name for name, value in known.items() if value == port]
     variable = named if named in variables else next(iter(variables), None)
     free = f"invoke {env.name}.up --ports auto picks free ports"
     fix = f"set {variable} to another port, or: {free}" if variable else free

@@ -87,3 +87,9 @@ def render(compose: list[str]) -> Render:
         return {name: value.replace("$$", "$") for name, value in computed.items()}
 
     return run
+
+
+def lock_tools(root: Path) -> None:
+    """Give a checkout the lock of what native development has besides the apps' libraries."""
+    (root / "docker").mkdir(exist_ok=True)
+    (root / "docker" / "requirements-debug.txt").touch()

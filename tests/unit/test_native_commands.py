@@ -14,10 +14,12 @@ from gangway.engines.native import commands
 from gangway.engines.native.service import private, stop
 from gangway.model.model import Model
 from gangway.settings.environment import load
+from tests.unit.conftest import lock_tools
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[commands.Native]:
+    lock_tools(tmp_path)
     model: dict[str, Any] = {
         name: {
             "entrypoint": ["sleep"],

@@ -26,6 +26,7 @@ from gangway.engines.native.service import Place, Supervised, private, spec, sto
 from gangway.engines.native.starting import NativeStart
 from gangway.model.model import Model
 from tests.support.processes import eventually
+from tests.unit.conftest import lock_tools
 
 #: Ends when the file is there: at once, and well.
 WAITS = 'until test -e "$PWD/go"; do sleep 0.01; done'
@@ -241,6 +242,7 @@ class TestUp:
                 "depends_on": {"one": {"condition": "service_completed_successfully"}},
             }
         shell = {"PATH": os.environ["PATH"]}
+        lock_tools(top)
         processes = Processes(top, "test", shell, ())
         return NativeStart(processes, Model({"name": "test", "services": model}), ["one"])
 

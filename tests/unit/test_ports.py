@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gangway.base.errors import GangwayError
-from gangway.settings import ports
+from gangway.settings import contract, ports
+from gangway.settings.environment import load
 from tests.unit.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
+# What Gangway itself publishes in development, besides the services.
+DEBUGGING = {5678}
 
 
 @contextmanager
@@ -102,16 +105,33 @@ def test_a_block_with_a_port_that_is_taken_is_skipped(tmp_path: Path) -> None:
 
 
 def test_ports_of_environments_that_do_not_run_are_left_alone(checkout: Checkout) -> None:
-    root = checkout({"env/dev.env": "ENVIRONMENT=development\nPUBLISHED_API_PORT=8000\n"})
+    root = checkout(
+        {
+            "env/contract.yml": "groups: {}",
+            "env/dev.env": "ENVIRONMENT=development\nPUBLISHED_API_PORT=8000\n",
+        }
+    )
     free = ports.free_block(root, {"PUBLISHED_API_PORT": 8000})["PUBLISHED_API_PORT"]
     checkout({"env/prod.env": f"ENVIRONMENT=production\nPUBLISHED_HTTP_PORT={free}\n"})
-    assert ports.reserved_ports(root) == {8000, free}
+    assert ports.reserved_ports(root) - DEBUGGING == {8000, free}
     assert ports.free_block(root, {"PUBLISHED_API_PORT": 8000})["PUBLISHED_API_PORT"] != free
 
 
 def test_an_environment_that_cannot_be_read_reserves_nothing(checkout: Checkout) -> None:
-    files = {"env/a.env": "broken", "env/b.env": "ENVIRONMENT=test\nPUBLISHED_X_PORT=81\n"}
-    assert ports.reserved_ports(checkout(files)) == {81}
+    files = {
+        "env/contract.yml": "groups: {}",
+        "env/a.env": "broken",
+        "env/b.env": "ENVIRONMENT=test\nPUBLISHED_X_PORT=81\n",
+    }
+    assert {81} == ports.reserved_ports(checkout(files)) - DEBUGGING
+
+
+def test_a_stack_s_own_ports_count_though_no_env_file_says_them() -> None:
+    hybrid = load(ROOT, "dev", stack="hybrid", shell={})
+    found = ports.published(hybrid, contract.load(ROOT))
+    assert found["PUBLISHED_DJANGO_PORT"] == 8000 and found["PUBLISHED_QDRANT_PORT"] == 6333
+    assert "PUBLISHED_FRONTEND_PORT" not in found
+    assert {6333, 3000} <= ports.reserved_ports(ROOT)
 
 
 def test_no_free_block_is_one_clear_message(tmp_path: Path) -> None:
