@@ -35,7 +35,8 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 MAIN = load()
 """The settings of the live services."""
 
-os.environ.setdefault("SECRET_KEY", "only for tests")
+if "SECRET_KEY_FILE" not in os.environ:
+    os.environ.setdefault("SECRET_KEY", "only for tests")
 if WORKER:
     # Before any test module is imported: some load their settings then.
     os.environ["POSTGRES_DB"] = f"{MAIN.postgres_db}_{WORKER}"

@@ -172,7 +172,9 @@ class Bench:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         run = ["run", "--rm", "--detach", "--no-deps", "--name", "gangway-bench-uvicorn"]
-        run += ["--publish", f"127.0.0.1:{port}:8000", "--env", "PYTHONPATH=/opt/debugger"]
+        # Uvicorn can't read an empty WEB_CONCURRENCY.
+        run += ["--env", "PYTHONPATH=/opt/debugger", "--env", "WEB_CONCURRENCY=1"]
+        run += ["--publish", f"127.0.0.1:{port}:8000"]
         plain = ["uvicorn", "api.main:app", "--reload", "--host", "0.0.0.0", "--port", "8000"]
         self.compose("dev", *run, "api", *plain)()
         try:

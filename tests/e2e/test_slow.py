@@ -29,11 +29,10 @@ OVERLAY = "slow.yml"
 
 
 def late(seconds: int, *command: str) -> dict[str, Any]:
-    """Return what makes a service sleep before it runs its command."""
+    """Return what makes a service sleep before it runs this command."""
     sleep = ["sh", "-c", f'sleep {seconds}; exec "$$@"', "sh"]
     # With an init, so that it can be stopped meanwhile.
-    made = {"init": True, "entrypoint": sleep}
-    return {**made, "command": list(command)} if command else made
+    return {"init": True, "entrypoint": sleep, "command": list(command)}
 
 
 def with_overlay(
@@ -93,8 +92,7 @@ class TestLate:
             down,
             {
                 "postgres": late(30, "docker-entrypoint.sh", "postgres"),
-                # Its command is the stack's own, and runs as it is.
-                "redis": late(30),
+                "redis": late(30, "bash", "/etc/gangway/redis", "serve"),
             },
         )
         up = down.succeed("dev.up", *words)

@@ -45,15 +45,19 @@ def checkout(stack: Stack) -> Checkout:
     return stack.checkout
 
 
+# A save ends the connections that are idle, and so may end one that is just about to be used.
+NOT_KEPT = httpx.Limits(max_keepalive_connections=0)
+
+
 @pytest.fixture
 def django(stack: Stack) -> Iterator[httpx.Client]:
-    with web(stack.urls["django"]) as client:
+    with web(stack.urls["django"], limits=NOT_KEPT) as client:
         yield client
 
 
 @pytest.fixture
 def fastapi(stack: Stack) -> Iterator[httpx.Client]:
-    with web(stack.urls["fastapi"]) as client:
+    with web(stack.urls["fastapi"], limits=NOT_KEPT) as client:
         yield client
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gangway.engines.docker.images import inputs, outdated
+import pytest
+
+from gangway.base.errors import GangwayError
+from gangway.engines.docker.client import Client
+from gangway.engines.docker.images import build, inputs, one_for_each_image, outdated
 from gangway.model.model import Model
 from gangway.settings.environment import Environment, load
 
@@ -73,3 +77,42 @@ def test_sources_and_caches_dont_count(tmp_path: Path) -> None:
     write(tmp_path / "src" / "main.py", 2000)
     write(tmp_path / "scripts" / "__pycache__" / "db.pyc", 2000)
     assert outdated(dev(tmp_path), found, ["api"]) == ""
+
+
+def client(root: Path, *, says: str) -> Client:
+    """Return the way to a docker whose first build fails with these words, and no other does."""
+    docker = write(root / "bin" / "docker", 1000)
+    docker.write_text(
+        f"#!/bin/sh\necho call >> {root}/calls\n"
+        f"[ $(wc -l < {root}/calls) -gt 1 ] || {{ echo '{says}'; exit 17; }}\n"
+    )
+    docker.chmod(0o755)
+    write(root / "env" / "dev.env", 1000).write_text("ENVIRONMENT=development\n")
+    shell = {"PATH": f"{root}/bin:/usr/bin:/bin"}
+    return Client(load(root, "dev", shell=shell))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "failed to solve: failed to get edge: inconsistent graph state",
+        "failed to solve: failed to compute cache key: failed to get state for index 0 on [uv 3/3]",
+    ],
+)
+def test_a_step_that_buildkit_has_lost_is_built_again(tmp_path: Path, lost: str) -> None:
+    assert build(client(tmp_path, says=lost), model(tmp_path), ["build", "api"]) == 0
+    assert (tmp_path / "calls").read_text().count("call") == 2
+
+
+def test_any_other_failure_of_a_build_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(GangwayError, match="exit code: 1"):
+        build(client(tmp_path, says="failed to solve: exit code: 1"), model(tmp_path), ["build"])
+    assert (tmp_path / "calls").read_text().count("call") == 1
+
+
+def test_an_image_that_two_services_share_is_built_once() -> None:
+    shared = {"build": {}, "image": "x-api:local"}
+    services = {"migrate": shared, "api": shared, "app": {"build": {}, "image": "x-app:local"}}
+    made = Model({"name": "x", "services": services})
+    assert one_for_each_image(made, ["api", "app", "migrate"]) == ["api", "app"]
+    assert one_for_each_image(made, ["migrate"]) == ["migrate"]

@@ -81,7 +81,8 @@ class DockerEngine(Client):
         from gangway.engines.docker import images
 
         named = services or images.built_here(self.environment, self.model)
-        return ["build", *(["--no-cache"] if no_cache else []), *named]
+        once = images.one_for_each_image(self.model, named)
+        return ["build", *(["--no-cache"] if no_cache else []), *once]
 
     def outdated(self, services: Sequence[str]) -> str:
         from gangway.engines.docker import images

@@ -17,26 +17,31 @@ from gangway.model.model import Model
 from gangway.settings import checkout
 from gangway.settings.environment import DEFAULT_STACK, Environment
 
+# A fault of BuildKit with steps that images share, gone with the next try: moby/buildkit#2303.
+_LOST = re.compile(r"inconsistent graph state|failed to get state for index")
 _STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
 
 
 def built_here(environment: Environment, model: Model) -> list[str]:
-    """Return the services that have an image built here, but not those for who asks by name."""
+    """Return a service for each image that is built here, but for those for who asks by name."""
     optional = set(environment.optional)
-    return [
-        name
-        for name, service in model.services.items()
-        if "build" in service and not optional.intersection(service.get("profiles") or ())
-    ]
+    return one_for_each_image(
+        model,
+        [
+            name
+            for name, service in model.services.items()
+            if "build" in service and not optional.intersection(service.get("profiles") or ())
+        ],
+    )
 
 
-def build(client: Client, model: Model, words: Sequence[str]) -> int:
-    """Run a `build` call, showing each step; return 0.
+def one_for_each_image(model: Model, services: Sequence[str]) -> list[str]:
+    """Return the first of the services that share an image: once is enough to build it."""
+    first = {model.services[name].get("image", name): name for name in reversed(services)}
+    return [name for name in services if name in first.values()]
 
-    Raises GangwayError when it fails, after showing what it said last.
-    """
-    environment = client.environment
-    began = time.time()
+
+def _build(environment: Environment, words: Sequence[str]) -> tuple[int, Sequence[str]]:
     program = environment.runner.start(
         environment.compose_command("--progress", "plain", *words),
         stdin=subprocess.DEVNULL,
@@ -49,8 +54,22 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
             text = line.rstrip()
             said.append(text)
             show_step(text)
-    if program.returncode != 0:
-        raise failure.compose_failed(client, said, program.returncode)
+    return program.returncode, said
+
+
+def build(client: Client, model: Model, words: Sequence[str]) -> int:
+    """Run a `build` call, showing each step; return 0.
+
+    Raises GangwayError when it fails, after showing what it said last.
+    """
+    environment = client.environment
+    began = time.time()
+    status, said = _build(environment, words)
+    if status and any(map(_LOST.search, said)):
+        say("BuildKit lost track of a step that two images share; building again")
+        status, said = _build(environment, words)
+    if status:
+        raise failure.compose_failed(client, said, status)
     if set(built_here(environment, model)) <= set(words):
         mark = stamp(environment)
         mark.touch(mode=0o600)
