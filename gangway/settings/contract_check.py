@@ -190,21 +190,20 @@ def _secret_file(
         yield Finding(f"cannot be read: {error.strerror}", where, f"ls -l {where}")
         return
     mode = stat.S_IMODE(status.st_mode)
-    if fault := spec.fault(value):
-        yield Finding(f"the secret {spec.name} {fault}", where, fix)
-    elif env.kind == "prod":
+    weakness = None
+    if env.kind == "prod":
         if mode & 0o077:
             yield Finding(f"others can read it (mode {mode:04o})", where, f"chmod 600 {where}")
         yield from _owner(env, contract, status, where)
-        if not value:
-            yield Finding("it is empty", where, fix)
-        elif weakness := _weakness(spec, value):
-            yield Finding(f"the secret {spec.name} {weakness}", where, fix)
+        weakness = _weakness(spec, value)
     elif not mode & 0o004:
         # Known to everybody, and the data stores run as users of their own.
-        yield Finding(
-            f"the containers can't read it (mode {mode:04o})", where, f"chmod 644 {where}"
-        )
+        what = f"the containers can't read it (mode {mode:04o})"
+        yield Finding(what, where, f"chmod 644 {where}")
+    if env.kind == "prod" and not value:
+        yield Finding("it is empty", where, fix)
+    elif fault := spec.fault(value) or weakness:
+        yield Finding(f"the secret {spec.name} {fault}", where, fix)
 
 
 def _owner(

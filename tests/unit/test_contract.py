@@ -339,6 +339,17 @@ def test_production_takes_an_external_database_s_address_from_a_file_only(
     assert "DATABASE_URL_FILE" in str(finding.fix) and OUTSIDE not in str(finding)
 
 
+def test_all_that_is_wrong_with_that_file_is_said_at_once(checkout: Checkout) -> None:
+    lines = "DATABASE_URL_FILE=secrets/database_url\nDATA_INTERNAL=false\n"
+    root = made(checkout, prod=STACK + lines)
+    file = root / "secrets/database_url"
+    file.write_text("mysql://me:secret@db/x")
+    file.chmod(0o644)
+    whats = [finding.what for finding in found(root, "prod")]
+    assert whats[0] == "others can read it (mode 0644)"
+    assert whats[1].startswith("the secret DATABASE_URL is not an address")
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "what"),
     [

@@ -88,6 +88,21 @@ def test_a_config_that_names_no_place_is_mounted_at_the_top() -> None:
     assert local(service)["environment"]["X"] == f"{HERE}/scripts/redis"
 
 
+def test_a_dollar_sign_in_the_checkout_s_path_is_one() -> None:
+    raw = {
+        "name": "x",
+        "services": {
+            "mail": {
+                "secrets": [{"source": "key", "target": "/run/secrets/key"}],
+                "environment": {"X": "/run/secrets/key"},
+            }
+        },
+        # As Compose writes it.
+        "secrets": {"key": {"file": "/home/a$$b/secrets/dev/key"}},
+    }
+    assert localized(Model(raw))["mail"]["environment"]["X"] == "/home/a$b/secrets/dev/key"
+
+
 def test_a_secret_may_be_mounted_elsewhere() -> None:
     mounts = [{"source": "postgres_password", "target": "/etc/password"}]
     service = {"secrets": mounts, "environment": {"X": "/etc/password"}}

@@ -95,7 +95,7 @@ def _mounts(service: Service, model: Model) -> Iterator[tuple[str, str]]:
         for entry in service.get(kind) or ():
             file = (model.raw.get(kind) or {}).get(entry["source"], {}).get("file")
             if file:
-                yield entry.get("target") or f"{folder}/{entry['source']}", file
+                yield entry.get("target") or f"{folder}/{entry['source']}", unescaped(file)
 
 
 def _own_address(
