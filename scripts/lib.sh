@@ -60,15 +60,33 @@ file_env() {
 }
 
 # split_words NAME: fills the array WORDS from the variable NAME. Blanks separate words; '...',
-# "..." and \x quote, as in xargs. Nothing is expanded: no variables, no globs, no commands.
+# "..." and \x quote, as in a shell. Nothing is expanded: no variables, no globs, no commands.
 split_words() {
-	if [[ ${!1} == *[\'\"\\]* ]]; then
-		mapfile -d '' -t WORDS < <(xargs -r printf '%s\0' 2>/dev/null <<<"${!1}")
-		wait $! || die "$1=${!1} has a quote that is not closed"
-	else
-		# As nearly all have it: six processes fewer at every start.
-		read -r -d '' -a WORDS <<<"${!1}" || true
-	fi
+	local rest=${!1} word='' begun='' piece
+	local plain=$'^[^ \t\n\'"\\\\]+' quoted=$'^(\'[^\']*\'|"([^"\\\\]|\\\\.)*"|\\\\.)'
+	WORDS=()
+	while [[ -n $rest ]]; do
+		if [[ $rest =~ $plain || $rest =~ $quoted ]]; then
+			piece=${BASH_REMATCH[0]}
+			rest=${rest:${#piece}}
+			case $piece in
+			"'"*) piece=${piece:1:-1} ;;
+			'"'*)
+				piece=${piece:1:-1}
+				# A backslash that is quoted quotes nothing.
+				piece=${piece//\\\\/$'\1'} piece=${piece//\\\"/\"} piece=${piece//$'\1'/\\}
+				;;
+			\\*) piece=${piece:1} ;;
+			esac
+			word+=$piece begun=1
+		elif [[ $rest == [\'\"\\]* ]]; then
+			die "$1=${!1} has a quote that is not closed"
+		else
+			[[ -z $begun ]] || WORDS+=("$word")
+			word='' begun='' rest=${rest:1}
+		fi
+	done
+	[[ -z $begun ]] || WORDS+=("$word")
 	((${#WORDS[@]})) || die "$1 names no command"
 }
 
