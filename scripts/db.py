@@ -3,6 +3,7 @@
 ``db.py wait [--timeout SECONDS] [-- COMMAND...]`` returns, or becomes the command, once the
 database answers. ``db.py lock -- COMMAND... [--then COMMAND...]`` waits, takes a lock in the
 database and runs the commands one after the other; the first that fails ends it, with its status.
+Without a command it only waits, for a database that the app can use.
 ``db.py init FOLDER`` runs the folder's ``*.sql`` files in the order of their names, each as one
 transaction. They run before every migration, and so must change nothing the second time.
 
@@ -523,6 +524,22 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     return outcome or 0
 
 
+def only_wait() -> int:
+    """Wait for the database, if the app has one: there is nothing to run in it."""
+    say("there is nothing to migrate or to seed")
+    places = ("DATABASE_URL", "DATABASE_URL_FILE", "POSTGRES_HOST")
+    if not any(map(os.environ.get, places)) or not any(map(_importable, DRIVERS)):
+        return 0
+    wait(Settings.load(), _seconds("DB_WAIT_SECONDS", 30)).close()
+    return 0
+
+
+def _importable(driver: str) -> bool:
+    with contextlib.suppress(ImportError):
+        return bool(importlib.import_module(driver))
+    return False
+
+
 def _import_ahead(held: Lock) -> None:
     """While a database isn't there yet, import what the commands will ask for (DB_IMPORTS).
 
@@ -593,7 +610,9 @@ def main(arguments: Sequence[str]) -> int:
     what, *rest = arguments or [""]
     cut = rest.index("--") if "--" in rest else len(rest)
     options, command = rest[:cut], list(rest[cut + 1 :])
-    if what == "lock" and not options and command:
+    if what == "lock" and not options:
+        if not command:
+            return only_wait()
         return lock(Settings.load(), _split(command, "--then"))
     if what == "init" and len(options) == 1 and not command:
         return initialise(Settings.load(), Path(options[0]))

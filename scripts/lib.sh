@@ -90,6 +90,17 @@ split_words() {
 	((${#WORDS[@]})) || die "$1 names no command"
 }
 
+# split_commands NAME: as split_words, with --then, which db.py knows, for each && between commands;
+# fails where NAME is empty.
+split_commands() {
+	local name=$1 index
+	[[ ${!name:-} == *[![:space:]]* ]] || return 1
+	split_words "$name"
+	for index in "${!WORDS[@]}"; do
+		[[ ${WORDS[index]} != '&&' ]] || WORDS[index]=--then
+	done
+}
+
 # cpus: how many CPUs this container may use, rounded up: its quota, or the CPUs it may run on.
 cpus() {
 	local root=${CGROUP_ROOT:-/sys/fs/cgroup} quota=max period=0 count allowed
