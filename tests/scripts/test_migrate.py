@@ -175,13 +175,11 @@ def test_seeding_by_itself_says_what_it_needs(script: Script, database: Database
     assert done.err == "seed: there is nothing to seed with: set SEED_COMMAND\n"
 
 
-def test_an_app_without_a_database_has_nothing_to_wait_for(
-    env: Environment, script: Script, tmp_path: Path
-) -> None:
+def test_an_app_without_a_database_has_nothing_to_wait_for(script: Script, bare: Path) -> None:
     nothing = {"MIGRATE_COMMAND": "", "DATABASE_URL": ""}
     assert script("migrate", **nothing).status == 0
-    # Nor has one that has no driver: this Python has none.
-    own = {"PATH": f"{SCRIPTS}:/usr/bin:/bin"}
+    # Nor has one without a driver.
+    own = {"PATH": f"{SCRIPTS}:{bare}:/usr/bin:/bin"}
     assert script("migrate", **nothing, **own, POSTGRES_HOST="nowhere.invalid").status == 0
 
 
