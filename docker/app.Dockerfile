@@ -12,7 +12,7 @@ ARG STATIC
 
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
 FROM ${PYTHON_IMAGE} AS base
-ENV PATH=/opt/venv/bin:/opt/gangway/bin:$PATH:/opt/gangway/servers/bin \
+ENV PATH=/opt/venv/bin:/opt/gangway/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
     PYTHONUNBUFFERED=1
 WORKDIR /srv/app
@@ -37,11 +37,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     with-index python -m pip --python /opt/uv/bin/python install --quiet \
         --disable-pip-version-check --root-user-action=ignore \
         --only-binary :all: --require-hashes -r /tmp/requirements-build.txt && \
-    python -m venv --without-pip /opt/venv && \
-    echo /opt/gangway/servers >"$(echo /opt/venv/lib/python*/site-packages)/servers.pth"
+    python -m venv --without-pip /opt/venv
 COPY docker/install-beside /usr/local/bin/
 
-# The servers that `serve` runs, for an app that has none of its own; its own come first.
+# The servers that `serve` runs, for an app that has none of its own.
 FROM uv AS servers
 COPY docker/requirements-serve.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/uv \
