@@ -310,7 +310,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
-        "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
+        "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
         "mypy notes": mypy(["tests/e2e/notes"], *theirs, *names("tests/e2e/notes/**/*.py")),
