@@ -37,10 +37,8 @@ def refresh(project: Project, services: Sequence[str]) -> None:
     if due.missing or due.outdated:
         say(due.why)
     if production and due.outdated:
-        say(
-            f"  they are what {project.name} runs even so: invoke {project.name}.up --build makes "
-            f"new ones of {', '.join(due.outdated)}"
-        )
+        name = project.name
+        say(f"  {name} runs the images as they are; invoke {name}.up --build makes new ones")
     names = (*due.missing, *(() if production else due.outdated))
     if names:
         build(project, names)

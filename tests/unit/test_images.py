@@ -30,6 +30,7 @@ case "$*" in
         [ -f "$image" ] || continue
         printf '%s\t%s\t["%s:local"]\n' $(cat "$image") "${image##*/}"
     done
+    echo
     ;;
 esac
 """

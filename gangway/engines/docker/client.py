@@ -154,7 +154,8 @@ class Client:
         argv = ["docker", "image", "inspect", "--format", "\t".join(fields), *wanted]
         done = self.environment.runner.capture(argv, timeout=30)
         found: dict[str, tuple[str, float]] = {}
-        for line in done.stdout.splitlines():
+        # Where one is missing, there is a line without any.
+        for line in filter(None, done.stdout.splitlines()):
             number, made, tags = line.split("\t")
             moment = datetime.fromisoformat(made).timestamp()
             there = json.loads(tags) or ()
