@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError
-from gangway.operations import calls, image_builds, redis_keys
+from gangway.operations import calls, image_builds, preflight, redis_keys
 from gangway.operations.calls import no_terminal
 from gangway.operations.project import Project
 
@@ -33,6 +33,7 @@ def shell(project: Project, services: Sequence[str]) -> int:
 def run(project: Project, service: str, command: Sequence[str]) -> int:
     """Run a command in a new container of a service, removed when it ends."""
     calls.check_services(project, [service])
+    preflight.check_files(project, [service])
     image_builds.refresh(project, project.model.wanted([service]))
     return calls.run(project, "run", "--rm", *no_terminal(), service, *command)
 

@@ -71,13 +71,16 @@ def compose_failed(client: Client, said: Iterable[str], status: int) -> GangwayE
 
 def _no_image(environment: str, said: str, whose: str) -> GangwayError:
     """Return the error for what an engine said of a registry; `whose` are the services' names."""
-    what = f"an image can't be pulled{f' ({whose})' if whose else ''}: {said}"
+    who = f" ({whose})" if whose else ""
+    what = f"an image can't be pulled{who}: {said}"
     if _OFFLINE in said:
         fix = "it is made on this machine: invoke images.offline"
     elif _REFUSED.search(said):
         fix = "is its name right, and may you have it (docker login)?"
     else:
-        fix = "is the registry reachable? Without one: invoke images.offline, "
-        fix += f"then invoke {environment}.up --images offline (or GANGWAY_IMAGES=offline); "
-        fix += "a mirror: --images mirror"
+        fix = (
+            "is the registry reachable? Without one: invoke images.offline, "
+            f"then invoke {environment}.up --images offline (or GANGWAY_IMAGES=offline); "
+            "a mirror: --images mirror"
+        )
     return GangwayError(what, fix=fix)
