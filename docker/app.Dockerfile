@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM uv AS dependencies
 ARG APP
 # Whichever the app has: requirements.txt, uv.lock or poetry.lock.
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+COPY ${APP}/*requirements.txt ${APP}/pyproject.tom[l] ${APP}/*.loc[k] /tmp/app/
 RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
@@ -56,7 +56,7 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=debugger /opt/debugger /opt/debugger
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
+COPY ${APP}/ /srv/app/
 ARG BESIDE
 # Another app whose packages this one imports; without one, the same again.
 COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
@@ -104,7 +104,7 @@ RUN apt-get update -qq && \
 
 FROM dependencies AS worker-dependencies
 ARG APP
-COPY apps/${APP}/requirements-worker.txt /tmp/worker/requirements.txt
+COPY ${APP}/requirements-worker.txt /tmp/worker/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/worker && strip-wheels /opt/venv
@@ -113,14 +113,14 @@ FROM browser AS worker
 COPY --link --from=worker-dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
+COPY ${APP}/ /srv/app/
 USER 10001:10001
 
 FROM base AS production
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
+COPY ${APP}/ /srv/app/
 ARG BESIDE
 COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
 USER 10001:10001
