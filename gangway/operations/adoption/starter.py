@@ -137,12 +137,12 @@ _VARIABLES: Final = frozenset(
 _HEADS: Final[Mapping[str, str]] = {
     "docker-compose.yml": """\
 # PostgreSQL, Redis and the app, which {stack}/stack.env describes. Every service once, safe for
-# production as it stands; an overlay holds only what differs, and the environment's file chooses it:
+# production as it stands; an overlay holds only what differs, and the environment file chooses it:
 #   docker compose --env-file env/dev.env --env-file {stack}/stack.env up
 # {stack}/ adds the app's own files to these.
 """,
     "env/contract.yml": """\
-# The variables of this repository: what they mean, what they may be, where they must be set. Gangway's
+# The variables of this repository: meaning, values, where they must be set. Gangway's
 # own are described in the package, and the app's in {stack}/contract.yml, all in the same way.
 """,
 }
