@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gangway.operations.adoption import parts
 from gangway.operations.adoption.found import Foreign, Found
+from gangway.operations.adoption.parts import Anchors, Beside, Fields
 from gangway.operations.adoption.starter import Names
 
 # Services that every stack has, and words that its variables begin with.
@@ -22,8 +22,6 @@ _TAKEN: Final = frozenset(
 _CORE_SECRETS: Final = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY")
 # The ports that the stack's own services publish in development.
 _PUBLISHED: Final = (8000, 5432, 6379, 6380, 5678)
-# What an entrypoint does that begins as root and goes on as somebody else.
-_CAPABILITIES: Final = "[CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
 _LIMITS: Final = ("mem_limit", "cpus", "pids_limit", "deploy")
 
 
@@ -34,24 +32,6 @@ class Port:
     variable: str
     number: int
     published: int
-
-
-@dataclass(frozen=True)
-class Beside:
-    """A service of the app's own image beside the web service, with its variables' prefix."""
-
-    name: str
-    command: str
-
-    @property
-    def prefix(self) -> str:
-        """What its variables begin with: WORKER of WORKER_COMMAND."""
-        return _variable(self.name)
-
-    @property
-    def is_one(self) -> bool:
-        """Whether a second one would do everything twice."""
-        return bool(re.search(r"\bbeat\b|schedule", f"{self.name} {self.command}"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +46,7 @@ class Other:
     @property
     def prefix(self) -> str:
         """What its variables begin with."""
-        return _variable(self.name)
+        return parts.variable(self.name)
 
     @property
     def has_limits(self) -> bool:
@@ -139,7 +119,7 @@ def _other(
             published += 1
         used.add(published)
         own = "" if not ports else f"_{number}"
-        ports.append(Port(f"PUBLISHED_{_variable(name)}{own}_PORT", number, published))
+        ports.append(Port(f"PUBLISHED_{parts.variable(name)}{own}_PORT", number, published))
     return Other(name, foreign, definition, tuple(ports))
 
 
@@ -148,10 +128,6 @@ def _free(name: str, taken: set[str], other: Callable[[str], str]) -> str:
         name = other(name)
     taken.add(name)
     return name
-
-
-def _variable(name: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def compose_files(given: Given) -> dict[str, str]:
@@ -244,8 +220,9 @@ def _blocks(given: Given, *, app: bool) -> Iterator[str]:
         lines += ["    <<: *app"] if app else []
         lines += ["    depends_on: &needs", *needs] if needs else []
         yield "\n".join(lines) + "\n"
+    anchors = Anchors(app, bool(_environment(given)), bool(needs))
     for program in given.programs:
-        yield _program(given, program, app=app, needs=bool(needs))
+        yield parts.program(program, f"{given.names.compose}.yml", anchors)
     if given.queue:
         yield _broker(given)
     for other in given.others:
@@ -260,34 +237,6 @@ def _needs(given: Given) -> list[str]:
     ]
 
 
-def _program(given: Given, program: Beside, *, app: bool, needs: bool) -> str:
-    prefix = program.prefix
-    replicas = "1" if program.is_one else f"${{{prefix}_REPLICAS:-1}}"
-    lines = [
-        *([f"  # One alone: two {program.name}s would do everything twice."] * program.is_one),
-        f"  {program.name}:",
-        f"    extends: {{file: {given.names.compose}.yml, service: api}}",
-        *(["    <<: *app"] if app else []),
-        f"    profiles: !override [{program.name}]",
-        "    environment:",
-        *(["      <<: *app-environment"] if _environment(given) else []),
-        "      APP_INTERFACE: program",
-        f"      APP_TARGET: ${{{prefix}_COMMAND:?}}",
-        *(["    depends_on: *needs"] if needs else []),
-        # A mapping is merged: what the api is asked for stays otherwise.
-        '    healthcheck: {test: [CMD, healthcheck, heartbeat, "30"]}',
-        "    deploy:",
-        f"      replicas: {replicas}",
-        f"      resources: {_limits(prefix)}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _limits(prefix: str, pids: str = "") -> str:
-    cpus, memory = f'"${{{prefix}_CPUS:-1.0}}"', f'"${{{prefix}_MEMORY:-512m}}"'
-    return f"{{limits: {{cpus: {cpus}, memory: {memory}{pids}}}}}"
-
-
 def _broker(given: Given) -> str:
     return f"""\
   # The queue's own Redis, beside the cache: it loses nothing to make room, and keeps all of it.
@@ -300,7 +249,7 @@ def _broker(given: Given) -> str:
     volumes: ["broker-data:/data"]
     tmpfs: !override ["/tmp:mode=1777,size=16m"]
     deploy:
-      resources: {_limits("BROKER")}
+      resources: {parts.limits("BROKER")}
 """
 
 
@@ -310,65 +259,46 @@ def _other_block(other: Other) -> str:
         "container_name": "null", "ports": "[]", "depends_on": "{}", "links": "[]",
         "volumes_from": "[]", "network_mode": "null",
     }  # fmt: skip
-    limits = _limits(other.prefix, ", pids: 200")
+    limits = parts.limits(other.prefix, ", pids: 200")
     lines = [
         f"  # As {other.foreign.file} has it; what it publishes is in dev.yml.",
         f"  {other.name}:",
         f"    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}",
         *(f"    {key}: !reset {empty}" for key, empty in resets.items() if theirs.get(key)),
-        "    networks: !override [data, web]",
-        "    cap_drop: [ALL]",
-        "    # For an image that begins as root and goes on as a user of its own.",
-        f"    cap_add: {_CAPABILITIES}",
-        '    security_opt: ["no-new-privileges:true"]',
-        "    restart: unless-stopped",
-        '    logging: {driver: json-file, options: {max-size: 10m, max-file: "3"}}',
-        *([] if other.has_limits else [f"    deploy: {{resources: {limits}}}"]),
+        *parts.contained("" if other.has_limits else limits),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _dev(given: Given) -> Iterator[str]:
     for program in given.programs:
-        yield _overlay(given, program, "dev")
+        yield parts.overlay(program.name, f"{given.names.compose}.dev.yml")
     if given.queue:
-        yield _local("broker", limited=True) + _published("PUBLISHED_BROKER_PORT", 6381, 6379)
+        yield parts.local("broker", limited=True) + parts.published(
+            "PUBLISHED_BROKER_PORT", 6381, 6379
+        )
     for other in given.others:
         ports = [
             f'"${{BIND_ADDRESS:-127.0.0.1}}:${{{port.variable}:-{port.published}}}:{port.number}"'
             for port in other.ports
         ]
-        text = _local(other.name, limited=not other.has_limits)
+        text = parts.local(other.name, limited=not other.has_limits)
         yield text + (f"    ports: [{', '.join(ports)}]\n" if ports else "")
-
-
-def _overlay(given: Given, program: Beside, overlay: str) -> str:
-    file = f"{given.names.compose}.{overlay}.yml"
-    return f"  {program.name}:\n    extends: {{file: {file}, service: api}}\n    ports: !reset []\n"
-
-
-def _local(name: str, *, limited: bool) -> str:
-    cpus = '    deploy: {resources: {limits: {cpus: "0"}}}\n' if limited else ""
-    return f'  {name}:\n    restart: "no"\n{cpus}'
-
-
-def _published(variable: str, number: int, target: int) -> str:
-    return f'    ports: ["${{BIND_ADDRESS:-127.0.0.1}}:${{{variable}:-{number}}}:{target}"]\n'
 
 
 def _test(given: Given) -> Iterator[str]:
     for program in given.programs:
-        yield _overlay(given, program, "test")
+        yield parts.overlay(program.name, f"{given.names.compose}.test.yml")
     if given.queue:
-        published = _published("PUBLISHED_BROKER_PORT", 6382, 6379)
+        published = parts.published("PUBLISHED_BROKER_PORT", 6382, 6379)
         yield (
-            _local("broker", limited=True)
+            parts.local("broker", limited=True)
             + "    volumes: !reset []\n"
             + '    tmpfs: ["/data:mode=1777,size=64m"]\n'
             + published
         )
     for other in given.others:
-        yield _local(other.name, limited=not other.has_limits)
+        yield parts.local(other.name, limited=not other.has_limits)
     runner = [*(f"  {line}" for line in _env_files(given))]
     if environment := _environment(given):
         runner += ["    environment:", *(f"  {line}" for line in environment)]
@@ -406,7 +336,7 @@ def _native(given: Given) -> Iterator[str]:
 
 def contract(given: Given) -> str:
     """Return the stack's part of the contract: the variables that no other stack has."""
-    entries = [line for name, fields in _specs(given) for line in _spec(name, fields)]
+    entries = [line for name, fields in _specs(given) for line in parts.spec(name, fields)]
     head = (
         f"# The variables of {given.names.project}: what a variable of your own means, and may be."
         "\ngroups:\n"
@@ -415,39 +345,9 @@ def contract(given: Given) -> str:
     return head + (f"{group}\n" + "".join(entries) if entries else f"{group} {{}}\n")
 
 
-def _spec(name: str, fields: Mapping[str, Any]) -> Iterator[str]:
-    yield f"    {name}:\n"
-    for key, value in fields.items():
-        yield f"      {key}: {_scalar(value)}\n"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_scalar(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _',;().-]*", value):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _specs(given: Given) -> Iterator[tuple[str, dict[str, Any]]]:
-    everywhere = ["dev", "test", "prod"]
+def _specs(given: Given) -> Iterator[tuple[str, Fields]]:
     for program in given.programs:
-        name, prefix = program.name, program.prefix
-        yield (
-            f"{prefix}_COMMAND",
-            {"type": "string", "required": everywhere, "meaning": f"What the {name} runs"},
-        )
-        if not program.is_one:
-            yield (
-                f"{prefix}_REPLICAS",
-                {
-                    "type": "int", "min": 0, "max": 100, "default": 1,
-                    "meaning": f"Containers of the {name}",
-                },
-            )  # fmt: skip
-        yield from _limit_specs(prefix, f"each {name}")
+        yield from parts.specs(program)
     for name in given.own_secrets:
         value = given.secrets[name]
         yield (
@@ -478,7 +378,7 @@ def _specs(given: Given) -> Iterator[tuple[str, dict[str, Any]]]:
                 "meaning": "How much the queue may hold before it takes no more",
             },
         )  # fmt: skip
-        yield from _limit_specs("BROKER", "the broker")
+        yield from parts.limit_specs("BROKER", "the broker")
     for other in given.others:
         for port in other.ports:
             yield (
@@ -490,15 +390,4 @@ def _specs(given: Given) -> Iterator[tuple[str, dict[str, Any]]]:
                 },
             )  # fmt: skip
         if not other.has_limits:
-            yield from _limit_specs(other.prefix, other.name)
-
-
-def _limit_specs(prefix: str, whose: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield (
-        f"{prefix}_CPUS",
-        {"type": "number", "min": 0.01, "default": {"prod": "1.0"}, "meaning": f"CPUs for {whose}"},
-    )
-    yield (
-        f"{prefix}_MEMORY",
-        {"type": "size", "default": "512m", "meaning": f"Memory for {whose}"},
-    )
+            yield from parts.limit_specs(other.prefix, other.name)
