@@ -116,6 +116,20 @@ def published(variable: str, number: int, target: int) -> str:
     return f'    ports: ["${{BIND_ADDRESS:-127.0.0.1}}:${{{variable}:-{number}}}:{target}"]\n'
 
 
+def not_native(name: str) -> str:
+    """Return a service's block where services run without containers, and this one can't."""
+    return f"  # Containers alone have it.\n  {name}: {{profiles: !override [containers-only]}}\n"
+
+
+def port_fields(name: str, port: int, published: int, profile: str = "") -> Fields:
+    """Return what the contract says of a container's port; `published` is that in development."""
+    return {
+        "type": "port", "published": True, "service": name,
+        **({"profile": profile} if profile else {}), "default": {"dev": published},
+        "meaning": f"Port {port} of {name} on this machine",
+    }  # fmt: skip
+
+
 def specs(beside: Beside) -> Iterator[tuple[str, Fields]]:
     """Yield a program's variables, and what the contract says about each."""
     name, prefix = beside.name, beside.prefix

@@ -328,10 +328,7 @@ def _native(given: Given) -> Iterator[str]:
         for name in ("migrate", "api", *(each.name for each in given.programs), "test-runner"):
             yield f"  {name}: {{environment: {address}}}\n"
     for other in given.others:
-        yield (
-            "  # Containers alone have it.\n"
-            f"  {other.name}: {{profiles: !override [containers-only]}}\n"
-        )
+        yield parts.not_native(other.name)
 
 
 def contract(given: Given) -> str:
@@ -381,13 +378,7 @@ def _specs(given: Given) -> Iterator[tuple[str, Fields]]:
         yield from parts.limit_specs("BROKER", "the broker")
     for other in given.others:
         for port in other.ports:
-            yield (
-                port.variable,
-                {
-                    "type": "port", "published": True, "service": other.name,
-                    "default": {"dev": port.published},
-                    "meaning": f"Port {port.number} of {other.name} on this machine",
-                },
-            )  # fmt: skip
+            fields = parts.port_fields(other.name, port.number, port.published)
+            yield port.variable, fields
         if not other.has_limits:
             yield from parts.limit_specs(other.prefix, other.name)
