@@ -173,7 +173,7 @@ def _other(other: Other) -> str:
     resets = (
         f"    {key}: !reset {nothing}\n"
         for key, nothing in _RESET.items()
-        if other.definition.get(key)
+        if other.definition.get(key) or (key == "ports" and other.ports)
     )
     limits = _limits(other.prefix, **limits_of(other))
     return f"""\

@@ -50,11 +50,14 @@ class Repository(NamedTuple):
         )
         return [entry[3:] for entry in said.decode("utf-8", "surrogateescape").split("\0") if entry]
 
-    def ignored_folders(self) -> list[str]:
-        """Return the folders that git is told to ignore as a whole."""
+    def ignored(self) -> list[str]:
+        """Return what is there that git is told to ignore: folders that it ignores as a whole, too.
+
+        A folder has a slash at its end.
+        """
         words = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
         said = _git(self.root, "ls-files", *words).decode("utf-8", "surrogateescape")
-        return [name.rstrip("/") for name in said.split("\0") if name.endswith("/")]
+        return sorted(filter(None, said.split("\0")))
 
     def ignoring(self, paths: Iterable[str]) -> dict[str, str]:
         """Return of these files those that git is told to ignore, and where: `.gitignore:12`."""
@@ -63,9 +66,7 @@ class Repository(NamedTuple):
         done = _run(self.root, *words, data=data)
         parts = done.stdout.decode("utf-8", "surrogateescape").split("\0")
         found = zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=False)
-        return {
-            path: f"{file}:{line}" for file, line, pattern, path in found if pattern[:1] != "!"
-        }
+        return {path: f"{file}:{line}" for file, line, pattern, path in found if pattern[:1] != "!"}
 
     def commit(self, message: str) -> str:
         """Commit what is staged, whatever the hooks say; return git's last word where it can't."""

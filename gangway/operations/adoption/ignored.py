@@ -15,7 +15,7 @@ BIG: Final = 50_000_000
 """From how many bytes on a folder without a line of Python is data."""
 
 _GANGWAY: Final = ("docker/offline", "scripts/native")
-_OURS: Final = ("env", "secrets", "stacks")
+_OURS: Final = ("env", "secrets")
 _NEVER: Final = """\
 # What is personal, secret, made again or only for this machine.
 **/.git
@@ -31,7 +31,6 @@ _NEVER: Final = """\
 **/.tox
 **/.coverage*
 **/node_modules
-**/*.sqlite3
 """
 
 
@@ -42,13 +41,13 @@ class Big(NamedTuple):
     size: int
 
 
-def text(source: str, others: Iterable[str], ignored: Iterable[str], big: Iterable[Big]) -> str:
+def text(source: str, locks: Iterable[str], ignored: Iterable[str], big: Iterable[Big]) -> str:
     """Return the file's text for an app in the folder `source`.
 
-    `others` are the files outside of it that the image is made from (locks), `ignored` the folders
-    that git is told to ignore, `big` those with data.
+    `locks` are what its packages are locked by, `ignored` the files and folders that git is told to
+    ignore, `big` the folders with data.
     """
-    outside = [path for path in others if not _is_in(path, source)]
+    outside = [path for path in locks if not _is_in(path, source)]
     if source == "." or outside:
         parts = [
             "# What Docker doesn't get to build the app's image with.\n"
@@ -62,11 +61,14 @@ def text(source: str, others: Iterable[str], ignored: Iterable[str], big: Iterab
             + "".join(f"{name}\n" for name in _GANGWAY)
         ]
     parts.append(_NEVER)
-    inside = [path for path in ignored if _is_in(path, source) or source == "." or outside]
-    if names := [path for path in inside if not _matched(path)]:
-        parts.append("# What git ignores.\n" + "".join(f"{_escaped(name)}\n" for name in names))
-    if names := [each.path for each in big if _is_in(each.path, source) or outside]:
-        parts.append("# Data.\n" + "".join(f"{_escaped(name)}\n" for name in names))
+    lists = {
+        "# What git ignores.": [path for path in ignored if not _matched(path)],
+        "# Data.": [each.path for each in big],
+    }
+    for about, paths in lists.items():
+        names = [_escaped(path) for path in paths if _is_in(path, source) or outside]
+        if names:
+            parts.append("\n".join([about, *names, ""]))
     return "\n".join(parts)
 
 
