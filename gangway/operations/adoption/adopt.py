@@ -1,4 +1,4 @@
-"""`gangway adopt`: what would be written into somebody's repository, and the refusals; no writing."""
+"""`gangway adopt`: what there is to write into somebody's repository, and when there is nothing."""
 
 from __future__ import annotations
 

@@ -6,17 +6,16 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gangway.operations.adoption.services import Beside, Given, Other
+from gangway.operations.adoption import parts
+from gangway.operations.adoption.parts import Anchors, Port
+from gangway.operations.adoption.services import BROKER_PORTS, Given, Other
 
-# What an entrypoint does that begins as root and goes on as somebody else.
-_CAPABILITIES: Final = "[CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
 # What is said anew of a service that stays in the user's file, and its value for nothing.
 _RESET: Final = {
     "container_name": "null", "cpus": "null", "depends_on": "{}", "external_links": "[]",
     "links": "[]", "mem_limit": "null", "network_mode": "null", "pids_limit": "null",
     "ports": "[]", "volumes_from": "[]",
 }  # fmt: skip
-_LOCAL: Final = '    deploy: {resources: {limits: {cpus: "0"}}}\n'
 
 
 def files(given: Given) -> dict[str, str]:
@@ -107,8 +106,9 @@ def _blocks(given: Given) -> Iterator[str]:
     if app or needs:
         waits = f"    depends_on: &needs\n{needs}" if needs else ""
         yield f"  api:\n{app}{waits}"
+    anchors = Anchors(bool(app), bool(_environment(given)), bool(needs))
     for program in given.programs:
-        yield _program(given, program)
+        yield parts.program(program, f"{given.names.compose}.yml", anchors)
     if given.queue:
         yield _broker(given)
     for other in given.others:
@@ -121,27 +121,6 @@ def _needs(given: Given) -> list[str]:
         f"      {other.name}: {{condition: {other.condition}, required: false}}\n"
         for other in given.others
     ]
-
-
-def _program(given: Given, program: Beside) -> str:
-    name, prefix = program.name, program.prefix
-    about = f"  # A second {name} would do everything twice.\n" if program.is_one else ""
-    app = "    <<: *app\n" if _app(given) else ""
-    environment = "      <<: *app-environment\n" if _environment(given) else ""
-    needs = "    depends_on: *needs\n" if _needs(given) else ""
-    replicas = "1" if program.is_one else f"${{{prefix}_REPLICAS:-1}}"
-    return f"""\
-{about}  {name}:
-    extends: {{file: {given.names.compose}.yml, service: api}}
-{app}    profiles: !override [{name}]
-    environment:
-{environment}      APP_INTERFACE: program
-      APP_TARGET: ${{{prefix}_COMMAND:?}}
-{needs}    healthcheck: {{test: [CMD, healthcheck, heartbeat, "30"]}}
-    deploy:
-      replicas: {replicas}
-      resources: {_limits(prefix)}
-"""
 
 
 def _broker(given: Given) -> str:
@@ -157,47 +136,25 @@ def _broker(given: Given) -> str:
     volumes: ["broker-data:/data"]
     tmpfs: !override ["/tmp:mode=1777,size=16m"]
     deploy:
-      resources: {_limits("BROKER", memory="192m")}
+      resources: {parts.limits("BROKER", memory="192m")}
 """
-
-
-def _limits(prefix: str, *, cpus: str = "1.0", memory: str = "512m", pids: str = "") -> str:
-    more = f", pids: {pids}" if pids else ""
-    return (
-        f'{{limits: {{cpus: "${{{prefix}_CPUS:-{cpus}}}", '
-        f'memory: "${{{prefix}_MEMORY:-{memory}}}"{more}}}}}'
-    )
 
 
 def _other(other: Other) -> str:
     resets = (
-        f"    {key}: !reset {nothing}\n"
+        f"    {key}: !reset {nothing}"
         for key, nothing in _RESET.items()
         if other.definition.get(key) or (key == "ports" and other.ports)
     )
-    limits = _limits(other.prefix, **limits_of(other))
-    return f"""\
-  # As {other.foreign.file} has it, but for what stands here and in dev.yml.
-  {other.name}:
-    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}
-{"".join(resets)}    networks: !override [data, web]
-    cap_drop: [ALL]
-    # For an image that begins as root and goes on as a user of its own.
-    cap_add: {_CAPABILITIES}
-    security_opt: ["no-new-privileges:true"]
-    restart: unless-stopped
-    logging: {{driver: json-file, options: {{max-size: 10m, max-file: "3"}}}}
-    deploy: {{resources: {limits}}}
-"""
-
-
-def limits_of(other: Other) -> dict[str, str]:
-    """Return what a service may use up unless it is told otherwise: cpus, memory and pids."""
-    return {
-        "cpus": other.limit("cpus") or "1.0",
-        "memory": other.limit("mem_limit", "memory") or "512m",
-        "pids": other.limit("pids_limit", "pids") or "200",
-    }
+    limits = parts.limits(other.prefix, **other.limits())
+    lines = [
+        f"  # As {other.foreign.file} has it, but for what stands here and in dev.yml.",
+        f"  {other.name}:",
+        f"    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}",
+        *resets,
+        *parts.contained(limits),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 # ---- what is different in each environment
@@ -205,23 +162,21 @@ def limits_of(other: Other) -> dict[str, str]:
 
 def _dev(given: Given) -> Iterator[str]:
     for program in given.programs:
-        yield _as_api(given, program, "dev")
+        yield parts.overlay(program.name, f"{given.names.compose}.dev.yml")
     if given.queue:
-        yield _local("broker") + _published([("PUBLISHED_BROKER_PORT", 6381, 6379)])
+        yield parts.local("broker") + parts.published(_broker_port("dev"))
     for other in given.others:
-        ports = [(port.variable, port.published, port.number) for port in other.ports]
-        yield _local(other.name) + (_published(ports) if ports else "")
+        yield parts.local(other.name) + parts.published(*other.ports)
 
 
 def _test(given: Given) -> Iterator[str]:
     for program in given.programs:
-        yield _as_api(given, program, "test")
+        yield parts.overlay(program.name, f"{given.names.compose}.test.yml")
     if given.queue:
         memory = '    volumes: !reset []\n    tmpfs: ["/data:mode=1777,size=64m"]\n'
-        ports = _published([("PUBLISHED_BROKER_PORT", 6382, 6379)])
-        yield _local("broker") + memory + ports
+        yield parts.local("broker") + memory + parts.published(_broker_port("test"))
     for other in given.others:
-        yield _local(other.name) + _in_memory(other)
+        yield parts.local(other.name) + _in_memory(other)
     runner = [f"  {line}" for line in _env_files(given)]
     if environment := _environment(given):
         runner += ["    environment:\n", *(f"  {line}" for line in environment)]
@@ -230,6 +185,10 @@ def _test(given: Given) -> Iterator[str]:
         runner += ["    depends_on:\n", *needs]
     if runner:
         yield "  test-runner:\n" + "".join(runner)
+
+
+def _broker_port(environment: str) -> Port:
+    return Port("PUBLISHED_BROKER_PORT", BROKER_PORTS[environment], 6379)
 
 
 def _in_memory(other: Other) -> str:
@@ -265,23 +224,3 @@ def _native(given: Given) -> Iterator[str]:
         yield (
             f"  # In containers alone.\n  {other.name}: {{profiles: !override [containers-only]}}\n"
         )
-
-
-def _as_api(given: Given, program: Beside, overlay: str) -> str:
-    return (
-        f"  {program.name}:\n"
-        f"    extends: {{file: {given.names.compose}.{overlay}.yml, service: api}}\n"
-        "    ports: !reset []\n"
-    )
-
-
-def _local(name: str) -> str:
-    return f'  {name}:\n    restart: "no"\n{_LOCAL}'
-
-
-def _published(ports: Iterable[tuple[str, int, int]]) -> str:
-    lines = [
-        f'      - "${{BIND_ADDRESS:-127.0.0.1}}:${{{variable}:-{published}}}:{number}"\n'
-        for variable, published, number in ports
-    ]
-    return "    ports:\n" + "".join(lines)

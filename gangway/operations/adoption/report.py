@@ -31,11 +31,11 @@ def after(plan: Plan, outcome: Outcome) -> str:
     """Return what is said when all is written: how to take it back, and what to type."""
     count = len(outcome.files)
     if outcome.uncommitted == "--no-commit":
-        done = f"{count} files are written, and staged: git commit, or git reset --hard takes them back"
+        done = f"{count} files are staged: git commit, or git reset --hard takes them back"
     elif outcome.uncommitted:
         done = (
-            f"{count} files are written, and staged; git didn't commit them "
-            f"({outcome.uncommitted}):\n  git commit --message {MESSAGE!r}"
+            f"{count} files are staged, and git didn't commit them ({outcome.uncommitted}):\n"
+            f"  git commit --message {MESSAGE!r}"
         )
     else:
         done = f"{count} files are in one commit, {MESSAGE!r}: git revert HEAD takes them back"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from gangway.operations.adoption.found import Foreign, Found
+from gangway.operations.adoption.parts import Beside, Port, variable
 from gangway.operations.adoption.starter import Names
 
 Definition = Mapping[str, Any]
@@ -23,35 +23,10 @@ _TAKEN: Final = frozenset(
 )  # fmt: skip
 # The secrets that every stack has.
 _CORE_SECRETS: Final = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY")
+# The broker's port on this machine.
+BROKER_PORTS: Final = {"dev": 6381, "test": 6382}
 # The ports that the stack's own services publish in development.
-_PUBLISHED: Final = (8000, 5432, 6379, 6381, 5678)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """A service of the app's own image beside the web service."""
-
-    name: str
-    command: str
-
-    @property
-    def prefix(self) -> str:
-        """What its variables begin with: WORKER of WORKER_COMMAND."""
-        return variable(self.name)
-
-    @property
-    def is_one(self) -> bool:
-        """Whether a second one would do everything twice."""
-        return bool(re.search(r"\bbeat\b|schedul|\bcron", f"{self.name} {self.command}"))
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port of a container, the one on this machine that is proposed for it, and its variable."""
-
-    variable: str
-    number: int
-    published: int
+_PUBLISHED: Final = (8000, 5432, 6379, BROKER_PORTS["dev"], 5678)
 
 
 @dataclass(frozen=True)
@@ -74,11 +49,13 @@ class Other:
         check = self.definition.get("healthcheck") or {}
         return "service_started" if not check or check.get("disable") else "service_healthy"
 
-    def limit(self, *names: str) -> str:
-        """Return what it may use up by its own definition, under the first of these keys."""
-        resources = (self.definition.get("deploy") or {}).get("resources") or {}
-        own = {**(resources.get("limits") or {}), **self.definition}
-        return str(next((own[name] for name in names if own.get(name)), ""))
+    def limits(self) -> dict[str, str]:
+        """Return what it may use up unless it is told otherwise: cpus, memory and pids."""
+        return {
+            "cpus": self._limit("cpus") or "1.0",
+            "memory": self._limit("mem_limit", "memory") or "512m",
+            "pids": self._limit("pids_limit", "pids") or "200",
+        }
 
     def mounts(self) -> tuple[list[Any], list[str]]:
         """Return what it mounts of this machine, as it is said from the top; where volumes are."""
@@ -99,6 +76,11 @@ class Other:
             else:
                 targets.append(target)
         return kept, targets
+
+    def _limit(self, *names: str) -> str:
+        resources = (self.definition.get("deploy") or {}).get("resources") or {}
+        own = {**(resources.get("limits") or {}), **self.definition}
+        return str(next((own[name] for name in names if own.get(name)), ""))
 
     def _from_the_top(self, path: str) -> str:
         folder = PurePosixPath(self.foreign.file).parent
@@ -146,11 +128,6 @@ def given(found: Found, names: Names, definitions: Mapping[str, Definition]) -> 
     return Given(names, programs, tuple(others), own, variables, found.queue)
 
 
-def variable(name: str) -> str:
-    """Return what a service's variables begin with."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
 def _free(name: str, taken: set[str], other: Callable[[str], str]) -> str:
     while name in taken:
         name = other(name)
@@ -166,5 +143,5 @@ def _ports(name: str, numbers: Sequence[int], used: set[int]) -> tuple[Port, ...
             published += 1
         used.add(published)
         own = f"_{number}" if found else ""
-        found.append(Port(f"PUBLISHED_{variable(name)}{own}_PORT", number, published))
+        found.append(Port(f"PUBLISHED_{variable(name)}{own}_PORT", published, number))
     return tuple(found)
