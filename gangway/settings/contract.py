@@ -133,9 +133,9 @@ def load(root: Path) -> Contract:
 
 def described(texts: Mapping[str, str]) -> Contract:
     """Return what files say that are known to be right; `texts` are theirs, by path."""
-    return _build(
-        {file: _parsed(text, file) for file, text in texts.items()}, _known_to_be_right
-    )[0]
+    return _build({file: _parsed(text, file) for file, text in texts.items()}, _known_to_be_right)[
+        0
+    ]
 
 
 def needed(variable: str, environment: Environment) -> str:

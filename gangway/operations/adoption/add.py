@@ -26,7 +26,7 @@ from gangway.base.process import interrupts_later
 from gangway.model.render import render
 from gangway.operations.adoption import parts, starter
 from gangway.operations.adoption.appending import copied, with_entry, with_profile, with_setting
-from gangway.operations.adoption.parts import Anchors, Beside, Fields
+from gangway.operations.adoption.parts import Anchors, Beside, Fields, Port
 from gangway.settings import contract, contract_check, environment
 from gangway.settings.environment import DEFAULT_STACK, Environment
 
@@ -149,9 +149,9 @@ def container(stack: Stack, name: str, image: str, port: int | None = None) -> A
             fix=f"--image {image}:VERSION",
         )
     prefix = parts.variable(name)
-    limits = parts.limits(prefix, ", pids: 200")
+    limits = parts.limits(prefix, pids="200")
     head = [f"  {name}:", f"    image: {image}", f"    profiles: [{name}]"]
-    local = parts.local(name, limited=True)
+    local = parts.local(name)
     needs = f"{name}: {{condition: service_started}}"
     native = stack.native or "native.yml"
     entries = [
@@ -163,8 +163,9 @@ def container(stack: Stack, name: str, image: str, port: int | None = None) -> A
     specs = list(parts.limit_specs(prefix, name))
     if port is not None:
         variable, number = f"PUBLISHED_{prefix}_PORT", _free_port(stack, port)
-        local += parts.published(variable, number, port)
-        specs.insert(0, (variable, parts.port_fields(name, port, number, name)))
+        local += parts.published(Port(variable, number, port))
+        fields = parts.port_fields(name, {"dev": number}, f"Port {port} of {name}", name)
+        specs.insert(0, (variable, fields))
     entries.insert(1, _service("dev.yml", local))
     settings = {}
     if not stack.native:
@@ -251,7 +252,7 @@ def _edited(stack: Stack, addition: Addition, texts: Mapping[str, str]) -> dict[
     where = f"{stack.folder}/contract.yml"
     group = _group(found["contract.yml"]) or f"The {stack.name} stack"
     for name, fields in addition.specs:
-        text = textwrap.dedent("".join(parts.spec(name, fields)))
+        text = textwrap.dedent(parts.spec(name, fields))
         found["contract.yml"] = with_entry(
             found["contract.yml"], ("groups", group), text, file=where
         )

@@ -40,6 +40,47 @@ class Repository(NamedTuple):
         )
         return [entry[3:] for entry in said.decode("utf-8", "surrogateescape").split("\0") if entry]
 
+    def uncommitted(self) -> list[str]:
+        """Return all files that are in no commit as they are, those that git doesn't know included.
+
+        Those that it is told to ignore are not among them.
+        """
+        said = _git(
+            self.root, "status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames"
+        )
+        return [entry[3:] for entry in said.decode("utf-8", "surrogateescape").split("\0") if entry]
+
+    def ignored(self) -> list[str]:
+        """Return what is there that git is told to ignore: folders that it ignores as a whole, too.
+
+        A folder has a slash at its end.
+        """
+        words = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        said = _git(self.root, "ls-files", *words).decode("utf-8", "surrogateescape")
+        return sorted(filter(None, said.split("\0")))
+
+    def ignoring(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return of these files those that git is told to ignore, and where: `.gitignore:12`."""
+        data = "\0".join(paths).encode()
+        words = ("check-ignore", "--verbose", "--no-index", "--stdin", "-z")
+        done = _run(self.root, *words, data=data)
+        parts = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+        found = zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=False)
+        return {path: f"{file}:{line}" for file, line, pattern, path in found if pattern[:1] != "!"}
+
+    def commit(self, message: str) -> str:
+        """Commit what is staged, whatever the hooks say; return git's last word where it can't."""
+        done = _run(self.root, "commit", "--quiet", "--no-verify", "--message", message)
+        if done.returncode == 0:
+            return ""
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        return said[-1] if said else f"status {done.returncode}"
+
+    def unstage(self, paths: Iterable[str]) -> None:
+        """Take files out of the next commit, none of which has been in one."""
+        text = "\0".join(paths)
+        _git(self.root, "update-index", "--force-remove", "-z", "--stdin", data=text.encode())
+
     def unmerged(self) -> list[str]:
         """Return the files with conflicts that the user hasn't said `git add` of."""
         said = _git(self.root, "ls-files", "-z", "--unmerged")

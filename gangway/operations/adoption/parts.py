@@ -11,11 +11,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import yaml
+
 Fields = Mapping[str, Any]
 """What the contract says about a variable."""
 
 # What an entrypoint does that begins as root and goes on as somebody else.
 _CAPABILITIES: Final = "[CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
+
+
+_WIDTH: Final = 100
+
+
+class Port(NamedTuple):
+    """A port of a container, the one on this machine that is proposed for it, and its variable."""
+
+    variable: str
+    published: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Beside:
     def is_one(self) -> bool:
         """Whether a second one would do everything twice."""
         words = f"{self.name} {self.command}"
-        return self.alone or bool(self.schedule or re.search(r"\bbeat\b|schedule", words))
+        return self.alone or bool(self.schedule or re.search(r"\bbeat\b|schedul|\bcron", words))
 
 
 class Anchors(NamedTuple):
@@ -60,24 +73,22 @@ def program(beside: Beside, base: str, anchors: Anchors) -> str:
     """Return a program's block in compose.yml; `base` is the Compose file that has the api."""
     prefix = beside.prefix
     replicas = "1" if beside.is_one else f"${{{prefix}_REPLICAS:-1}}"
-    lines = [
-        *([f"  # One alone: two {beside.name}s would do everything twice."] * beside.is_one),
-        f"  {beside.name}:",
-        f"    extends: {{file: {base}, service: api}}",
-        *(["    <<: *app"] if anchors.app else []),
-        f"    profiles: !override [{beside.name}]",
-        "    environment:",
-        *(["      <<: *app-environment"] if anchors.environment else []),
-        "      APP_INTERFACE: program",
-        f"      APP_TARGET: ${{{prefix}_COMMAND:?}}",
-        *(["    depends_on: *needs"] if anchors.needs else []),
-        # A mapping is merged: what the api is asked for stays otherwise.
-        '    healthcheck: {test: [CMD, healthcheck, heartbeat, "30"]}',
-        "    deploy:",
-        f"      replicas: {replicas}",
-        f"      resources: {limits(prefix)}",
-    ]
-    return "\n".join(lines) + "\n"
+    about = f"  # A second {beside.name} would do everything twice.\n" if beside.is_one else ""
+    app = "    <<: *app\n" if anchors.app else ""
+    environment = "      <<: *app-environment\n" if anchors.environment else ""
+    needs = "    depends_on: *needs\n" if anchors.needs else ""
+    return f"""\
+{about}  {beside.name}:
+    extends: {{file: {base}, service: api}}
+{app}    profiles: !override [{beside.name}]
+    environment:
+{environment}      APP_INTERFACE: program
+      APP_TARGET: ${{{prefix}_COMMAND:?}}
+{needs}    healthcheck: {{test: [CMD, healthcheck, heartbeat, "30"]}}
+    deploy:
+      replicas: {replicas}
+      resources: {limits(prefix)}
+"""
 
 
 def overlay(name: str, file: str) -> str:
@@ -86,7 +97,7 @@ def overlay(name: str, file: str) -> str:
 
 
 def contained(own_limits: str) -> list[str]:
-    """Return what any image that isn't the app's is kept to; `own_limits` may be empty."""
+    """Return what any image that isn't the app's is kept to, besides its own limits."""
     return [
         "    networks: !override [data, web]",
         "    cap_drop: [ALL]",
@@ -95,86 +106,89 @@ def contained(own_limits: str) -> list[str]:
         '    security_opt: ["no-new-privileges:true"]',
         "    restart: unless-stopped",
         '    logging: {driver: json-file, options: {max-size: 10m, max-file: "3"}}',
-        *([f"    deploy: {{resources: {own_limits}}}"] if own_limits else []),
+        f"    deploy: {{resources: {own_limits}}}",
     ]
 
 
-def limits(prefix: str, pids: str = "") -> str:
-    """Return the limits of a service whose variables begin so; `pids` with a comma before it."""
-    cpus, memory = f'"${{{prefix}_CPUS:-1.0}}"', f'"${{{prefix}_MEMORY:-512m}}"'
-    return f"{{limits: {{cpus: {cpus}, memory: {memory}{pids}}}}}"
+def limits(prefix: str, *, cpus: str = "1.0", memory: str = "512m", pids: str = "") -> str:
+    """Return the limits of a service whose variables begin so; without `pids`, those it has."""
+    more = f", pids: {pids}" if pids else ""
+    return (
+        f'{{limits: {{cpus: "${{{prefix}_CPUS:-{cpus}}}", '
+        f'memory: "${{{prefix}_MEMORY:-{memory}}}"{more}}}}}'
+    )
 
 
-def local(name: str, *, limited: bool) -> str:
+def local(name: str) -> str:
     """Return a service's block where it needn't outlive anything and has the whole machine."""
-    cpus = '    deploy: {resources: {limits: {cpus: "0"}}}\n' if limited else ""
+    cpus = '    deploy: {resources: {limits: {cpus: "0"}}}\n'
     return f'  {name}:\n    restart: "no"\n{cpus}'
 
 
-def published(variable: str, number: int, target: int) -> str:
-    """Return the line that publishes a port of a service on this machine."""
-    return f'    ports: ["${{BIND_ADDRESS:-127.0.0.1}}:${{{variable}:-{number}}}:{target}"]\n'
+def published(*ports: Port) -> str:
+    """Return the lines that publish ports of a service on this machine."""
+    address = "${BIND_ADDRESS:-127.0.0.1}"
+    lines = [
+        f'      - "{address}:${{{port.variable}:-{port.published}}}:{port.number}"\n'
+        for port in ports
+    ]
+    return "    ports:\n" + "".join(lines) if lines else ""
 
 
 def not_native(name: str) -> str:
     """Return a service's block where services run without containers, and this one can't."""
-    return f"  # Containers alone have it.\n  {name}: {{profiles: !override [containers-only]}}\n"
-
-
-def port_fields(name: str, port: int, published: int, profile: str = "") -> Fields:
-    """Return what the contract says of a container's port; `published` is that in development."""
-    return {
-        "type": "port", "published": True, "service": name,
-        **({"profile": profile} if profile else {}), "default": {"dev": published},
-        "meaning": f"Port {port} of {name} on this machine",
-    }  # fmt: skip
+    return f"  # In containers alone.\n  {name}: {{profiles: !override [containers-only]}}\n"
 
 
 def specs(beside: Beside) -> Iterator[tuple[str, Fields]]:
     """Yield a program's variables, and what the contract says about each."""
     name, prefix = beside.name, beside.prefix
-    yield (
-        f"{prefix}_COMMAND",
-        {
-            "type": "string", "required": ["dev", "test", "prod"],
-            "meaning": f"What the {name} runs",
-        },
-    )  # fmt: skip
+    runs = {"required": ["dev", "test", "prod"], "meaning": f"What the {name} runs"}
+    yield f"{prefix}_COMMAND", {"type": "string", **runs}
     if not beside.is_one:
-        yield (
-            f"{prefix}_REPLICAS",
-            {
-                "type": "int", "min": 0, "max": 100, "default": 1,
-                "meaning": f"Containers of the {name}",
-            },
-        )  # fmt: skip
-    yield from limit_specs(prefix, f"each {name}")
+        number = {"type": "int", "min": 0, "max": 100, "default": 1}
+        yield f"{prefix}_REPLICAS", {**number, "meaning": f"Containers of the {name}"}
+    yield from limit_specs(prefix, f"the {name}" if beside.is_one else f"each {name}")
 
 
-def limit_specs(prefix: str, whose: str) -> Iterator[tuple[str, Fields]]:
+def limit_specs(
+    prefix: str, whose: str, *, cpus: str = "1.0", memory: str = "512m"
+) -> Iterator[tuple[str, Fields]]:
     """Yield the variables of a service's limits; `whose` they are stands in their meaning."""
-    yield (
-        f"{prefix}_CPUS",
-        {"type": "number", "min": 0.01, "default": {"prod": "1.0"}, "meaning": f"CPUs for {whose}"},
-    )
-    yield (
-        f"{prefix}_MEMORY",
-        {"type": "size", "default": "512m", "meaning": f"Memory for {whose}"},
-    )
+    number = {"type": "number", "min": 0.01, "default": {"prod": cpus}}
+    yield f"{prefix}_CPUS", {**number, "meaning": f"CPUs for {whose}"}
+    size = {"type": "size", "default": memory}
+    yield f"{prefix}_MEMORY", {**size, "meaning": f"Memory for {whose}"}
 
 
-def spec(name: str, fields: Fields) -> Iterator[str]:
-    """Yield the lines of a variable in a contract."""
-    yield f"    {name}:\n"
-    for key, value in fields.items():
-        yield f"      {key}: {_scalar(value)}\n"
+def port_fields(service: str, default: Mapping[str, int], what: str, profile: str = "") -> Fields:
+    """Return what the contract says of a port that a service publishes, by kind of environment."""
+    own = {"profile": profile} if profile else {}
+    where = {"published": True, "service": service, **own, "default": default}
+    return {"type": "port", **where, "meaning": f"{what} on this machine"}
 
 
-def _scalar(value: Any) -> str:
+def spec(name: str, fields: Fields) -> str:
+    """Return the text of a variable in a contract: a line, or several."""
+    line = f"    {name}: {_flow(fields)}\n"
+    if len(line) <= _WIDTH:
+        return line
+    lines = [f"      {key}: {_flow(value)}\n" for key, value in fields.items()]
+    return f"    {name}:\n" + "".join(lines)
+
+
+def _flow(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_scalar(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _',;().-]*", value):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if isinstance(value, str):
+        return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return bool(yaml.safe_load(f"[{text}]") == [text])
+    except yaml.YAMLError:
+        return False

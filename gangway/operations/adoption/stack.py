@@ -6,11 +6,12 @@ It is the user's own from then on: it is to read as if somebody had written it f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gangway.operations.adoption import services
+from gangway.operations.adoption import compose, described, services
 from gangway.operations.adoption.found import Found
 from gangway.operations.adoption.services import Given
 from gangway.operations.adoption.starter import Names
@@ -66,8 +67,8 @@ class Stack:
         """Return the texts of the folder's files, by path."""
         texts = {
             "stack.env": self._settings(),
-            "contract.yml": services.contract(self.given),
-            **services.compose_files(self.given),
+            "contract.yml": described.contract(self.given),
+            **compose.files(self.given),
             **dict(self._variables()),
         }
         return {f"{self.names.stack}/{name}": text for name, text in texts.items()}
@@ -78,7 +79,7 @@ class Stack:
         return services.given(self.found, self.names, self.foreign)
 
     def _settings(self) -> str:
-        folder, native = self.names.stack, services.has_native(self.given)
+        folder = self.names.stack
         added = f"{folder}/compose.yml:{folder}/${{OVERLAY}}.yml"
         profiles = ["database", "api", *(each.name for each in self.given.programs)]
         lines = [
@@ -90,7 +91,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME=${PROJECT}-${ENVIRONMENT_NAME}",
             f"COMPOSE_FILE=${{COMPOSE_FILE}}:{added}",
             f"COMPOSE_PROFILES={','.join(profiles)}",
-            *([f"STACK_NATIVE={folder}/native.yml"] if native else []),
+            *([f"STACK_NATIVE={folder}/native.yml"] if self.given.has_native else []),
         ]
         for paragraph in self._paragraphs(facts(self.found)):
             lines += ["", *paragraph]
@@ -110,7 +111,11 @@ class Stack:
             for name in names:
                 if value := rest.pop(name, ""):
                     if spec := self.specs.get(name):
-                        lines.append(f"# {spec.meaning}")
+                        # What a user reads here has no docs/ of ours beside it.
+                        meaning = re.sub(r": docs/\S+$", "", spec.meaning)
+                        lines += textwrap.wrap(
+                            meaning, 98, initial_indent="# ", subsequent_indent="# "
+                        )
                     lines.append(f"{name}={envfile.quote(value)}")
             if lines:
                 yield lines
@@ -146,7 +151,10 @@ def facts(found: Found) -> dict[str, str]:
         defaults["STACK_EXTERNAL_DATABASE"] = "1"
     if "API_PREFIX" in given:
         given["API_PREFIX"] = prefix
-    reads = [given.get("API_READS", ""), *_unread(given, services.secrets_of(found))]
+    reads = [
+        given.get("API_READS", ""),
+        *(name for name in found.secrets if not _reads(given, name)),
+    ]
     merged = {**defaults, **given, "API_READS": " ".join(filter(None, reads))}
     return {name: value for name, value in merged.items() if value and name != "PROJECT"}
 
@@ -161,10 +169,6 @@ def answered(found: Found, answers: Mapping[str, str]) -> Found:
 
 def _reads(given: Mapping[str, str], name: str) -> bool:
     return re.search(rf"(^|\s){name}(=|\s|$)", given.get("API_READS", "")) is not None
-
-
-def _unread(given: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    return [name for name in names if not _reads(given, name)]
 
 
 def _sentence(text: str) -> str:

@@ -185,7 +185,7 @@ def test_what_compose_refuses_is_said_and_nothing_is_written(root: Path) -> None
     before = texts(root)
     wrong = container(jobs(root), "mail", "mail:1.0")
     broken = [*wrong.entries, adding.Entry("prod.yml", ("services", "mail"), "ports: nonsense")]
-    with pytest.raises(GangwayError, match="(?s)nothing was added:.*can't be merged"):
+    with pytest.raises(GangwayError, match=r"(?s)nothing was added:.*can't be merged"):
         add(jobs(root), Addition("mail", broken, wrong.settings, wrong.specs))
     assert texts(root) == before
 
