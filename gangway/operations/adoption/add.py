@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import stat
 import tempfile
 import textwrap
@@ -124,6 +125,23 @@ def opened(root: Path, name: str | None = None) -> Stack:
     return Stack(root, meant[0].stack, meant)
 
 
+def celery(stack: Stack, what: str) -> str:
+    """Return the command of a Celery `worker` or `beat`, as the stack has a worker already.
+
+    Raises GangwayError where it has none.
+    """
+    first = stack.environments[0]
+    for name, variable in first.variables.items():
+        words = shlex.split(variable.value) if name.endswith("_COMMAND") else []
+        if "worker" in words and any(Path(word).name == "celery" for word in words):
+            before = words[: words.index("worker")]
+            return variable.value if what == "worker" else shlex.join([*before, what])
+    raise GangwayError(
+        f"the {stack.name} stack doesn't say how a {what} is started",
+        fix=f"--command 'celery -A {stack.name} {what} --loglevel=info', for example",
+    )
+
+
 def program(stack: Stack, beside: Beside) -> Addition:
     """Return what a program of the app is, beside the api: its image, and another command."""
     text = stack.text("compose.yml")
@@ -151,11 +169,12 @@ def container(stack: Stack, name: str, image: str, port: int | None = None) -> A
     prefix = parts.variable(name)
     limits = parts.limits(prefix, pids="200")
     head = [f"  {name}:", f"    image: {image}", f"    profiles: [{name}]"]
+    own = [line.replace(" !override", "") for line in parts.contained(limits)]
     local = parts.local(name)
     needs = f"{name}: {{condition: service_started}}"
     native = stack.native or "native.yml"
     entries = [
-        _service("compose.yml", "\n".join([*head, *parts.contained(limits)])),
+        _service("compose.yml", "\n".join([*head, *own])),
         _service("test.yml", local),
         Entry("test.yml", ("services", _RUNNER, "depends_on"), needs),
         _service(native, parts.not_native(name)),

@@ -20,6 +20,8 @@ Fields = Mapping[str, Any]
 _CAPABILITIES: Final = "[CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
 
 
+# What `serve` gives a heartbeat.
+_HAS_HEARTBEAT: Final = re.compile(r"\b(celery|rq|rqworker)\b")
 _WIDTH: Final = 100
 
 
@@ -84,10 +86,20 @@ def program(beside: Beside, base: str, anchors: Anchors) -> str:
     environment:
 {environment}      APP_INTERFACE: program
       APP_TARGET: ${{{prefix}_COMMAND:?}}
-{needs}    healthcheck: {{test: [CMD, healthcheck, heartbeat, "30"]}}
-    deploy:
+{needs}{_health(beside)}    deploy:
       replicas: {replicas}
       resources: {limits(prefix)}
+"""
+
+
+def _health(beside: Beside) -> str:
+    test = '{test: [CMD, healthcheck, heartbeat, "30"]}'
+    if _HAS_HEARTBEAT.search(beside.command):
+        return f"    healthcheck: {test}\n"
+    return f"""\
+    # Nothing says whether it hangs. If it writes the time to /tmp/heartbeat every few seconds:
+    # {test}
+    healthcheck: !override {{disable: true}}
 """
 
 

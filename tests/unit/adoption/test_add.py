@@ -11,7 +11,7 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.operations.adoption import add as adding
-from gangway.operations.adoption.add import Addition, Stack, add, container, opened, program
+from gangway.operations.adoption.add import Addition, Stack, add, celery, container, opened, program
 from gangway.operations.adoption.parts import Beside
 from tests.unit.conftest import ROOT, compose_programs
 
@@ -99,6 +99,20 @@ def test_there_is_only_one_beat(root: Path) -> None:
     add(jobs(root), beat(jobs(root)))
     assert {each["beat"]["deploy"]["replicas"] for each in models(root).values()} == {1}
     assert "BEAT_REPLICAS" not in (root / JOBS / "contract.yml").read_text()
+
+
+def test_what_has_no_heartbeat_of_its_own_has_no_health_check(root: Path) -> None:
+    add(jobs(root), program(jobs(root), Beside("mailer", "python -m mailer")))
+    assert models(root)["prod"]["mailer"]["healthcheck"] == {"disable": True}
+    assert "heartbeat every few seconds" in (root / JOBS / "compose.yml").read_text()
+
+
+def test_a_second_worker_or_a_beat_runs_what_the_first_one_says(root: Path) -> None:
+    with pytest.raises(GangwayError, match="--command 'celery -A jobs worker"):
+        celery(jobs(root), "worker")
+    add(jobs(root), program(jobs(root), Beside("second", "celery -A jobs worker --queues=a,b")))
+    assert celery(jobs(root), "worker") == "celery -A jobs worker --queues=a,b"
+    assert celery(jobs(root), "beat") == "celery -A jobs beat"
 
 
 def test_a_container_publishes_its_port_in_development_alone(root: Path) -> None:
