@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 import stat
 import tempfile
 import textwrap
@@ -132,10 +131,10 @@ def celery(stack: Stack, what: str) -> str:
     """
     first = stack.environments[0]
     for name, variable in first.variables.items():
-        words = shlex.split(variable.value) if name.endswith("_COMMAND") else []
+        words = variable.value.split() if name.endswith("_COMMAND") else []
         if "worker" in words and any(Path(word).name == "celery" for word in words):
             before = words[: words.index("worker")]
-            return variable.value if what == "worker" else shlex.join([*before, what])
+            return variable.value if what == "worker" else " ".join([*before, what])
     raise GangwayError(
         f"the {stack.name} stack doesn't say how a {what} is started",
         fix=f"--command 'celery -A {stack.name} {what} --loglevel=info', for example",
