@@ -18,6 +18,9 @@ from gangway.operations.adoption.starter import File, Names
 from gangway.settings import contract
 from gangway.settings.environment import DEFAULT_STACK
 
+NAME: Final = "PROJECT"
+"""The fact that is the project's name."""
+
 # As Compose has a project's name, and the engine an image's, which begins with it.
 _NAME: Final = re.compile(r"[a-z0-9]+((_|__|-+)[a-z0-9]+)*")
 _COMPOSE_FILES: Final = ("docker-compose*.y*ml", "compose*.y*ml")
@@ -96,8 +99,10 @@ def proposed(name: str) -> str:
     return f"{found}-app" if found == DEFAULT_STACK else found
 
 
-def with_facts(found: Found, given: Mapping[str, str]) -> Found:
+def with_facts(found: Found, given: Mapping[str, str], *, named: bool) -> Found:
     """Return what was found with facts of the user's own; what they answer isn't asked.
+
+    `named` says whether the name is the user's own, too.
 
     Raises GangwayError for a variable that is no fact.
     """
@@ -105,10 +110,11 @@ def with_facts(found: Found, given: Mapping[str, str]) -> Found:
     for name in given:
         if name not in known:
             raise unknown("fact", name, sorted(known))
+    answered = {*given, NAME} if named else set(given)
     return replace(
         found,
         facts={**found.facts, **given},
-        questions=tuple(each for each in found.questions if each.fact not in given),
+        questions=tuple(each for each in found.questions if each.fact not in answered),
     )
 
 

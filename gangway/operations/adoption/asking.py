@@ -10,9 +10,6 @@ from gangway.base.errors import GangwayError
 from gangway.operations.adoption import adopt
 from gangway.operations.adoption.found import Question
 
-NAME = "PROJECT"
-"""The fact that is the project's name."""
-
 
 def can_ask() -> bool:
     """Say whether somebody is there to answer."""
@@ -41,7 +38,7 @@ def answers(
 
 def _option(question: Question) -> str:
     choices = f" (one of {', '.join(question.choices)})" if question.choices else ""
-    if question.fact == NAME:
+    if question.fact == adopt.NAME:
         return f"--name NAME{choices}"
     return f"-e {question.fact}=…{choices}"
 
@@ -65,7 +62,7 @@ def _fault(question: Question, answer: str) -> str:
         return "there is no likely answer: one is needed"
     if question.choices and answer not in question.choices:
         return f"one of {', '.join(question.choices)}"
-    if question.fact == NAME:
+    if question.fact == adopt.NAME:
         try:
             adopt.check_name(answer)
         except GangwayError as error:

@@ -167,6 +167,12 @@ def repository(root: Path) -> Repository:
     return Repository(root, done.stdout.decode().rstrip("\n"))
 
 
+def initialised(folder: Path) -> Repository:
+    """Make a repository of a folder, and return it."""
+    _git(folder, "init", "--quiet")
+    return Repository(folder, "")
+
+
 def _git(folder: Path, *words: str, data: bytes = b"") -> bytes:
     done = _run(folder, *words, data=data)
     if done.returncode != 0:

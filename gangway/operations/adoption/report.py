@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gangway.base import output
 from gangway.operations.adoption import starter
 from gangway.operations.adoption.adopt import Plan
-from gangway.operations.adoption.found import Found, Loss
+from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.writing import MESSAGE, Outcome
 
 
-def before(plan: Plan) -> str:
-    """Return what is said before anything is written."""
+def before(plan: Plan, *, colour: bool = False) -> str:
+    """Return what is said before anything is written; headings are bold in `colour`."""
     found = plan.found
-    parts = [f"{found.name}: {found.about}", _evidence(found)]
-    if plan.kept:
-        parts.append("Kept as they are, and worked beside: " + ", ".join(plan.kept))
-    parts.append(_files(plan))
-    if found.losses:
-        parts.append(_losses(found.losses))
-    return "\n\n".join(filter(None, parts))
+    sections = {
+        f"{found.name}: {found.about}": output.table(found.evidence),
+        f"To be written: {_count(len(plan.files) + 1)}": _files(plan),
+        "Kept as they are, and worked beside": ", ".join(plan.kept),
+        f"Not carried over: {len(found.losses)}": "\n".join(map(_loss, found.losses)),
+    }
+    return "\n\n".join(
+        f"{_head(head, colour=colour)}\n{_indented(text)}"
+        for head, text in sections.items()
+        if text
+    )
 
 
-def after(plan: Plan, outcome: Outcome) -> str:
+def after(plan: Plan, outcome: Outcome, *, colour: bool = False) -> str:
     """Return what is said when all is written: how to take it back, and what to type."""
     count = len(outcome.files)
     if outcome.uncommitted == "--no-commit":
@@ -48,14 +53,10 @@ def after(plan: Plan, outcome: Outcome) -> str:
             f"  uv lock{where} && git add {plan.found.facts['API_LOCK']}"
         )
     invoke = _invoke(plan)
-    parts.append(f"Now type:\n  {invoke} dev.up\n  {invoke} test.run")
+    go_there = _way(plan.root)
+    lines = [*go_there, f"{invoke} dev.up", f"{invoke} test.run"]
+    parts.append(_head("Type", colour=colour) + "\n" + _indented("\n".join(lines)))
     return "\n\n".join(parts)
-
-
-def _evidence(found: Found) -> str:
-    if not found.evidence:
-        return ""
-    return "Found\n" + _indented(output.table(found.evidence))
 
 
 def _files(plan: Plan) -> str:
@@ -73,17 +74,11 @@ def _files(plan: Plan) -> str:
     ]
     if plan.found.lock_missing:
         rows.append((plan.found.facts.get("API_LOCK", ""), "made by uv lock"))
-    return f"To be written: {_count(len(plan.files) + 1)}\n" + _indented(output.table(rows))
+    return output.table(rows)
 
 
-def _losses(losses: Sequence[Loss]) -> str:
-    head = f"Not carried over: {len(losses)}"
-    return head + "\n" + "\n".join(line for loss in losses for line in _loss(loss))
-
-
-def _loss(loss: Loss) -> Iterator[str]:
-    yield f"  {loss.where}: {output.printable(loss.what)}"
-    yield f"    do: {loss.do}"
+def _loss(loss: Loss) -> str:
+    return f"{loss.where}: {output.printable(loss.what)}\n  do: {loss.do}"
 
 
 def _invoke(plan: Plan) -> str:
@@ -96,6 +91,13 @@ def _invoke(plan: Plan) -> str:
     return words
 
 
+def _way(root: Path) -> list[str]:
+    """Return the command that goes to the repository, where that isn't here."""
+    if root.resolve() == Path.cwd():
+        return []
+    return [f"cd {shlex.quote(os.path.relpath(root))}"]
+
+
 def _count(number: int) -> str:
     return f"{number} file" + ("" if number == 1 else "s")
 
@@ -104,8 +106,5 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def bold_heads(text: str, heads: Iterable[str]) -> str:
-    """Return the text with these lines' beginnings in bold, for a terminal."""
-    for head in heads:
-        text = text.replace(f"\n{head}", f"\n\x1b[1m{head}\x1b[0m")
-    return text
+def _head(text: str, *, colour: bool) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if colour else text

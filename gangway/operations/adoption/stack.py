@@ -47,6 +47,8 @@ _IMPORTS: Final = (
     (r"\bmanage\.py\b|\bdjango-admin\b", "django.core.management django.db.migrations.executor"),
     (r"\balembic\b|\bflask db\b", "alembic.config alembic.command"),
 )
+# Where there is nothing to run, that is said: the samples have something.
+_SAID_EMPTY: Final = ("MIGRATE_COMMAND", "SEED_COMMAND")
 OVERLAYS: Final = ("dev", "test", "prod")
 
 
@@ -109,7 +111,8 @@ class Stack:
         for names in (*_PARAGRAPHS, tuple(name for name in values if name not in named)):
             lines: list[str] = []
             for name in names:
-                if value := rest.pop(name, ""):
+                value = rest.pop(name, "")
+                if value or name in _SAID_EMPTY:
                     if spec := self.specs.get(name):
                         # What a user reads here has no docs/ of ours beside it.
                         meaning = re.sub(r": docs/\S+$", "", spec.meaning)
@@ -134,13 +137,11 @@ def facts(found: Found) -> dict[str, str]:
     """Return the variables of the stack's file, those that the samples have otherwise included."""
     given = {name: value for name, value in found.facts.items() if value}
     source, port = given.get("API_SOURCE", "."), given.get("API_PORT", "8000")
-    migrate = given.get("MIGRATE_COMMAND", "true")
+    migrate = given.get("MIGRATE_COMMAND", "")
     prefix = given.get("API_PREFIX", "").rstrip("/") or "/api"
     keeps = given.pop("API_STRIP_PREFIX", "0") != "1"
     defaults = {
         "API_SOURCE": source,
-        "MIGRATE_COMMAND": migrate,
-        "SEED_COMMAND": "true",
         "DB_IMPORTS": next((what for how, what in _IMPORTS if re.search(how, migrate)), ""),
         "PROXY_ROOT": f"api:{port}",
         "API_MOUNT": f"{prefix}/" if keeps else "/",
