@@ -34,6 +34,8 @@ from gangway.settings.environment import DEFAULT_STACK, Environment
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]+")
 # A checkout's own, and its history: neither is merged.
 _NOT_COPIED: Final = ("stacks", ".gangway", ".git")
+# The least and the most of each field of a cron line; both 0 and 7 are Sunday.
+_FIELDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _RUNNER: Final = "test-runner"
 
 
@@ -104,6 +106,17 @@ class Stack:
         ]
 
 
+def top(folder: Path) -> Path:
+    """Return the nearest folder, this one or one that it is in, with Gangway's files.
+
+    Raises GangwayError where there is none.
+    """
+    for found in (folder, *folder.parents):
+        if (found / contract.FILE).exists():
+            return found
+    raise GangwayError(f"Gangway isn't in {folder}", fix="gangway adopt")
+
+
 def opened(root: Path, name: str | None = None) -> Stack:
     """Return a stack of the repository at `root`: that of its environments where none is named.
 
@@ -141,6 +154,30 @@ def celery(stack: Stack, what: str) -> str:
     )
 
 
+def schedule(text: str) -> str:
+    """Return a line of cron's five fields; raises GangwayError for another text."""
+    fields = text.split()
+    if len(fields) != len(_FIELDS) or not all(
+        _is_field(each, *bounds) for each, bounds in zip(fields, _FIELDS, strict=True)
+    ):
+        raise GangwayError(
+            f"{text!r} is no schedule as cron has it",
+            fix="minute, hour, day of the month, month, day of the week: '0 3 * * *' is at three",
+        )
+    return " ".join(fields)
+
+
+def _is_field(text: str, low: int, high: int) -> bool:
+    for part in text.split(","):
+        found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part)
+        if not found:
+            return False
+        numbers = [int(number) for number in found.groups()[:2] if number]
+        if sorted(numbers) != numbers or not all(low <= each <= high for each in numbers):
+            return False
+    return True
+
+
 def program(stack: Stack, beside: Beside) -> Addition:
     """Return what a program of the app is, beside the api: its image, and another command."""
     text = stack.text("compose.yml")
@@ -155,6 +192,9 @@ def program(stack: Stack, beside: Beside) -> Addition:
     if own := copied(stack.text(stack.native), ("services", "api"), beside.name):
         entries.append(_service(stack.native, own))
     settings = {f"{beside.prefix}_COMMAND": (beside.command, f"What the {beside.name} runs")}
+    if beside.schedule:
+        about = "When, as cron has it: minute, hour, day of the month, month, day of the week"
+        settings[f"{beside.prefix}_SCHEDULE"] = (beside.schedule, about)
     return Addition(beside.name, entries, settings, list(parts.specs(beside)))
 
 

@@ -11,7 +11,16 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.operations.adoption import add as adding
-from gangway.operations.adoption.add import Addition, Stack, add, celery, container, opened, program
+from gangway.operations.adoption.add import (
+    Addition,
+    Stack,
+    add,
+    celery,
+    container,
+    opened,
+    program,
+    schedule,
+)
 from gangway.operations.adoption.parts import Beside
 from tests.unit.conftest import ROOT, compose_programs
 
@@ -55,11 +64,15 @@ def beat(stack: Stack) -> Addition:
     return program(stack, Beside("beat", "celery -A jobs beat", alone=True))
 
 
+def cron(stack: Stack) -> Addition:
+    return program(stack, Beside("nightly", "python manage.py clearsessions", "0 3 * * *"))
+
+
 def mail(stack: Stack) -> Addition:
     return container(stack, "mail", "mail:1.0", 8025)
 
 
-@pytest.mark.parametrize("make", [worker, beat, mail])
+@pytest.mark.parametrize("make", [worker, beat, cron, mail])
 def test_every_environment_is_rendered_with_it_and_nothing_else_changes(
     root: Path, make: Any
 ) -> None:
@@ -113,6 +126,29 @@ def test_a_second_worker_or_a_beat_runs_what_the_first_one_says(root: Path) -> N
     add(jobs(root), program(jobs(root), Beside("second", "celery -A jobs worker --queues=a,b")))
     assert celery(jobs(root), "worker") == "celery -A jobs worker --queues=a,b"
     assert celery(jobs(root), "beat") == "celery -A jobs beat"
+
+
+def test_a_cron_line_is_one_with_its_schedule_as_a_fact(root: Path) -> None:
+    add(jobs(root), cron(jobs(root)))
+    for services in models(root).values():
+        own = services["nightly"]
+        assert own["environment"]["APP_INTERFACE"] == "cron"
+        assert own["environment"]["APP_SCHEDULE"] == "0 3 * * *"
+        assert own["environment"]["APP_TARGET"] == "python manage.py clearsessions"
+        assert own["deploy"]["replicas"] == 1
+
+
+@pytest.mark.parametrize("text", ["0 3 * * *", "*/5 0-6,12 1 1-12/2 0", "  59 23 31 12 7 "])
+def test_a_schedule_is_a_line_of_cron(text: str) -> None:
+    assert schedule(text) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "@daily", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *"]
+)
+def test_what_cron_does_not_take_is_refused(text: str) -> None:
+    with pytest.raises(GangwayError, match="is no schedule"):
+        schedule(text)
 
 
 def test_a_container_publishes_its_port_in_development_alone(root: Path) -> None:
