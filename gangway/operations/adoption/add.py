@@ -23,12 +23,13 @@ import yaml
 from gangway.base import output
 from gangway.base.errors import Finding, FindingsError, GangwayError
 from gangway.base.process import interrupts_later
+from gangway.model.model import Model
 from gangway.model.render import render
 from gangway.operations.adoption import parts, starter
-from gangway.operations.adoption.appending import copied, with_entry, with_profile, with_setting
+from gangway.operations.adoption.appending import with_entry, with_profile, with_setting
 from gangway.operations.adoption.parts import Anchors, Beside, Fields, Port
 from gangway.settings import contract, contract_check, environment
-from gangway.settings.environment import DEFAULT_STACK, Environment
+from gangway.settings.environment import DEFAULT_STACK, NATIVE, Environment
 
 # As Compose takes names of services and of profiles, and a contract the variables made of them.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]+")
@@ -63,11 +64,12 @@ class Addition:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's folder, and the environments that it is meant for."""
+    """A stack's folder, and the environments that it is meant for, in containers and natively."""
 
     root: Path
     name: str
     environments: Sequence[Environment]
+    native_ones: Sequence[Environment]
 
     @property
     def folder(self) -> str:
@@ -91,10 +93,10 @@ class Stack:
         return path.read_bytes().decode() if name and path.exists() else ""
 
     def models(self) -> list[Mapping[str, Any]]:
-        """Return the services of each environment's model, everything in it turned on."""
+        """Return the services of each environment's model, the native ones last, all turned on."""
         with ThreadPoolExecutor(max_workers=4) as pool:
-            models = pool.map(lambda each: render(each, "--profile", "*"), self.environments)
-            return [model.services for model in models]
+            every = (*self.environments, *self.native_ones)
+            return [model.services for model in pool.map(_rendered, every)]
 
     def faults(self) -> list[Finding]:
         """Return what is wrong with the environments by the contract."""
@@ -104,6 +106,10 @@ class Stack:
             for each in self.environments
             for finding in contract_check.check(each, known, secrets=False)
         ]
+
+
+def _rendered(each: Environment) -> Model:
+    return render(each, "--profile", "*")
 
 
 def top(folder: Path) -> Path:
@@ -134,7 +140,12 @@ def opened(root: Path, name: str | None = None) -> Stack:
             f"nothing is added to the {DEFAULT_STACK} stack: it is what all others begin with",
             fix=" or ".join(f"--stack {each}" for each in others),
         )
-    return Stack(root, meant[0].stack, meant)
+    native_ones = [
+        environment.load(root, each.name, stack=name, engine=NATIVE)
+        for each in meant
+        if each.kind != "prod"
+    ]
+    return Stack(root, meant[0].stack, meant, native_ones)
 
 
 def celery(stack: Stack, what: str) -> str:
@@ -188,9 +199,6 @@ def program(stack: Stack, beside: Beside) -> Addition:
     for overlay in ("dev", "test"):
         file = f"{stack.base.removesuffix('.yml')}.{overlay}.yml"
         entries.append(_service(f"{overlay}.yml", parts.overlay(beside.name, file)))
-    # What the api has natively, such as the address of the broker, all of its programs have.
-    if own := copied(stack.text(stack.native), ("services", "api"), beside.name):
-        entries.append(_service(stack.native, own))
     settings = {f"{beside.prefix}_COMMAND": (beside.command, f"What the {beside.name} runs")}
     if beside.schedule:
         about = "When, as cron has it: minute, hour, day of the month, month, day of the week"
@@ -210,7 +218,7 @@ def container(stack: Stack, name: str, image: str, port: int | None = None) -> A
     head = [f"  {name}:", f"    image: {image}", f"    profiles: [{name}]"]
     own = [line.replace(" !override", "") for line in parts.contained(limits)]
     local = parts.local(name)
-    needs = f"{name}: {{condition: service_started}}"
+    needs = f"{name}: {{condition: service_started, required: false}}"
     native = stack.native or "native.yml"
     entries = [
         _service("compose.yml", "\n".join([*head, *own])),
@@ -332,16 +340,10 @@ def _checked(
     """
     name = addition.name
     with _copy(stack, tuple(after)) as put:
-        old = put(before)
-        models, faults = old.models(), old.faults()
+        models, faults = _tried(put(before))
         _refuse_taken(stack, addition, models)
-        try:
-            new = put(after)
-            services, more = new.models(), [each for each in new.faults() if each not in faults]
-        except GangwayError as error:
-            # Their fixes are for the files as they would be.
-            found = [each._replace(fix=None) for each in error.findings]
-            raise FindingsError(found, summary="nothing was added") from None
+        services, more = _tried(put(after))
+    more = [each for each in more if each not in faults]
     if more:
         raise FindingsError(more, summary="nothing was added")
     for was, now in zip(models, services, strict=True):
@@ -353,6 +355,16 @@ def _checked(
                     fix=f"add {name} by hand: gangway add … --dry-run shows the text",
                 )
     return _lacking(services[0], name)
+
+
+def _tried(stack: Stack) -> tuple[list[Mapping[str, Any]], list[Finding]]:
+    """Return the models of a copy, and what is wrong with its variables."""
+    try:
+        return stack.models(), stack.faults()
+    except GangwayError as error:
+        # What mends it is said of the copy, which goes.
+        found = [each._replace(fix=None) for each in error.findings]
+        raise FindingsError(found, summary="nothing was added") from None
 
 
 def _lacking(services: Mapping[str, Any], name: str) -> list[str]:

@@ -75,16 +75,6 @@ def with_setting(text: str, name: str, value: str, about: str) -> str:
     return text + end + newline.join(lines)
 
 
-def copied(text: str, path: Sequence[str], name: str) -> str:
-    """Return an entry of YAML under another name; empty where there is none at the path."""
-    lines = text.splitlines(keepends=True)
-    try:
-        start, end = blocks.entry(lines, path)
-    except KeyError:
-        return ""
-    return re.sub(r"[^\s:]+", name, lines[start], count=1) + "".join(lines[start + 1 : end])
-
-
 def _depth(lines: Sequence[str], path: Sequence[str]) -> int:
     """Return how many keys of the path are there."""
     for depth in range(len(path)):
