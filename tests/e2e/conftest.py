@@ -22,6 +22,8 @@ from tests.e2e.support import Checkout, User
 MakeCheckout = Callable[..., Checkout]
 MakeNative = Callable[..., NativeCheckout]
 _made: list[Checkout] = []
+# Repositories that know nothing of Gangway; their tests run in stacks of their own.
+collect_ignore = ["foreign"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
