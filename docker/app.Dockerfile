@@ -1,4 +1,4 @@
-# One Dockerfile for every Python service; APP names its folder under apps/.
+# One Dockerfile for every Python service; APP names its folder.
 #   base -> uv -> dependencies -> production, development (<- debugger)
 #             \-> test-dependencies -> test (all apps side by side)
 #   base -> browser -> worker: production with Chromium, and Playwright to drive it
@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM uv AS dependencies
 ARG APP
 # Whichever the app has: requirements.txt, uv.lock or poetry.lock.
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
+COPY ${APP}/*requirements.txt ${APP}/pyproject.tom[l] ${APP}/*.loc[k] /tmp/app/
 RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/app && strip-wheels /opt/venv
@@ -56,40 +56,34 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=debugger /opt/debugger /opt/debugger
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
-ARG BESIDE
-# Another app whose packages this one imports; without one, the same again.
-COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
+COPY ${APP}/ /srv/app/
 USER 10001:10001
 
 # The locks alone, so that a change of source doesn't install everything again.
 FROM base AS locks
-WORKDIR /apps
-COPY apps/ .
-ARG APPS
+WORKDIR /context
+COPY . .
+ARG TEST_LOCKS
 RUN mkdir /locks && \
-    cp requirements-test.txt /locks && \
-    for app in ${APPS}; do \
-        [ -d "$app" ] || continue; \
-        find "$app" -mindepth 1 -maxdepth 1 \
-            \( -name requirements.txt -o -name '*.lock' -o -name pyproject.toml \) \
+    for place in ${TEST_LOCKS}; do \
+        find "$place" -maxdepth 1 \
+            \( -name '*requirements*.txt' -o -name '*.lock' -o -name pyproject.toml \) \
             -exec cp --parents --target-directory /locks {} + ; \
     done
 
 FROM uv AS test-dependencies
-COPY --from=locks /locks /locks
+WORKDIR /locks
+COPY --from=locks /locks .
+ARG TEST_LOCKS
 RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /locks/*
+    with-index install-dependencies ${TEST_LOCKS}
 
+# Without sources: they are mounted.
 FROM base AS test
-# The sources are mounted read-only.
-ENV PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/coverage
+ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=test-dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
-COPY apps/ /srv/apps/
-WORKDIR /srv/apps
 USER 10001:10001
 CMD ["python", "-m", "pytest"]
 
@@ -104,7 +98,7 @@ RUN apt-get update -qq && \
 
 FROM dependencies AS worker-dependencies
 ARG APP
-COPY apps/${APP}/requirements-worker.txt /tmp/worker/requirements.txt
+COPY ${APP}/requirements-worker.txt /tmp/worker/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies /tmp/worker && strip-wheels /opt/venv
@@ -113,14 +107,12 @@ FROM browser AS worker
 COPY --link --from=worker-dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
+COPY ${APP}/ /srv/app/
 USER 10001:10001
 
 FROM base AS production
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
-ARG BESIDE
-COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
+COPY ${APP}/ /srv/app/
 USER 10001:10001
