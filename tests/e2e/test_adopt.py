@@ -69,7 +69,9 @@ class Place:
     @property
     def client(self) -> httpx.Client:
         """A client of the app, by way of the proxy where there is one."""
-        return web(self.urls["nginx" if self.environment == "prod" else "api"])
+        url = self.urls["nginx" if self.environment == "prod" else "api"]
+        # As somebody types it, and by a name that Django lets in.
+        return web(url.replace("127.0.0.1", "localhost"))
 
     @property
     def has_containers(self) -> bool:
@@ -103,8 +105,10 @@ def signs_the_guest_book(place: Place) -> None:
 def adds_a_book(place: Place) -> None:
     with place.client as client:
         page = client.get("/")
-        token = page.cookies["csrftoken"]
-        # As a browser would over TLS: in production it is a cookie for that alone.
+        # By hand, for in production it is a cookie for TLS alone.
+        sent = re.search(r"csrftoken=(\w+)", page.headers["set-cookie"])
+        assert sent
+        token = sent[1]
         added = client.post(
             "/",
             data={"title": "Emma", "csrfmiddlewaretoken": token},
@@ -206,7 +210,8 @@ def adopted(
         capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
-    made = Adopted(root, name, who, home, theirs=theirs, said=said.stdout + said.stderr)
+    variables = {"SERVICES_BASE": OFFLINE} if is_offline() else {}
+    made = Adopted(root, name, who, home, variables, theirs=theirs, said=said.stdout + said.stderr)
     yield made
     made.remove()
     shutil.rmtree(top)
@@ -215,7 +220,7 @@ def adopted(
 @pytest.fixture(scope="module")
 def pullable(_engine: None) -> Iterator[None]:
     """The foreign images that can't be had where no registry answers: one that only listens."""
-    if os.environ.get("GANGWAY_IMAGES") != "offline":
+    if not is_offline():
         yield
         return
     names = ["axllent/mailpit:v1.27", "adminer:5", "schickling/mailcatcher:latest"]
@@ -230,11 +235,18 @@ def pullable(_engine: None) -> Iterator[None]:
         docker("image", "rm", name)
 
 
-LISTENS = """\
-FROM gangway.local/python:3.13
+# An image that there is without a registry.
+OFFLINE = "gangway.local/python:3.13"
+LISTENS = f"""\
+FROM {OFFLINE}
 CMD ["sh", "-c", "for port in 1025 1080 8025; do python -m http.server $port & done; \
 exec python -m http.server 8080"]
 """
+
+
+def is_offline() -> bool:
+    """Say whether images are built here, for want of a registry."""
+    return os.environ.get("GANGWAY_IMAGES") == "offline"
 
 
 def commit(root: Path) -> None:
