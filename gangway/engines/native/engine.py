@@ -11,7 +11,7 @@ from pathlib import Path
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.interface import Debugger, Inside, py_spy
+from gangway.engines.interface import Debugger, Due, Inside, py_spy
 from gangway.engines.native import commands
 from gangway.engines.native.processes import log_lines
 from gangway.engines.native.starting import NativeStart
@@ -73,10 +73,11 @@ class NativeEngine(commands.Native):
     def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
         return ["build", *(["--no-cache"] if no_cache else [])]
 
-    def outdated(self, services: Sequence[str]) -> str:
+    def due(self, services: Sequence[str]) -> Due:
         if self.tools.current():
-            return ""
-        return "the apps' locked libraries aren't installed for native services, or have changed"
+            return Due()
+        why = "the apps' locked libraries aren't installed for native services, or have changed"
+        return Due(outdated=tuple(services), why=why)
 
     def debugger(self, *, install: bool) -> Debugger:
         if install:
