@@ -141,7 +141,7 @@ def _files(
     once = {str(recipe)}
     hidden = frozenset() if kind == "prod" else _hidden(model, image)
     found = context.files(top, taken, rules, hidden)
-    more = () if kind == "prod" else _installing(root, model, image, taken)
+    more = _installing(root, model, image, kind, taken)
     for path, status in ((f"{top}/{path}", status) for path, status in found):
         if path not in once:
             once.add(path)
@@ -152,8 +152,10 @@ def _files(
             yield str(file), file.lstat()
 
 
-def _installing(root: Path, model: Model, image: Image, taken: Sequence[str]) -> Iterator[Path]:
-    """Yield what counts below mounted folders, too."""
+def _installing(
+    root: Path, model: Model, image: Image, kind: Kind, taken: Sequence[str]
+) -> Iterator[Path]:
+    """Yield what counts below mounted folders, too, and wherever in the checkout it is."""
     top, args = _context(image), image.build.get("args") or {}
     app = args.get("APP") or ""
     words = [word for name in _PLACES for word in (args.get(name) or "").split()]
@@ -163,6 +165,8 @@ def _installing(root: Path, model: Model, image: Image, taken: Sequence[str]) ->
         named = [top] if pattern == "." else sorted(top.glob(pattern))
         places += [each for each in named if each.is_dir() or installs.is_one(each.name)]
     yield from installs.files(places)
+    if kind == "prod":
+        return
     for name, service in model.services.items():
         for rule in _watched(service) if service.get("build") else ():
             path = Path(rule["path"])
