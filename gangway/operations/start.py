@@ -12,6 +12,7 @@ from gangway.base.output import say
 from gangway.engines.interface import Engine, Start
 from gangway.engines.timeline import View
 from gangway.model import mount_points
+from gangway.model.model import replicas
 from gangway.operations import calls, diagnosis, image_builds, inspect, preflight
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
@@ -140,6 +141,8 @@ def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
     view = View(timeline, sys.stderr, output.state_colours(sys.stderr))
     patience = Patience(engine, timeline, view, options.timeout, start.containers)
     enough = set(timeline.services if options.enough is None else options.enough)
+    # What has no container is never ready.
+    enough -= {name for name, each in engine.model.services.items() if not replicas(each)}
     while not start.done() or enough.intersection(timeline.pending()):
         if start.poll():
             patience.renew()
