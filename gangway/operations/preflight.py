@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,7 +12,7 @@ from gangway.engines import choice
 from gangway.engines.container import Container
 from gangway.operations import calls, missing_files, project_name, published
 from gangway.operations.project import Project
-from gangway.settings import contract, contract_check
+from gangway.settings import contract, contract_check, resets
 
 
 def prepare(
@@ -63,11 +63,31 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
 
 
 def check_files(project: Project, services: Sequence[str]) -> None:
-    """Refuse files that aren't there and that these services, or all, have mounted.
+    """Refuse what the Compose files of these services, or of all, get wrong.
 
-    Raises FindingsError with all of them.
+    That is: files that are mounted and aren't there, and what comes back that `!reset` took away.
+    Raises FindingsError with all of it.
     """
-    contract_check.refuse(project.environment, _missing(project, services))
+    findings = [*_missing(project, services), *_lost_resets(project, services)]
+    contract_check.refuse(project.environment, findings)
+
+
+def _lost_resets(project: Project, services: Sequence[str]) -> Iterator[Finding]:
+    env, model = project.environment, project.model
+    files = env.get("COMPOSE_FILE").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
+    wanted = model.wanted(services)
+    for file, line, path, first in resets.repeated(env.root, files):
+        name, *keys = path
+        if name in wanted and resets.is_there(model.services, path):
+            extends = (
+                f"begin {name} with `extends: {{service: {first}}}` in place of the alias, or "
+            )
+            yield Finding(
+                f"{name} has {'.'.join(keys)} again, which `!reset` takes away in {first}: this "
+                "Compose forgets that where a block is repeated by an alias",
+                f"{file}:{line}",
+                ("" if first.startswith("x-") else extends) + f"write the `!reset` in {name}, too",
+            )
 
 
 def _missing(project: Project, services: Sequence[str]) -> list[Finding]:

@@ -140,9 +140,10 @@ def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
     timeline = start.timeline
     view = View(timeline, sys.stderr, output.state_colours(sys.stderr))
     patience = Patience(engine, timeline, view, options.timeout, start.containers)
-    enough = set(timeline.services if options.enough is None else options.enough)
+    services = engine.model.services
     # What has no container is never ready.
-    enough -= {name for name, each in engine.model.services.items() if not replicas(each)}
+    all_there_is = (name for name in timeline.services if replicas(services[name]))
+    enough = set(all_there_is if options.enough is None else options.enough)
     while not start.done() or enough.intersection(timeline.pending()):
         if start.poll():
             patience.renew()
