@@ -101,6 +101,7 @@ def with_overlay(
     """
     env = project.environment
     overlay.refuse_unjoined(env)
+    checkout.own_folder(env.root)
     overlay.write(env, services, ports_before)
     checkout.record(env.root, env.name, checkout.facts(env))
     again = with_choices(project)

@@ -1,0 +1,1 @@
+"""What somebody's repository holds, found by reading it."""
