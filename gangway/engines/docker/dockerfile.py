@@ -21,14 +21,21 @@ class _Stage:
     base: str
     name: str
     taken: list[str] = field(default_factory=list)
+    mounted: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
-def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = None) -> list[str]:
+def taken(
+    text: str,
+    target: str = "",
+    args: Mapping[str, str | None] | None = None,
+    *,
+    mounted: bool = True,
+) -> list[str]:
     """Return the paths, with wildcards, that go into `target` (the last stage where it is empty).
 
-    They are seen from the context; `args` are the build's. What another image or a URL gives isn't
-    among them.
+    They are seen from the context; `args` are the build's. With `mounted`, what a RUN only looks at
+    counts, too. What another image or a URL gives isn't among them.
     """
     given = {name: value for name, value in (args or {}).items() if value is not None}
     stages = _stages(text, given)
@@ -41,7 +48,8 @@ def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = N
         if stage not in seen:
             seen.append(stage)
             todo += [by_name[name] for name in (stage.base, *stage.others) if name in by_name]
-    return list(dict.fromkeys(path for stage in seen for path in stage.taken))
+    paths = (path for stage in seen for path in (*stage.taken, *(stage.mounted if mounted else ())))
+    return list(dict.fromkeys(paths))
 
 
 def _stages(text: str, args: Mapping[str, str]) -> list[_Stage]:
@@ -98,7 +106,7 @@ def _mount(stage: _Stage, options: Mapping[str, str]) -> None:
         stage.others.append(other)
     else:
         source = options.get("source", options.get("src", "."))
-        stage.taken.append(source.strip("/") or ".")
+        stage.mounted.append(source.strip("/") or ".")
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
