@@ -14,8 +14,6 @@ _FLAG: Final = re.compile(r"--([a-z-]+)(?:=(\S+))?\s*")
 _REFERENCE: Final = re.compile(r"\$\{(\w+)(?:(:?[-+])([^${}]*))?\}|\$(\w+)")
 # References within references: deeper than anybody writes them.
 _DEEPEST: Final = 4
-# The stage that looks through all there is for what says what is installed: see `taken`.
-_LOCKS: Final = "locks"
 
 
 @dataclass
@@ -23,15 +21,21 @@ class _Stage:
     base: str
     name: str
     taken: list[str] = field(default_factory=list)
+    mounted: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
-def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = None) -> list[str]:
+def taken(
+    text: str,
+    target: str = "",
+    args: Mapping[str, str | None] | None = None,
+    *,
+    mounted: bool = True,
+) -> list[str]:
     """Return the paths, with wildcards, that go into `target` (the last stage where it is empty).
 
-    They are seen from the context; `args` are the build's. What another image or a URL gives isn't
-    among them, nor what the stage `locks` has before it: it is all there is, and what becomes of it
-    `gangway.settings.installs` says.
+    They are seen from the context; `args` are the build's. With `mounted`, what a RUN only looks at
+    counts, too. What another image or a URL gives isn't among them.
     """
     given = {name: value for name, value in (args or {}).items() if value is not None}
     stages = _stages(text, given)
@@ -44,8 +48,8 @@ def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = N
         if stage not in seen:
             seen.append(stage)
             todo += [by_name[name] for name in (stage.base, *stage.others) if name in by_name]
-    counted = (stage for stage in seen if stage.name != _LOCKS)
-    return list(dict.fromkeys(path for stage in counted for path in stage.taken))
+    paths = (path for stage in seen for path in (*stage.taken, *(stage.mounted if mounted else ())))
+    return list(dict.fromkeys(paths))
 
 
 def _stages(text: str, args: Mapping[str, str]) -> list[_Stage]:
@@ -102,7 +106,7 @@ def _mount(stage: _Stage, options: Mapping[str, str]) -> None:
         stage.others.append(other)
     else:
         source = options.get("source", options.get("src", "."))
-        stage.taken.append(source.strip("/") or ".")
+        stage.mounted.append(source.strip("/") or ".")
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
