@@ -68,7 +68,33 @@ def _parser() -> argparse.ArgumentParser:
         "folder", nargs="?", default=".", type=Path, metavar="FOLDER", help="its git repository (.)"
     )
     update.add_argument("--dry-run", action="store_true", help="say what would become of each file")
+    about = "put one service more into a stack, as text at the end of each of its files"
+    _add_kinds(commands.add_parser("add", help=about, description=about.capitalize() + "."))
     return parser
+
+
+def _add_kinds(add: argparse.ArgumentParser) -> None:
+    kinds = add.add_subparsers(dest="kind", title="kinds", metavar="", required=True)
+    for kind, about in {
+        "worker": "a program of the app, from the same image as the api",
+        "beat": "one that there is once: Celery's beat, or another scheduler",
+        "cron": "a command of the app that runs by the clock",
+        "service": "a container of another image",
+    }.items():
+        parser = kinds.add_parser(kind, help=about, description=about.capitalize() + ".")
+        parser.add_argument("name", metavar="NAME", help="the service's name")
+        if kind == "service":
+            parser.add_argument("--image", required=True, help="with its version: mail:1.4")
+            parser.add_argument("--port", type=int, help="its port, published in development")
+        else:
+            parser.add_argument(
+                "--command", dest="runs", required=kind == "cron", metavar="COMMAND",
+                help="what it runs" + ("" if kind == "cron" else "; as the stack's first worker"),
+            )  # fmt: skip
+        if kind == "cron":
+            parser.add_argument("--schedule", required=True, help="as cron has it: '0 3 * * *'")
+        parser.add_argument("--stack", help="its folder in stacks/, where there are several")
+        parser.add_argument("--dry-run", action="store_true", help="print the difference")
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +104,9 @@ def _shared(parser: argparse.ArgumentParser) -> None:
         help="a fact about the app, whatever is found: -e API_PORT=9000",
     )  # fmt: skip
     parser.add_argument("--yes", action="store_true", help="ask nothing: take what is likely")
+    parser.add_argument(
+        "--ci", choices=["github"], default="", help="write a workflow that runs what must hold"
+    )
     parser.add_argument("--no-commit", action="store_true", help="leave what is written staged")
 
 
@@ -113,6 +142,22 @@ def _update(options: argparse.Namespace) -> int:
     return update(options.folder, dry_run=options.dry_run)
 
 
+def _add(options: argparse.Namespace) -> int:
+    from gangway.operations.adoption import add
+    from gangway.operations.adoption.parts import Beside
+
+    stack = add.opened(add.top(Path.cwd()), options.stack)
+    name, kind = options.name, options.kind
+    if kind == "service":
+        addition = add.container(stack, name, options.image, options.port)
+    else:
+        schedule = add.schedule(options.schedule) if kind == "cron" else ""
+        runs = options.runs or add.celery(stack, kind)
+        addition = add.program(stack, Beside(name, runs, schedule, alone=kind == "beat"))
+    add.add(stack, addition, dry_run=options.dry_run)
+    return 0
+
+
 def _check(options: argparse.Namespace) -> None:
     """Refuse a wrong name before anything is looked at."""
     from gangway.operations.adoption import adopt
@@ -133,7 +178,7 @@ def _carry_out(
     found = adopt.with_facts(found, facts, named=options.name is not None)
     ask = not options.yes and not dry_run and asking.can_ask()
     found = stack.answered(found, asking.answers(found.questions, ask=ask))
-    plan = adopt.planned(repository, found)
+    plan = adopt.planned(repository, found, options.ci)
     colour = output.wants_colour(sys.stdout)
     print(report.before(plan, colour=colour))
     if dry_run:
@@ -150,7 +195,7 @@ def _facts(words: Sequence[str]) -> dict[str, str]:
     return parse_overrides(words)
 
 
-_COMMANDS = {"adopt": _adopt, "new": _new, "update": _update}
+_COMMANDS = {"adopt": _adopt, "new": _new, "update": _update, "add": _add}
 
 
 if __name__ == "__main__":

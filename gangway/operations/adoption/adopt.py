@@ -120,8 +120,8 @@ def with_facts(found: Found, given: Mapping[str, str], *, named: bool) -> Found:
     )
 
 
-def planned(repository: Repository, found: Found) -> Plan:
-    """Return what there is to write for what was found.
+def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
+    """Return what there is to write for what was found, and for a CI of `starter.CI`.
 
     Raises GangwayError, with all that is wrong at once, for a fact that can't be, and where files
     of the user's are in the way.
@@ -132,6 +132,7 @@ def planned(repository: Repository, found: Found) -> Plan:
         found.name,
         starter.OTHER_COMPOSE if _compose_files(root) else starter.DOCKER_COMPOSE,
         starter.OTHER_TASKS if _has_tasks(root) else starter.TASKS,
+        ci,
     )
     ours = starter.files(names)
     settings = stack.facts(found)

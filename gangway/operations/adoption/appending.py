@@ -18,7 +18,7 @@ def with_entry(
 
     `block` is the entry's text, its key at the beginning of the first line; mappings of the path
     that are missing are made. `apart` has a blank line around it. Raises GangwayError, naming
-    `file`, for a mapping that is written in one line.
+    `file`, for a mapping that is written in one line where the entry takes several.
     """
     lines = text.splitlines(keepends=True)
     newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
@@ -29,6 +29,11 @@ def with_entry(
         block = f"{key}:\n{textwrap.indent(block, '  ')}"
     there = path[:depth]
     start, end = blocks.entry(lines, there) if there else (-1, _last(lines))
+    if there and depth == len(path) and "\n" not in block.rstrip("\n"):
+        found = re.fullmatch(r"(\s*[^:]+:\s+\{.*[^\s{])\s*\}(\s*(?:#.*)?)", lines[start], re.DOTALL)
+        if found:
+            lines[start] = f"{found[1]}, {block.strip()}}}{found[2]}"
+            return "".join(lines)
     indent = _indent_below(lines, start, end)
     if there:
         lines[start] = _opened(lines[start], there, f"{file}:{start + 1}")
@@ -60,6 +65,14 @@ def with_profile(text: str, profile: str, *, file: str) -> str:
     )
     lines[number] = f"{head}{equals}{more}"
     return "".join(lines)
+
+
+def with_setting(text: str, name: str, value: str, about: str) -> str:
+    """Return an env file with one more variable at its end, and what it is above it."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    end = "" if not text or text.endswith("\n") else newline
+    lines = ["", f"# {about}", f"{name}={envfile.quote(value)}", ""]
+    return text + end + newline.join(lines)
 
 
 def _depth(lines: Sequence[str], path: Sequence[str]) -> int:

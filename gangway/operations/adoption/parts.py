@@ -20,6 +20,8 @@ Fields = Mapping[str, Any]
 _CAPABILITIES: Final = "[CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
 
 
+# What `serve` gives a heartbeat.
+_HAS_HEARTBEAT: Final = re.compile(r"\b(celery|rq|rqworker)\b")
 _WIDTH: Final = 100
 
 
@@ -82,12 +84,27 @@ def program(beside: Beside, base: str, anchors: Anchors) -> str:
     extends: {{file: {base}, service: api}}
 {app}    profiles: !override [{beside.name}]
     environment:
-{environment}      APP_INTERFACE: program
-      APP_TARGET: ${{{prefix}_COMMAND:?}}
-{needs}    healthcheck: {{test: [CMD, healthcheck, heartbeat, "30"]}}
-    deploy:
+{environment}{_interface(beside)}      APP_TARGET: ${{{prefix}_COMMAND:?}}
+{needs}{_health(beside)}    deploy:
       replicas: {replicas}
       resources: {limits(prefix)}
+"""
+
+
+def _interface(beside: Beside) -> str:
+    if not beside.schedule:
+        return "      APP_INTERFACE: program\n"
+    return f"      APP_INTERFACE: cron\n      APP_SCHEDULE: ${{{beside.prefix}_SCHEDULE:?}}\n"
+
+
+def _health(beside: Beside) -> str:
+    test = '{test: [CMD, healthcheck, heartbeat, "30"]}'
+    if beside.schedule or _HAS_HEARTBEAT.search(beside.command):
+        return f"    healthcheck: {test}\n"
+    return f"""\
+    # Nothing says whether it hangs. If it writes the time to /tmp/heartbeat every few seconds:
+    # {test}
+    healthcheck: !override {{disable: true}}
 """
 
 
@@ -145,6 +162,9 @@ def specs(beside: Beside) -> Iterator[tuple[str, Fields]]:
     name, prefix = beside.name, beside.prefix
     runs = {"required": ["dev", "test", "prod"], "meaning": f"What the {name} runs"}
     yield f"{prefix}_COMMAND", {"type": "string", **runs}
+    if beside.schedule:
+        clock = {"required": runs["required"], "meaning": f"When the {name} runs, as cron has it"}
+        yield f"{prefix}_SCHEDULE", {"type": "string", **clock}
     if not beside.is_one:
         number = {"type": "int", "min": 0, "max": 100, "default": 1}
         yield f"{prefix}_REPLICAS", {**number, "meaning": f"Containers of the {name}"}

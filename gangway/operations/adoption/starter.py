@@ -24,6 +24,8 @@ OTHER_TASKS: Final = "gangway_tasks.py"
 """Where there is a tasks.py already: `invoke -c gangway_tasks`."""
 LOCK: Final = "env/gangway.lock"
 """What was written, for the next version: an adopted repository has it."""
+CI: Final = {"github": ".github/workflows/gangway.yml"}
+"""Where the workflow goes that runs what must hold, for each that there is one for."""
 OTHER_COMPOSE: Final = "gangway"
 """What the Compose files begin with where there are others already: `gangway.dev.yml`."""
 
@@ -45,12 +47,13 @@ class Names:
     """What is called differently from one repository to another.
 
     `project` names the stack, its folder and all that an engine has of it; `compose` is what the
-    Compose files' names begin with, `tasks` the file with the tasks.
+    Compose files' names begin with, `tasks` the file with the tasks, `ci` one of CI, or empty.
     """
 
     project: str
     compose: str = DOCKER_COMPOSE
     tasks: str = TASKS
+    ci: str = ""
 
     @property
     def database(self) -> str:
@@ -231,7 +234,11 @@ def rendered(starter: Mapping[str, File], names: Names) -> dict[str, File]:
         for path, file in starter.items()
         if not path.startswith(_LEFT_OUT)
     }
-    return found | {path: File(text) for path, text in _IGNORED.items()}
+    found |= {path: File(text) for path, text in _IGNORED.items()}
+    if names.ci:
+        workflow = Path(__file__).with_name(f"{names.ci}-workflow.yml").read_text(encoding="utf-8")
+        found[CI[names.ci]] = File(workflow.replace("invoke ", f"{names.invoke} "))
+    return found
 
 
 def read_lock(root: Path) -> Lock:

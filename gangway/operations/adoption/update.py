@@ -274,7 +274,8 @@ def _write(root: Path, change: Change) -> None:
     # In one step: whoever is interrupted has the old file or the new one.
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(change.data)
-    mode = stat.S_IMODE((path if path.exists() else part).stat().st_mode)
+    # Whatever the umask: containers read a new one as users of their own.
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
     # Whoever may read a program may run it.
     part.chmod(mode | (mode & 0o444) >> 2 if change.executable else mode)
     part.replace(path)

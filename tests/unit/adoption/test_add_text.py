@@ -60,6 +60,13 @@ def test_line_ends_stay_what_they_are() -> None:
     assert text == before + "\r\n  mail:\r\n    image: mail:1.0\r\n"
 
 
+def test_a_line_is_added_to_a_mapping_in_one_line() -> None:
+    before = "services:\n  runner:\n    depends_on: {a: {b: c}}  # why\n"
+    path = ["services", "runner", "depends_on"]
+    text = with_entry(before, path, "mail: {b: d}", file=FILE)
+    assert text == before.replace("}}", "}, mail: {b: d}}")
+
+
 def test_a_mapping_in_one_line_is_refused_with_its_place() -> None:
     before = "# one\nservices: {api: {image: api}}\n"
     with pytest.raises(GangwayError) as caught:
