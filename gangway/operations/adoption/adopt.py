@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -95,7 +96,8 @@ def check_name(name: str) -> None:
 
 def proposed(name: str) -> str:
     """Return a name that a project can have, as much like this one as possible."""
-    found = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "app"
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    found = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "app"
     return f"{found}-app" if found == DEFAULT_STACK else found
 
 
@@ -134,12 +136,15 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
     )
     ours = starter.files(names)
     settings = stack.facts(found)
-    own = Stack(found, names, theirs.definitions(root, found.foreign), _specs(ours)).files()
+    own = Stack(found, names, theirs.definitions(root, found.foreign), _specs(ours))
     dockerignore, losses = _dockerignore(repository, settings)
     files = {
         **ours,
         ignored.FILE: File(dockerignore),
-        **{path: File(text) for path, text in {**own, **dict(_secrets(found))}.items()},
+        **{
+            path: File(text)
+            for path, text in {**own.files(), **dict(_secrets(own.given.secrets))}.items()
+        },
     }
     findings = [*_wrong_facts(settings), *_in_the_way(root, files)]
     if findings:
@@ -164,8 +169,8 @@ def _wrong_facts(settings: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(f"{name}: {value!r} {fault}", None, f"-e {name}=… ({meaning})")
 
 
-def _secrets(found: Found) -> Iterator[tuple[str, str]]:
-    for name, value in found.secrets.items():
+def _secrets(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
         for environment in ("dev", "test"):
             path = f"secrets/{environment}/{name.lower()}"
             yield path, f"{value}\n" if value else ""

@@ -210,17 +210,11 @@ def _prod(given: Given) -> Iterator[str]:
 
 
 def _native(given: Given) -> Iterator[str]:
-    port = '"${PUBLISHED_BROKER_PORT:?}"'
     if given.queue:
         volumes = ".gangway/native/${COMPOSE_PROJECT_NAME}/volumes"
         yield (
             "  broker:\n    restart: on-failure\n    environment:\n      REDIS_BIND: 127.0.0.1\n"
-            f"      REDIS_PORT: {port}\n      REDIS_DIR: {volumes}/broker-data\n"
+            f"      REDIS_PORT: 6379\n      REDIS_DIR: {volumes}/broker-data\n"
         )
-        programs = (each.name for each in given.programs)
-        for name in ("migrate", "api", *programs, "test-runner"):
-            yield f"  {name}: {{environment: {{BROKER_HOST: 127.0.0.1, BROKER_PORT: {port}}}}}\n"
     for other in given.others:
-        yield (
-            f"  # In containers alone.\n  {other.name}: {{profiles: !override [containers-only]}}\n"
-        )
+        yield parts.not_native(other.name)
