@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gangway.model import model_cache
 from gangway.operations.adoption import stack
 from gangway.operations.adoption.found import Found, Program
 from gangway.settings import contract, contract_check, environment, secrets
@@ -305,3 +307,13 @@ def test_facts_of_the_users_own_stay_what_they_are() -> None:
     own = {"PROXY_ROOT": "mail:8025", "TEST_SOURCE": "tests", "API_MOUNT": "/v1/"}
     given = replace(FASTAPI, facts={**FASTAPI.facts, **own})
     assert own.items() <= stack.facts(given).items()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_its_model_is_merged_once(shape: str, tmp_path: Path) -> None:
+    found, files = SHAPES[shape]
+    here = loaded(adopt(tmp_path, found, files), "dev")
+    if not shutil.which("docker"):
+        pytest.skip("no Compose plugin to tell a model by")
+    argv = here.compose_command("config")
+    assert model_cache.ingredients(here, argv) is not None
