@@ -182,6 +182,12 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session
+def adopt(session: nox.Session) -> None:
+    """Adopt seven repositories that aren't ours; develop, test, ship and natively run each."""
+    end_to_end(session)
+
+
+@nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)
@@ -313,7 +319,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         # What these import is what the apps have.
         "mypy new": mypy([NEW], *theirs, NEW),
         "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
-        "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
+        "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
         "mypy notes": mypy(["tests/e2e/notes"], *theirs, *names("tests/e2e/notes/**/*.py")),
