@@ -3,13 +3,15 @@
 ``db.py wait [--timeout SECONDS] [-- COMMAND...]`` returns, or becomes the command, once the
 database answers. ``db.py lock -- COMMAND... [--then COMMAND...]`` waits, takes a lock in the
 database and runs the commands one after the other; the first that fails ends it, with its status.
+Without a command it only waits, for a database that the app can use.
 ``db.py init FOLDER`` runs the folder's ``*.sql`` files in the order of their names, each as one
 transaction. They run before every migration, and so must change nothing the second time.
 
 Reads DATABASE_URL or DATABASE_URL_FILE, or else POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB,
 POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE; DB_WAIT_SECONDS (30) and
-DB_LOCK_SECONDS (300); DB_IMPORTS, modules that the commands are going to need. Nothing depends on
-the session, so that a transaction pooler may be between.
+DB_LOCK_SECONDS (300); DB_IMPORTS, modules that the commands are going to need; HANDED_OVER, what
+the entrypoint made of what a user has set. Nothing depends on the session, so that a transaction
+pooler may be between.
 """
 
 from __future__ import annotations
@@ -49,6 +51,13 @@ PASSWORD = {"28P01", "28000"}
 MISSING = {"3D000"}
 VIOLATION = "08P01"
 
+SCHEMES = {"postgresql", "postgres", "psql", "pgsql", "postgis", "timescale", "timescalegis"}
+# What a URL may tell us; the rest is the app's library's.
+OPTIONS = {
+    "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation", "channel_binding",
+    "gssencmode", "target_session_attrs", "hostaddr", "options",
+}  # fmt: skip
+
 
 class Mistake(Exception):
     """What the user can fix: the message says how."""
@@ -75,7 +84,9 @@ class Settings:
     def load(cls) -> Settings:
         """Read the environment; every missing variable in one message."""
         url, source = _secret("DATABASE_URL")
-        if url:
+        # The app's, put together from what is named in our messages.
+        made = "DATABASE_URL" in _handed_over() and os.environ.get("POSTGRES_HOST")
+        if url and not made:
             return cls.parse(url, source)
         names = ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER")
         missing = [name for name in names if not os.environ.get(name)]
@@ -103,16 +114,19 @@ class Settings:
                 f"{source} is not an address: {shape}; in a password, : / ? # @ are written %3A "
                 "%2F %3F %23 %40"
             ) from None
-        if parts.scheme not in {"postgresql", "postgres"}:
+        # SQLAlchemy's and Django's name a driver or an extension, too.
+        if parts.scheme.partition("+")[0] not in SCHEMES:
             raise Mistake(f"{source} does not begin with postgresql://: {shape}")
         name = unquote(parts.path.removeprefix("/"))
         wanted = {"host": parts.hostname, "user": parts.username, "database": name}
         if missing := [what for what, value in wanted.items() if not value]:
             raise Mistake(f"{source} names no {', no '.join(missing)}: {shape}")
+        # SQLAlchemy's asyncpg calls it ssl.
+        query = {"sslmode" if key == "ssl" else key: text for key, text in parse_qsl(parts.query)}
         return cls(
             parts.hostname or "", port, name, unquote(parts.username or ""),
             unquote(parts.password or ""), source, source, source, source,
-            dict(parse_qsl(parts.query)),
+            {key: text for key, text in query.items() if key in OPTIONS},
         )  # fmt: skip
 
 
@@ -122,12 +136,18 @@ def _secret(name: str) -> tuple[str, str]:
     if value and path:
         raise Mistake(f"both {name} and {name}_FILE are set: keep one of them")
     if not path:
-        return value, name
+        file = f"{name}_FILE"
+        return value, file if file in _handed_over() else name
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), f"{name}_FILE"
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise Mistake(f"cannot read {path}, which {name}_FILE names: {reason}") from None
+
+
+def _handed_over() -> list[str]:
+    """Return the variables that the entrypoint has made others of."""
+    return os.environ.get("HANDED_OVER", "").split()
 
 
 def _seconds(name: str, default: float) -> float:
@@ -504,6 +524,22 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     return outcome or 0
 
 
+def only_wait() -> int:
+    """Wait for the database, if the app has one: there is nothing to run in it."""
+    say("there is nothing to migrate or to seed")
+    places = ("DATABASE_URL", "DATABASE_URL_FILE", "POSTGRES_HOST")
+    if not any(map(os.environ.get, places)) or not any(map(_importable, DRIVERS)):
+        return 0
+    wait(Settings.load(), _seconds("DB_WAIT_SECONDS", 30)).close()
+    return 0
+
+
+def _importable(driver: str) -> bool:
+    with contextlib.suppress(ImportError):
+        return bool(importlib.import_module(driver))
+    return False
+
+
 def _import_ahead(held: Lock) -> None:
     """While a database isn't there yet, import what the commands will ask for (DB_IMPORTS).
 
@@ -574,7 +610,9 @@ def main(arguments: Sequence[str]) -> int:
     what, *rest = arguments or [""]
     cut = rest.index("--") if "--" in rest else len(rest)
     options, command = rest[:cut], list(rest[cut + 1 :])
-    if what == "lock" and not options and command:
+    if what == "lock" and not options:
+        if not command:
+            return only_wait()
         return lock(Settings.load(), _split(command, "--then"))
     if what == "init" and len(options) == 1 and not command:
         return initialise(Settings.load(), Path(options[0]))

@@ -20,6 +20,17 @@ def stop_order(needs: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
         left -= set(level)
 
 
+def unescaped(node: Any) -> Any:
+    """Return a part of the model with `$$` as `$`: Compose writes its output to be read again."""
+    if isinstance(node, str):
+        return node.replace("$$", "$")
+    if isinstance(node, Mapping):
+        return {key: unescaped(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [unescaped(value) for value in node]
+    return node
+
+
 class PublishedPort(NamedTuple):
     """A service's port as the host sees it."""
 

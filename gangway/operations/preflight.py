@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from gangway.base.errors import GangwayError
+from gangway.base.errors import Finding, GangwayError
 from gangway.base.output import say
 from gangway.engines import choice
 from gangway.engines.container import Container
-from gangway.operations import calls, project_name
+from gangway.operations import calls, missing_files, project_name
 from gangway.operations.project import Project, with_settings
 from gangway.settings import contract, contract_check, ports
 
@@ -22,9 +24,10 @@ def prepare(
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
-    contract_check.require(project.environment, contract.load(project.root))
+    check_variables(project, services)
     if project.dry_run:
         calls.check_services(project, services)
+        check_files(project, services)
         return project, []
     with ThreadPoolExecutor(max_workers=4) as pool:
         engine = pool.submit(project.engine.check)
@@ -35,6 +38,7 @@ def prepare(
         rendered.result()
         containers = present.result()
     calls.check_services(project, services)
+    check_files(project, services)
     alone.result()
     owned = project_name.own(project)
     if owned is not project:
@@ -43,6 +47,50 @@ def prepare(
     settled = settle_ports(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     return settled, containers
+
+
+def check_variables(project: Project, services: Sequence[str]) -> None:
+    """Refuse what the contract finds, with the files that are missing as well where it finds any.
+
+    Raises FindingsError with all of it.
+    """
+    known = contract.load(project.root)
+    findings = contract_check.check(project.environment, known)
+    if findings:
+        # Wrong variables may leave no model to look at.
+        with suppress(GangwayError, KeyError):
+            findings += _missing(project, services)
+    contract_check.refuse(project.environment, _once(findings))
+
+
+def check_files(project: Project, services: Sequence[str]) -> None:
+    """Refuse files that aren't there and that these services, or all, have mounted.
+
+    Raises FindingsError with all of them.
+    """
+    contract_check.refuse(project.environment, _missing(project, services))
+
+
+def _missing(project: Project, services: Sequence[str]) -> list[Finding]:
+    wanted = project.model.wanted(services)
+    known = contract.load(project.root)
+    return list(missing_files.missing(project.environment, project.model, wanted, known))
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings without those of a missing file that another one tells of."""
+    kept: list[Finding] = []
+    for finding in findings:
+        where = finding.where or ""
+        told = any(_names(each, where) for each in kept)
+        if not told or not finding.what.endswith("has no file"):
+            kept.append(finding)
+    return kept
+
+
+def _names(finding: Finding, file: str) -> bool:
+    words = [os.path.normpath(word.rstrip(",")) for word in finding.what.split()]
+    return file in (finding.where, *words)
 
 
 def refuse_two_engines(project: Project) -> None:

@@ -11,6 +11,7 @@ from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.engines.interface import Engine, Start
 from gangway.engines.timeline import View
+from gangway.model import mount_points
 from gangway.operations import calls, diagnosis, image_builds, inspect, preflight
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
@@ -121,6 +122,7 @@ def watched(project: Project, options: StartOptions, *words: str) -> None:
     """
     if not project.announce(*words):
         return
+    mount_points.make(project.model)
     try:
         with project.engine.start(words, options.services) as start:
             _follow(project.engine, start, options)

@@ -32,7 +32,7 @@ def keep(root: Path, name: str, made_of: object, data: object) -> None:
     """
     entry = {"made_of": _checksum(made_of), "data": data}
     with suppress(OSError):
-        (root / FILE).parent.mkdir(mode=0o700, exist_ok=True)
+        checkout.own_folder(root)
         checkout.replace(root / FILE, json.dumps({**_all(root), name: entry}))
 
 

@@ -20,7 +20,6 @@ from gangway.settings import envfile
 from gangway.settings.environment import Environment, Kind
 
 DIRECTORY: Final = ".gangway"
-OVERRIDE: Final = "docker-compose.override.yml"
 
 # The user that the Compose files run containers as unless told otherwise.
 _DEFAULT_USER: Final[Mapping[Kind, int]] = {"dev": 1000, "test": 1000, "prod": 10001}
@@ -75,7 +74,7 @@ class Checkout:
             if not values:
                 path.unlink(missing_ok=True)
                 return
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            own_folder(self.root)
             replace(path, _HEADER + "".join(_line(key, values[key]) for key in sorted(values)))
         except OSError as error:
             raise GangwayError(
@@ -87,9 +86,16 @@ class Checkout:
 
 def state(root: Path, file: str) -> Path:
     """Return the path of a file in the checkout's own folder, which is made where it is missing."""
+    return own_folder(root) / file
+
+
+def own_folder(root: Path) -> Path:
+    """Return the checkout's own folder, made where it is missing; git looks past it by itself."""
     directory = root / DIRECTORY
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return directory / file
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, exist_ok=True)
+        (directory / ".gitignore").write_text("*\n", encoding="ascii")
+    return directory
 
 
 def record(root: Path, name: str, changes: Mapping[str, str]) -> None:
@@ -169,10 +175,12 @@ def _compose_files(env: Environment) -> dict[str, str]:
         return {}
     separator = env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     files = env.beneath.get("COMPOSE_FILE", "").split(separator)
-    if OVERRIDE in files or not (env.root / OVERRIDE).is_file():
+    # As Compose itself names it: docker-compose.override.yml
+    personal = f"{files[0].removesuffix('.yml')}.override.yml"
+    if personal in files or not (env.root / personal).is_file():
         return {"COMPOSE_FILE": ""}
     # A reference to what the layers beneath say, because another stack says something else.
-    return {"COMPOSE_FILE": Template(f"${{COMPOSE_FILE}}{separator}{OVERRIDE}")}
+    return {"COMPOSE_FILE": Template(f"${{COMPOSE_FILE}}{separator}{personal}")}
 
 
 def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:

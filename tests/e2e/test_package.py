@@ -5,10 +5,7 @@ The app in that repository, tests/e2e/notes, isn't one of ours. Nothing of this 
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.native.checkout import NOBODY_ANSWERS
-from tests.e2e.support import ROOT, Checkout, User, web
+from tests.e2e.support import ROOT, Checkout, web
+from tests.e2e.wheel import run, shell, user
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-UV = Path(sys.executable).with_name("uv")
 APP = Path(__file__).with_name("notes")
 # What an adopter changes in the files, each once.
 CHANGES = {
@@ -34,29 +30,6 @@ CHANGES = {
     "env/test.env": (("STACK_APPS=api app scheduler", "STACK_APPS=api"),),
 }
 PROFILES = ("COMPOSE_PROFILES=database,api,app,scheduler", "COMPOSE_PROFILES=database,api")
-
-
-def run(*words: str | Path, cwd: Path) -> str:
-    """Run a program to its end; return what it printed."""
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def installed() -> Iterator[Path]:
-    """Build the wheel and install it, with what it asks for as we have it locked; the Python."""
-    top = Path(tempfile.mkdtemp(prefix="gangway-wheel-"))
-    run(UV, "build", "--quiet", "--wheel", "--out-dir", top, ROOT, cwd=top)
-    (wheel,) = top.glob("*.whl")
-    run(UV, "venv", "--quiet", "--python", sys.executable, top / "venv", cwd=top)
-    python = top / "venv" / "bin" / "python"
-    install = (UV, "pip", "install", "--quiet", "--python", python)
-    locks = [word for name in ("tasks", "native") for word in ("-r", f"requirements/{name}.txt")]
-    run(*install, "--require-hashes", *locks, cwd=ROOT)
-    run(*install, "--no-deps", wheel, cwd=top)
-    yield python
-    shutil.rmtree(top)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +52,7 @@ def theirs(installed: Path, _engine: None) -> Iterator[Checkout]:
             PROFILES,
             ("COMPOSE_PROJECT_NAME=gangway", f"COMPOSE_PROJECT_NAME={prefix}"),
         )
-    path = f"{installed.parent}{os.pathsep}/usr/local/bin{os.pathsep}/usr/bin{os.pathsep}/bin"
-    user = User(os.getuid(), os.getgid(), tuple(os.getgroups()), (str(installed),))
-    made = Checkout(root, prefix, user, home, {"PATH": path, "PYTHONPATH": ""})
+    made = Checkout(root, prefix, user(installed), home)
     yield made
     made.remove()
     shutil.rmtree(top)
@@ -99,11 +70,6 @@ def change(file: Path, *changes: tuple[str, str]) -> None:
 @pytest.fixture(params=["docker", "native"])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def shell(engine: str) -> dict[str, str]:
-    """Return the variables that choose an engine; without containers, none answers."""
-    return {"GANGWAY_ENGINE": engine, **(NOBODY_ANSWERS if engine == "native" else {})}
 
 
 def keeps_notes(url: str) -> None:

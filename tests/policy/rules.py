@@ -299,9 +299,11 @@ def what_needs_the_database_waits_for_its_migration(subject: Subject) -> Complai
 @rule()
 def what_uses_redis_waits_for_it(subject: Subject) -> Complaints:
     store, _ = DATA_STORES["redis"]
+    # A migration is told where it is, and most have no use for it.
     for name, service in subject.apps.items():
         if (
-            store in _environment(service)
+            name != MIGRATE
+            and store in _environment(service)
             and _conditions(service).get("redis") != "service_healthy"
         ):
             yield f"{name} does not wait for redis to be healthy"

@@ -258,4 +258,6 @@ def references(path: Path) -> set[str]:
     code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     # `$$` is a dollar sign for the container's own shell.
     found = re.findall(r"\$\{?([A-Z_][A-Z0-9_]*)", code.replace("$$", ""))
-    return {*found, *re.findall(r"\{environment: ([A-Z][A-Z0-9_]*)\}", code)}
+    # A name without a value is passed on where something sets it.
+    passed = re.findall(r"^ +([A-Z][A-Z0-9_]*):$", code, re.MULTILINE)
+    return {*found, *passed, *re.findall(r"\{environment: ([A-Z][A-Z0-9_]*)\}", code)}

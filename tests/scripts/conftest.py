@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,16 @@ class Outcome:
 Script = Callable[..., Outcome]
 
 
+def installed(folder: Path, lock: str) -> Path:
+    """Install what a lock file names into a folder of its own, and return that."""
+    install = ["uv", "pip", "install", f"--python={sys.executable}", "--no-build"]
+    if not shutil.which("uv"):
+        install = [sys.executable, "-m", "pip", "install", "--only-binary=:all:"]
+    how = ["--quiet", "--require-hashes", "--target", str(folder), "-r", str(ROOT / lock)]
+    subprocess.run([*install, *how], check=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment with everything that the applications need; return its bin."""
@@ -49,16 +60,23 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tools(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment without any package; return its bin."""
+    directory = tmp_path_factory.mktemp("bare") / "venv"
+    venv.create(directory)
+    return directory / "bin"
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install what the development images have beside that; return the folder."""
-    folder = tmp_path_factory.mktemp("tools")
-    python = programs / "python"
-    install = ["uv", "pip", "install", f"--python={python}", "--no-build", "--require-hashes"]
-    if not shutil.which("uv"):
-        install = [str(python), "-m", "pip", "install", "--only-binary=:all:"]
-    lock = ROOT / "docker" / "requirements-debug.txt"
-    subprocess.run([*install, "--quiet", "--target", folder, "-r", lock], check=True)
-    return folder
+    return installed(tmp_path_factory.mktemp("tools"), "docker/requirements-debug.txt")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the servers that images have for an app without any; return the folder."""
+    return installed(tmp_path_factory.mktemp("servers"), "docker/requirements-serve.txt")
 
 
 @pytest.fixture

@@ -129,6 +129,43 @@ def test_a_missing_heartbeat_is_unhealthy_and_its_file_is_named(script: Script) 
     assert "/tmp/no/such/beat" in done.err
 
 
+def test_a_path_alone_is_asked_for(script: Script) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (port, requests):
+        done = script("healthcheck", "/api/health?x=%20", APP_PORT=str(port))
+    assert (done.status, done.err) == (0, "")
+    assert requests == [
+        b"GET /api/health?x=%20 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    ]
+
+
+def test_the_app_is_asked_for_the_host_and_by_the_scheme_that_it_wants(script: Script) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (port, requests):
+        done = script(
+            "healthcheck", "http", str(port), "/health",
+            HEALTHCHECK_HOST="shop.example.com", HEALTHCHECK_SCHEME="https",
+        )  # fmt: skip
+    assert (done.status, done.err) == (0, "")
+    assert requests == [
+        b"GET /health HTTP/1.1\r\nHost: shop.example.com\r\nX-Forwarded-Proto: https\r\n"
+        b"Connection: close\r\n\r\n"
+    ]
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["a port", "APP_PORT"])
+def test_a_port_that_accepts_is_healthy_whatever_it_says(script: Script, *, given: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        done = script("healthcheck", "tcp", *([port] if given else []), APP_PORT=port)
+        assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_a_port_that_accepts_nothing_is_unhealthy_and_is_told(script: Script) -> None:
+    port = str(free_port())
+    done = script("healthcheck", "tcp", APP_PORT=port)
+    assert done.status == 1
+    assert f"healthcheck: nothing answers on port {port}\n" in done.err
+
+
 @pytest.mark.parametrize(
     "variables",
     [{"APP_PORT": "{port}"}, {"PORT": "{port}"}, {"APP_PORT": "{port}", "PORT": "1"}],
@@ -179,8 +216,9 @@ def test_the_file_alone_is_enough_even_where_it_cannot_be_executed(
 @pytest.mark.parametrize(
     "arguments",
     [
-        [], ["http"], ["http", "80", "/", "more"], ["heartbeat"], ["heartbeat", "a", "1", "more"],
-        ["ftp", "x", "y"],
+        [], ["http"], ["http", "80", "/", "more"], ["/", "/"], ["tcp", "80", "/"], ["heartbeat"],
+        ["heartbeat", "a", "1", "more"],
+        ["ftp", "x", "y"], ["/a", "/b", "/c"],
     ],
 )  # fmt: skip
 def test_wrong_use_shows_the_right_one(script: Script, arguments: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import ROOT, Database, Environment, Script
+from tests.scripts.conftest import ROOT, SCRIPTS, Database, Environment, Script
 from tests.support.processes import eventually, running
 
 STEP = '''"""A step of the test's own."""
@@ -22,6 +22,12 @@ def upgrade() -> None:
 '''
 
 HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+
+
+@pytest.fixture(autouse=True)
+def commands(env: Environment) -> None:
+    """What core's stack runs; a test may run something else."""
+    env |= {"MIGRATE_COMMAND": "alembic upgrade head", "SEED_COMMAND": "python -m api.seed"}
 
 
 def add_step(api: Path, revision: str, down: str, sql: str) -> Path:
@@ -103,6 +109,78 @@ def test_commands_of_the_users_own_keep_their_words(
     (tmp_path / "show.py").write_text("import sys; print(sys.argv[1:])")
     done = script("migrate", MIGRATE_COMMAND="""python show.py 'a b' "c'd" $HOME *""")
     assert done.out == """['a b', "c'd", '$HOME', '*']\n""", done.err
+
+
+def test_several_commands_run_one_after_the_other_until_one_fails(
+    script: Script, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "show.py").write_text(
+        "import sys; print(sys.argv[1:]); sys.exit(len(sys.argv) - 2)"
+    )
+    command = "python show.py a && python -m show 'b c' && echo d e && python show.py f"
+    done = script("migrate", "g", MIGRATE_COMMAND=command, SEED="1", SEED_COMMAND="echo seeded")
+    assert done.out == "['a']\n['b c']\nd e\n['f', 'g']\n"
+    assert done.status == 1
+    assert "python show.py f g: ended with status 1; nothing after it was run" in done.err
+
+
+def test_a_shell_runs_a_script_of_many_commands(
+    env: Environment, script: Script, database: Database, api: Path
+) -> None:
+    """As in the FastAPI template: wait, migrate, add the first rows."""
+    (api / "prestart.sh").write_text(
+        "#! /usr/bin/env bash\n\nset -e\nset -x\n\npython -c 'import api'\nalembic upgrade head\n"
+        "python -m api.seed\n"
+    )
+    for command in ("bash prestart.sh", "bash -c 'alembic upgrade head && python -m api.seed'"):
+        done = script("migrate", cwd=api, MIGRATE_COMMAND=command)
+        assert done.status == 0, done.err
+        assert int(database.query("SELECT count(*) FROM habits")) > 0
+    (api / "prestart.sh").write_text("set -e\nfalse\necho went on\n")
+    done = script("migrate", cwd=api, MIGRATE_COMMAND="bash prestart.sh")
+    assert (done.status, done.out) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["", "  "])
+def test_without_a_command_the_database_is_waited_for_and_nothing_runs(
+    script: Script, database: Database, api: Path, command: str
+) -> None:
+    done = script("entrypoint", "migrate", cwd=api, MIGRATE_COMMAND=command)
+    assert (done.status, done.err) == (0, "db: there is nothing to migrate or to seed\n")
+    assert database.query("SELECT to_regclass('habits')") == ""
+    wrong = script("migrate", cwd=api, MIGRATE_COMMAND=command, POSTGRES_PASSWORD="wrong")
+    assert wrong.status == 2
+    assert "look at POSTGRES_USER and POSTGRES_PASSWORD" in wrong.err
+
+
+def test_without_a_command_init_scripts_and_seed_run_all_the_same(
+    script: Script, database: Database, initdb: Path
+) -> None:
+    (initdb / "20-notes.sql").write_text("CREATE TABLE IF NOT EXISTS notes (id int)")
+    done = script(
+        "migrate", MIGRATE_COMMAND="", INIT_SQL=str(initdb), SEED="1", SEED_COMMAND="echo seeded"
+    )
+    assert (done.status, done.out) == (0, "seeded\n"), done.err
+    assert database.query("SELECT to_regclass('notes')") == "notes"
+
+
+def test_seeding_is_left_out_where_nothing_seeds(script: Script, database: Database) -> None:
+    done = script("migrate", MIGRATE_COMMAND="echo migrated", SEED="1", SEED_COMMAND="")
+    assert (done.status, done.out) == (0, "migrated\n"), done.err
+
+
+def test_seeding_by_itself_says_what_it_needs(script: Script, database: Database) -> None:
+    done = script("entrypoint", "seed", SEED_COMMAND="")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "seed: there is nothing to seed with: set SEED_COMMAND\n"
+
+
+def test_an_app_without_a_database_has_nothing_to_wait_for(script: Script, bare: Path) -> None:
+    nothing = {"MIGRATE_COMMAND": "", "DATABASE_URL": ""}
+    assert script("migrate", **nothing).status == 0
+    # Nor has one without a driver.
+    own = {"PATH": f"{SCRIPTS}:{bare}:/usr/bin:/bin"}
+    assert script("migrate", **nothing, **own, POSTGRES_HOST="nowhere.invalid").status == 0
 
 
 def test_arguments_go_to_the_migration(script: Script, database: Database, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.conftest import Environment, Script
+from tests.scripts.conftest import SCRIPTS, Environment, Script
 from tests.scripts.serving import FIXTURES, GRACE, fetch, serving, started
 from tests.support.processes import eventually, running
 
@@ -113,6 +113,49 @@ def test_the_server_takes_the_scripts_place(env: Environment, app: Path) -> None
         command = Path(f"/proc/{server.process.pid}/cmdline").read_text()
         assert "gunicorn" in command
         assert "entrypoint" not in command
+
+
+PLAIN = """
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"plain"]
+
+
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"plain"})
+"""
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_an_app_without_a_server_is_served_by_ours(
+    env: Environment, tmp_path: Path, bare: Path, servers: Path, interface: str
+) -> None:
+    (tmp_path / "plain.py").write_text(PLAIN)
+    own = {"PATH": f"{SCRIPTS}:{bare}:/usr/bin:/bin", "SERVERS_PATH": str(servers)}
+    target = {"APP_INTERFACE": interface, "APP_TARGET": f"plain:{interface}"}
+    with serving(env, tmp_path, **own, **target) as (_, port):
+        assert fetch(port)[1] == "plain"
+
+
+def test_a_server_that_the_app_has_is_the_one_that_serves(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    for name in ("gunicorn", "uvicorn_worker"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not the app's own')\n")
+    with serving(env, app, SERVERS_PATH=str(tmp_path)) as (_, port):
+        assert fetch(port)[0] == 200
+
+
+def test_where_there_is_no_server_at_all_that_is_one_line(
+    script: Script, app: Path, bare: Path, tmp_path: Path
+) -> None:
+    done = script(
+        "serve", cwd=app, APP_INTERFACE=app.name, APP_TARGET="service:app",
+        PATH=f"{SCRIPTS}:{bare}:/usr/bin:/bin", SERVERS_PATH=str(tmp_path),
+    )  # fmt: skip
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert f"serve: the app has no gunicorn, nor is it in {tmp_path}; " in done.err
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])

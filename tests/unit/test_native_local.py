@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gangway.engines.native.local import local_words, localized, unescaped
-from gangway.model.model import Model
+from gangway.engines.native.local import local_words, localized
+from gangway.model.model import Model, unescaped
 
 HERE = "/home/me/check out"
 RAW: dict[str, Any] = {

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from gangway.model.model import Model, PublishedPort
+from gangway.model.model import Model, PublishedPort, unescaped
 
 Service = Mapping[str, Any]
 
@@ -48,17 +48,6 @@ def _local(name: str, service: Service, model: Model) -> Iterator[tuple[str, Any
             yield key, local_words(words, service, model)
     if check := service.get("healthcheck"):
         yield "healthcheck", {**check, "test": local_words(check.get("test") or (), service, model)}
-
-
-def unescaped(node: Any) -> Any:
-    """Return a part of the model with `$$` as `$`: Compose writes its output to be read again."""
-    if isinstance(node, str):
-        return node.replace("$$", "$")
-    if isinstance(node, Mapping):
-        return {key: unescaped(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [unescaped(value) for value in node]
-    return node
 
 
 def _local_value(value: str, service: Service, model: Model, published: list[PublishedPort]) -> str:

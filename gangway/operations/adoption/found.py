@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-_NO_VARIABLES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -73,9 +69,9 @@ class Found:
     facts: Mapping[str, str]
     """The variables of the stack's file, described in gangway/settings/contract.yml."""
     programs: tuple[Program, ...] = ()
-    variables: Mapping[str, Mapping[str, str]] = field(default=_NO_VARIABLES)
+    variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The app's own plain variables: `""` for all environments; `dev`, `test`, `prod` differ."""
-    secrets: Mapping[str, str] = field(default=_NOTHING)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     """The app's own secrets: variable → value for development and test (may be empty)."""
     foreign: tuple[Foreign, ...] = ()
     queue: bool = False

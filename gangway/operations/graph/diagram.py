@@ -93,7 +93,7 @@ def _made_of(service: Mapping[str, Any]) -> str:
     if not build:
         return str(service.get("image") or "")
     if app := (build.get("args") or {}).get("APP"):
-        return f"apps/{app}"
+        return str(app)
     file = PurePath(build.get("dockerfile") or "Dockerfile")
     # Compose spells relative paths out; the picture must not differ from machine to machine.
     context = str(build.get("context") or "")

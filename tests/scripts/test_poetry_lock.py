@@ -1,4 +1,4 @@
-"""docker/poetry-requirements: what a Poetry lock becomes before an image is built from it."""
+"""docker/install-dependencies: what a Poetry lock becomes before an image is built from it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "docker" / "poetry-requirements"
+PROGRAM = ROOT / "docker" / "install-dependencies"
 HASH = "sha256:" + "0123456789abcdef" * 4
 METADATA = '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.11"\ncontent-hash = "{}"\n'
 
 
-def converted(folder: Path) -> subprocess.CompletedProcess[str]:
+def converted(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, PROGRAM, folder], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-B", PROGRAM, "--print", *words, folder / "poetry.lock"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def package(name: str, *lines: str, groups: str = '["main"]', files: bool = True) -> str:
@@ -73,21 +74,52 @@ def test_conditions_stay_and_those_of_another_group_do_not(tmp_path: Path) -> No
             ),
         )
     )
-    assert 'old==1.2 ; python_version < "3.12" \\\n' in done.stdout
-    assert 'each==1.2 ; sys_platform == "linux" \\\n' in done.stdout
-    assert "free==1.2 \\\n" in done.stdout
+    assert 'old==1.2 ; python_version < "3.12" --hash' in done.stdout
+    assert 'each==1.2 ; sys_platform == "linux" --hash' in done.stdout
+    assert "free==1.2 --hash" in done.stdout
 
 
-def test_what_an_extra_brings_is_not_installed(tmp_path: Path) -> None:
+def test_a_group_brings_its_packages_under_its_own_conditions(tmp_path: Path) -> None:
+    folder = lock(
+        tmp_path,
+        package("wanted"),
+        package("tool", groups='["dev"]'),
+        package(
+            "each", 'markers = {main = "sys_platform == \\"win32\\""}', groups='["main", "dev"]'
+        ),
+        package(
+            "two",
+            'markers = {main = "sys_platform == \\"win32\\"", dev = "os_name == \\"posix\\""}',
+            groups='["main", "dev"]',
+        ),
+    )
+    done = converted(folder, "--groups", "dev")
+    assert names(done) == ["wanted", "tool", "each", "two"]
+    assert "each==1.2 --hash" in done.stdout
+    assert 'two==1.2 ; (sys_platform == "win32") or (os_name == "posix") --hash' in done.stdout
+
+
+def test_a_group_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    folder = lock(tmp_path, package("tool", groups='["dev"]'))
+    said = refusal(converted(folder, "--groups", "develop"))
+    assert "API_GROUPS names develop" in said and "(dev)" in said
+
+
+@pytest.mark.parametrize(("extras", "installed"), [("", False), ("plots", True)])
+def test_what_an_extra_brings_is_installed_for_it_alone(
+    tmp_path: Path, extras: str, installed: bool
+) -> None:
     """By uv itself, from a folder that would have both packages."""
     folder = lock(
         tmp_path,
         package("wanted"),
         package("extra", 'markers = "extra == \\"plots\\""'),
         package("either", 'markers = "extra == \\"plots\\" or python_version >= \\"3\\""'),
+        metadata=f'[extras]\nplots = ["extra", "either"]\n\n{METADATA.format("x")}',
     )
     made = tmp_path / "requirements.txt"
-    made.write_text(re.sub(r" \\\n +--hash=\S+", "", converted(folder).stdout), encoding="utf-8")
+    printed = converted(folder, "--extras", extras).stdout
+    made.write_text(re.sub(r" --hash=\S+", "", printed), encoding="utf-8")
     shelf = tmp_path / "shelf"
     for name in ("wanted", "extra", "either"):
         wheel(shelf, name)
@@ -98,7 +130,8 @@ def test_what_an_extra_brings_is_not_installed(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert set(re.findall(r"^ \+ (\w+)==", done.stderr, re.MULTILINE)) == {"wanted", "either"}
+    found = set(re.findall(r"^ \+ (\w+)==", done.stderr, re.MULTILINE))
+    assert found == {"wanted", "either", *(["extra"] if installed else [])}
 
 
 def wheel(folder: Path, name: str) -> None:
@@ -115,12 +148,26 @@ def wheel(folder: Path, name: str) -> None:
         archive.writestr(f"{info}/RECORD", "")
 
 
-@pytest.mark.parametrize("kind", ["git", "url", "directory", "file"])
+@pytest.mark.parametrize("kind", ["git", "url", "file"])
 def test_what_has_no_hashes_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     source = f'[package.source]\ntype = "{kind}"\nurl = "somewhere"'
     folder = lock(tmp_path, package("fine"), package("theirs", source, files=False))
     said = refusal(converted(folder))
     assert f"theirs comes from a {kind} source" in said and "publish it" in said
+
+
+def test_what_comes_from_git_is_taken_where_it_is_named(tmp_path: Path) -> None:
+    source = '[package.source]\ntype = "git"\nurl = "https://x.invalid/y.git"'
+    source += '\nresolved_reference = "abc"'
+    folder = lock(tmp_path, package("theirs", source, files=False))
+    done = converted(folder, "--from-source", "Theirs")
+    assert done.stdout == "theirs @ git+https://x.invalid/y.git@abc\n"
+
+
+def test_what_lies_in_the_checkout_is_left_out(tmp_path: Path) -> None:
+    source = '[package.source]\ntype = "directory"\nurl = "libs/ours"'
+    folder = lock(tmp_path, package("fine"), package("ours", source, files=False))
+    assert names(converted(folder)) == ["fine"]
 
 
 def test_another_index_is_as_good_as_the_usual_one(tmp_path: Path) -> None:
@@ -141,7 +188,7 @@ def test_the_lock_of_another_format_is_refused(tmp_path: Path, version: str) -> 
 
 
 def test_no_lock_and_no_toml_are_one_message(tmp_path: Path) -> None:
-    assert "No such file" in refusal(converted(tmp_path))
+    assert "there is no" in refusal(converted(tmp_path))
     (tmp_path / "poetry.lock").write_text("[[package", encoding="utf-8")
     assert "not TOML" in refusal(converted(tmp_path))
 

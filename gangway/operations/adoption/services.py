@@ -1,0 +1,147 @@
+"""What a stack has besides the base's services, as data: what its files are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from gangway.operations.adoption.found import Foreign, Found
+from gangway.operations.adoption.parts import Beside, Port, variable
+from gangway.operations.adoption.starter import Names
+
+Definition = Mapping[str, Any]
+"""A service as a Compose file has it."""
+
+# Services that every stack has, and words that its variables begin with.
+_TAKEN: Final = frozenset(
+    {
+        "api", "broker", "downgrade", "gangway", "history", "makemigration", "migrate", "nginx",
+        "postgres", "redis", "seed", "test", "test-runner",
+    }
+)  # fmt: skip
+# The secrets that every stack has.
+_CORE_SECRETS: Final = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY")
+# The broker's port on this machine.
+BROKER_PORTS: Final = {"dev": 6381, "test": 6382}
+# The ports that the stack's own services publish in development.
+_PUBLISHED: Final = (8000, 5432, 6379, BROKER_PORTS["dev"], 5678)
+
+
+@dataclass(frozen=True)
+class Other:
+    """A service that stays in the user's Compose file: its name in the stack, and what it is."""
+
+    name: str
+    foreign: Foreign
+    definition: Definition
+    ports: tuple[Port, ...]
+
+    @property
+    def prefix(self) -> str:
+        """What its variables begin with."""
+        return variable(self.name)
+
+    @property
+    def condition(self) -> str:
+        """What whoever needs it waits for."""
+        check = self.definition.get("healthcheck") or {}
+        return "service_started" if not check or check.get("disable") else "service_healthy"
+
+    def limits(self) -> dict[str, str]:
+        """Return what it may use up unless it is told otherwise: cpus, memory and pids."""
+        return {
+            "cpus": self._limit("cpus") or "1.0",
+            "memory": self._limit("mem_limit", "memory") or "512m",
+            "pids": self._limit("pids_limit", "pids") or "200",
+        }
+
+    def mounts(self) -> tuple[list[Any], list[str]]:
+        """Return what it mounts of this machine, as it is said from the top; where volumes are."""
+        kept: list[Any] = []
+        targets: list[str] = []
+        for mount in self.definition.get("volumes") or ():
+            if isinstance(mount, str):
+                source, _, rest = mount.partition(":")
+                is_path = source.startswith((".", "/", "~", "$"))
+                target = rest.partition(":")[0] or source
+                entry: Any = f"{self._from_the_top(source)}:{rest}"
+            else:
+                is_path = mount.get("type") == "bind"
+                target = str(mount.get("target", ""))
+                entry = {**mount, "source": self._from_the_top(str(mount.get("source", "")))}
+            if is_path and target:
+                kept.append(entry)
+            else:
+                targets.append(target)
+        return kept, targets
+
+    def _limit(self, *names: str) -> str:
+        resources = (self.definition.get("deploy") or {}).get("resources") or {}
+        own = {**(resources.get("limits") or {}), **self.definition}
+        return str(next((own[name] for name in names if own.get(name)), ""))
+
+    def _from_the_top(self, path: str) -> str:
+        folder = PurePosixPath(self.foreign.file).parent
+        if not path.startswith(".") or folder == PurePosixPath():
+            return path
+        return f"./{folder / path}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the stack's files are made from.
+
+    `secrets` has the value for development and tests of each variable that is a secret of the app;
+    `variables` says whether it has plain ones, `queue` whether it needs a broker.
+    """
+
+    names: Names
+    programs: tuple[Beside, ...]
+    others: tuple[Other, ...]
+    secrets: Mapping[str, str]
+    variables: bool
+    queue: bool
+
+    @property
+    def has_native(self) -> bool:
+        """Whether something is different without containers."""
+        return bool(self.others or self.queue)
+
+
+def given(found: Found, names: Names, definitions: Mapping[str, Definition]) -> Given:
+    """Return what the stack's files are made from; `definitions` are the foreign services'."""
+    taken = set(_TAKEN)
+    programs = tuple(
+        Beside(_free(each.name, taken, lambda name: f"{name}-program"), each.command)
+        for each in found.programs
+    )
+    used = set(_PUBLISHED)
+    others = []
+    for foreign in found.foreign:
+        name = _free(foreign.name, taken, lambda name: f"other-{name}")
+        definition = definitions.get(foreign.name, {})
+        others.append(Other(name, foreign, definition, _ports(name, foreign.ports, used)))
+    own = {name: value for name, value in found.secrets.items() if name not in _CORE_SECRETS}
+    variables = any(found.variables.values())
+    return Given(names, programs, tuple(others), own, variables, found.queue)
+
+
+def _free(name: str, taken: set[str], other: Callable[[str], str]) -> str:
+    while name in taken:
+        name = other(name)
+    taken.add(name)
+    return name
+
+
+def _ports(name: str, numbers: Sequence[int], used: set[int]) -> tuple[Port, ...]:
+    found: list[Port] = []
+    for number in numbers:
+        published = number if number >= 1024 else number + 8000
+        while published in used:
+            published += 1
+        used.add(published)
+        own = f"_{number}" if found else ""
+        found.append(Port(f"PUBLISHED_{variable(name)}{own}_PORT", published, number))
+    return tuple(found)
