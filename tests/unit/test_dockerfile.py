@@ -51,7 +51,6 @@ def test_the_last_stage_is_the_target_where_none_is_named() -> None:
 
 def test_a_mount_of_the_context_is_taken_too_and_a_cache_is_not() -> None:
     assert taken(STAGES, "test") == ["tests", "scripts"]
-    assert taken(STAGES, "test", mounted=False) == ["scripts"]
 
 
 def test_arguments_replace_defaults_unless_they_come_without_a_value() -> None:
@@ -120,3 +119,15 @@ def test_our_own_images_are_made_of_scripts_and_one_app() -> None:
     found = taken(text, "production", {"APP": "apps/api"})
     assert {"scripts", "apps/api"} <= set(found)
     assert not any("jobs" in path for path in found)
+
+
+def test_our_own_takes_an_app_s_folder_and_not_all_there_is() -> None:
+    text = (ROOT / "docker" / "app.Dockerfile").read_text(encoding="utf-8")
+    for target in ("development", "production"):
+        found = taken(text, target, {"APP": "backend", "LOCK": "uv.lock"})
+        assert "backend" in found and "scripts" in found and "." not in found
+    assert "backend" not in taken(text, "test", {"APP": "backend"})
+    assert "backend" not in taken(text, "proxy", {"APP": "backend"})
+    assert "backend" in taken(text, "proxy", {"APP": "backend", "STATIC": "static"})
+    assets = taken(text, "production", {"APP": "backend", "ASSETS": "web"})
+    assert "backend/web/package.json" in assets
