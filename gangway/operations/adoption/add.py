@@ -64,7 +64,10 @@ class Addition:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's folder, and the environments that it is meant for, in containers and natively."""
+    """A stack's folder, and the environments that it is meant for, in containers and natively.
+
+    Of several that the same files make, as production and staging, the first one.
+    """
 
     root: Path
     name: str
@@ -140,12 +143,13 @@ def opened(root: Path, name: str | None = None) -> Stack:
             f"nothing is added to the {DEFAULT_STACK} stack: it is what all others begin with",
             fix=" or ".join(f"--stack {each}" for each in others),
         )
+    different = list({each.get("COMPOSE_FILE"): each for each in reversed(meant)}.values())[::-1]
     native_ones = [
         environment.load(root, each.name, stack=name, engine=NATIVE)
-        for each in meant
+        for each in different
         if each.kind != "prod"
     ]
-    return Stack(root, meant[0].stack, meant, native_ones)
+    return Stack(root, meant[0].stack, different, native_ones)
 
 
 def celery(stack: Stack, what: str) -> str:
