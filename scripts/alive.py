@@ -21,9 +21,9 @@ from typing import Any
 import launch
 
 # A loop that has not turned for so many seconds hangs.
-STUCK = 10.0
+STUCK = float(os.environ.get("HEARTBEAT_SECONDS") or 10)
 # The most seconds that a loop which is idle takes for a turn.
-TURN = 5.0
+TURN = max(1, int(STUCK / 2))
 
 
 class Pulse:
@@ -197,13 +197,13 @@ def rq(pulse: Pulse, command: Sequence[str]) -> None:
 
     def shortly(dequeue: Any) -> Any:
         def call(self: Any, timeout: float | None, *arguments: Any, **named: Any) -> Any:
-            return dequeue(self, timeout and min(timeout, int(TURN)), *arguments, **named)
+            return dequeue(self, timeout and min(timeout, TURN), *arguments, **named)
 
         return call
 
     def watching(monitor: Any) -> Any:
         def call(self: Any, *arguments: Any, **named: Any) -> Any:
-            self.job_monitoring_interval = min(self.job_monitoring_interval, int(TURN))
+            self.job_monitoring_interval = min(self.job_monitoring_interval, TURN)
             return monitor(self, *arguments, **named)
 
         return call

@@ -136,8 +136,10 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
     )
     ours = starter.files(names)
     settings = stack.facts(found)
-    own = Stack(found, names, theirs.definitions(root, found.foreign), _specs(ours))
-    dockerignore, losses = _dockerignore(repository, settings)
+    tracked = repository.tracked()
+    foreign = theirs.read(root, found.foreign, theirs.env_values(root, tracked))
+    own = Stack(found, names, foreign, _specs(ours))
+    dockerignore, left_out, losses = _dockerignore(repository, settings)
     files = {
         **ours,
         ignored.FILE: File(dockerignore),
@@ -149,8 +151,11 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
     findings = [*_wrong_facts(settings), *_in_the_way(root, files)]
     if findings:
         raise FindingsError(findings)
+    losses += tuple(loss for each in foreign.values() for loss in each.losses)
     losses += _untracked(repository, files)
-    found = replace(found, losses=(*found.losses, *losses))
+    # What is left out of images needs no advice to leave it out.
+    kept = (loss for loss in found.losses if not _is_below(loss.where, left_out))
+    found = replace(found, losses=(*kept, *losses))
     return Plan(repository, found, names, files, frozenset(ours), tuple(_kept(root)))
 
 
@@ -176,9 +181,15 @@ def _secrets(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield path, f"{value}\n" if value else ""
 
 
+def _is_below(place: str, folders: Iterable[str]) -> bool:
+    path = PurePosixPath(place)
+    return place.endswith("/") and any(path.is_relative_to(folder) for folder in folders)
+
+
 def _dockerignore(
     repository: Repository, settings: Mapping[str, str]
-) -> tuple[str, tuple[Loss, ...]]:
+) -> tuple[str, list[str], tuple[Loss, ...]]:
+    """Return what doesn't go into the app's image: the list, the folders, and what to say of it."""
     source = settings["API_SOURCE"]
     entries = [name.rstrip("/") for name in repository.ignored()]
     tops = [name for name in entries if PurePosixPath(name).parent == PurePosixPath(source)]
@@ -194,7 +205,8 @@ def _dockerignore(
         )
         for each in big
     )
-    return ignored.text(source, locks, skipped, big), losses
+    left_out = [*skipped, *(each.path for each in big)]
+    return ignored.text(source, locks, skipped, big), left_out, losses
 
 
 def _paths(settings: Mapping[str, str]) -> Iterator[str]:

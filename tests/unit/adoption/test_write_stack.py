@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from gangway.operations.adoption import stack
-from gangway.operations.adoption.found import Found, Program
+from gangway.model import model_cache
+from gangway.operations.adoption import stack, writing
+from gangway.operations.adoption.found import Foreign, Found, Program
 from gangway.settings import contract, contract_check, environment, secrets
 from tests.policy.rules import RULES, Subject
 from tests.unit.adoption.repositories import (
@@ -24,6 +26,7 @@ from tests.unit.adoption.repositories import (
     FOREIGN,
     SHAPES,
     adopted,
+    plan,
     repository,
 )
 from tests.unit.conftest import compose_programs
@@ -250,23 +253,27 @@ def test_a_foreign_service_stays_in_its_file_and_publishes_in_development_alone(
     assert [each["published"] for each in dev["store"]["ports"]] == ["8080"]
     assert [each["published"] for each in dev["search"]["ports"]] == ["8001"]
     for services in (test, prod):
-        assert not any(services[name].get("ports") for name in ("mail", "store", "search"))
+        assert not any(services[name].get("ports") for name in ("store", "search"))
     for name in ("mail", "store", "search"):
-        assert "container_name" not in prod[name]
-        assert set(prod[name]["networks"]) == {"data", "web"}
-        assert "db" not in prod[name].get("depends_on", {})
+        assert "container_name" not in test[name]
+        assert set(test[name]["networks"]) == {"data", "web"}
+        assert "db" not in test[name].get("depends_on", {})
+
+
+def test_what_developers_alone_have_is_not_in_production(tmp_path: Path) -> None:
+    root = adopt(tmp_path, FOREIGN, SHAPES["foreign"][1])
+    assert "mail" in rendered(root, "test")["services"]
+    assert {"store", "search"} <= set(rendered(root, "prod")["services"])
+    assert "mail" not in rendered(root, "prod")["services"]
 
 
 def test_a_foreign_service_may_use_up_what_its_file_says(tmp_path: Path) -> None:
     root = adopt(tmp_path, FOREIGN, SHAPES["foreign"][1])
     services = rendered(root, "prod")["services"]
-    limits = {
-        name: services[name]["deploy"]["resources"]["limits"]
-        for name in ("mail", "store", "search")
-    }
+    limits = {name: services[name]["deploy"]["resources"]["limits"] for name in ("store", "search")}
     assert limits["store"]["memory"] == str(1 << 30) and limits["store"]["cpus"] == 0.5
     assert limits["search"]["memory"] == str(2 << 30)
-    assert limits["mail"]["pids"] == 200
+    assert limits["search"]["pids"] == 200
 
 
 def test_in_tests_a_foreign_service_keeps_nothing_and_has_its_settings(tmp_path: Path) -> None:
@@ -305,3 +312,86 @@ def test_facts_of_the_users_own_stay_what_they_are() -> None:
     own = {"PROXY_ROOT": "mail:8025", "TEST_SOURCE": "tests", "API_MOUNT": "/v1/"}
     given = replace(FASTAPI, facts={**FASTAPI.facts, **own})
     assert own.items() <= stack.facts(given).items()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_its_model_is_merged_once(shape: str, tmp_path: Path) -> None:
+    found, files = SHAPES[shape]
+    here = loaded(adopt(tmp_path, found, files), "dev")
+    if not shutil.which("docker"):
+        pytest.skip("no Compose plugin to tell a model by")
+    argv = here.compose_command("config")
+    assert model_cache.ingredients(here, argv) is not None
+
+
+THEIRS = """services:
+  web:
+    build: .
+    environment: {PASSWORD: "${DATABASE_PASSWORD?it must be set}"}
+  mail:
+    build: {context: images/mail}
+    environment: {BASE: "${BASE}", FROM: "${FROM:-nobody}", TO: "$TO", PRICE: "$$5"}
+    env_file: mail.env
+    ports: ["8025:8025"]
+    secrets: [key]
+    configs: [{source: settings, target: /etc/mail.conf}]
+    volumes: ["./mail.conf:/etc/mail.conf", "kept:/data"]
+volumes: {kept: {name: everywhere, driver_opts: {type: tmpfs, device: tmpfs}}}
+secrets: {key: {file: key.txt}}
+configs: {settings: {file: mail.conf}}
+"""
+THERE = {
+    **FASTAPI_FILES,
+    ".env.example": "BASE=debian\nDATABASE_PASSWORD=\n",
+    "deploy/docker-compose.yml": THEIRS,
+}
+MAIL = replace(FASTAPI, foreign=(Foreign("mail", "deploy/docker-compose.yml", (8025,), ("kept",)),))
+
+
+def test_a_service_is_copied_where_its_file_needs_a_dot_env_of_its_own(tmp_path: Path) -> None:
+    root = repository(tmp_path / "theirs", THERE)
+    made = plan(root, MAIL)
+    (loss,) = made.found.losses
+    assert loss.what == "TO, of which mail is made, has no value here"
+    writing.write(made, commit=False)
+    mail = rendered(root, "test")["services"]["mail"]
+    assert mail["environment"] == {"BASE": "debian", "FROM": "nobody", "TO": "", "PRICE": "$$5"}
+    assert mail["build"]["context"] == str(root / "deploy" / "images" / "mail")
+    assert [mount["source"] for mount in mail["volumes"]] == [str(root / "deploy" / "mail.conf")]
+    text = (root / "stacks" / "shop" / "compose.yml").read_text()
+    assert "extends" not in text and "8025" not in text
+
+
+def test_what_a_service_refers_to_in_its_file_comes_along(tmp_path: Path) -> None:
+    root = adopt(tmp_path, MAIL, THERE)
+    model = rendered(root, "dev")
+    assert model["secrets"]["key"]["file"] == str(root / "deploy" / "key.txt")
+    assert model["configs"]["settings"]["file"] == str(root / "deploy" / "mail.conf")
+    # Each environment has its own.
+    assert model["volumes"]["kept"]["name"] == "shop-dev_kept"
+    assert model["volumes"]["kept"]["driver_opts"] == {"type": "tmpfs", "device": "tmpfs"}
+
+
+def test_a_private_env_file_is_read_by_nobody_here(tmp_path: Path) -> None:
+    root = repository(tmp_path / "theirs", THERE)
+    (root / ".env").write_text("TO=private@example.com\n")
+    made = plan(root, MAIL)
+    assert not [path for path, file in made.files.items() if "private@" in file.text]
+
+
+def test_an_env_file_that_only_some_have_is_wanted_of_nobody(tmp_path: Path) -> None:
+    theirs = "services:\n  mail: {image: 'mail:1.0', env_file: [.env]}\n"
+    root = adopt(
+        tmp_path,
+        replace(FASTAPI, foreign=(Foreign("mail", "compose.yaml"),)),
+        {**FASTAPI_FILES, "compose.yaml": theirs},
+    )
+    assert rendered(root, "dev")["services"]["mail"]["image"] == "mail:1.0"
+
+
+def test_what_an_override_adds_is_for_developers(tmp_path: Path) -> None:
+    theirs = "services:\n  tool: {image: 'tool:1.0'}\n"
+    found = replace(FASTAPI, foreign=(Foreign("tool", "compose.override.yml"),))
+    root = adopt(tmp_path, found, {**FASTAPI_FILES, "compose.override.yml": theirs})
+    assert "tool" in rendered(root, "dev")["services"]
+    assert "tool" not in rendered(root, "prod")["services"]
