@@ -116,7 +116,7 @@ def _adopt(options: argparse.Namespace) -> int:
 
     _check(options)
     repository = adopt.opened(options.folder)
-    found = look(options.folder, options.app)
+    found = look(options.folder, app=options.app)
     _carry_out(repository, found, options, dry_run=options.dry_run)
     return 0
 

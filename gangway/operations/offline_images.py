@@ -71,6 +71,13 @@ def _server(server: str, version: str) -> OfflineImage:
     return OfflineImage(f"gangway.local/{server}:{version}", files, (DEBIAN.name, PYTHON.name))
 
 
+#: A sample's: an adopted repository has no Dockerfile for it.
+QDRANT = OfflineImage(
+    "gangway.local/qdrant-stand-in:1",
+    ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
+    (DEBIAN.name, PYTHON.name),
+)
+
 #: In the order in which they have to be built.
 IMAGES = (
     DEBIAN,
@@ -78,11 +85,7 @@ IMAGES = (
     _server("postgres", "18"),
     _server("redis", "9"),
     _server("nginx", "1.31"),
-    OfflineImage(
-        "gangway.local/qdrant-stand-in:1",
-        ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
-        (DEBIAN.name, PYTHON.name),
-    ),
+    QDRANT,
     OfflineImage(
         "gangway.local/node:24",
         ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
@@ -127,6 +130,12 @@ class _Record:
     size: int
 
 
+def of(root: Path) -> tuple[OfflineImage, ...]:
+    """Return the images that a repository needs, in the order in which they have to be built."""
+    has_qdrant = (root / FOLDER / str(QDRANT.dockerfile)).exists()
+    return tuple(image for image in IMAGES if has_qdrant or image is not QDRANT)
+
+
 def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageStatus, ...]:
     """Return how each image stands on this engine against the files in `root`.
 
@@ -168,7 +177,7 @@ def build_offline(
     for name in also:
         if name not in ON_DEMAND:
             raise unknown("image", name, sorted(ON_DEMAND))
-    images = (*IMAGES, *(ON_DEMAND[name] for name in also))
+    images = (*of(root), *(ON_DEMAND[name] for name in also))
     hashes = input_hashes(root, images)
     begun = time.monotonic()
     todo = {item.name for item in status(root, images) if force or not item.current}

@@ -51,7 +51,6 @@ def test_the_last_stage_is_the_target_where_none_is_named() -> None:
 
 def test_a_mount_of_the_context_is_taken_too_and_a_cache_is_not() -> None:
     assert taken(STAGES, "test") == ["tests", "scripts"]
-    assert taken(STAGES, "test", mounted=False) == ["scripts"]
 
 
 def test_arguments_replace_defaults_unless_they_come_without_a_value() -> None:

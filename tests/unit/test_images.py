@@ -225,7 +225,8 @@ def test_scripts_and_what_is_copied_by_name_count_though_all_of_the_checkout_is_
 def test_an_app_s_locks_count_wherever_they_are(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, "dev")
     text = (
-        "FROM x\nRUN --mount=type=bind,target=/context install-dependencies\nCOPY app/ /srv/app/\n"
+        "FROM x AS locks\nRUN --mount=type=bind,target=/context install-dependencies --files\n"
+        "FROM x\nCOPY --from=locks /locks /locks\nCOPY app/ /srv/app/\n"
     )
     checkout.write("docker/app.Dockerfile", text)
     for name in ("uv.lock", "pyproject.toml", "unrelated.py"):

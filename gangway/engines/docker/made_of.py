@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +18,12 @@ from typing import Any, Final
 
 from gangway.engines.docker import context, dockerfile
 from gangway.model.model import Model
-from gangway.settings import apps
+from gangway.settings import apps, installs
 from gangway.settings.checkout import files as all_below
 from gangway.settings.environment import Kind
 
 # Bytes: of a larger file, time and size have to do.
 _READ: Final = 1024**2
-# What says what is installed, in a folder that is copied with all that is in it.
-_LOCKS: Final = re.compile(
-    r".*requirements.*\.txt|\w+\.lock|pyproject\.toml|package(-lock)?\.json|pnpm-lock\.yaml"
-)
 
 Seen = tuple[int, int, str]
 """A file's time of change in nanoseconds, its size, and a digest of what is in it."""
@@ -150,26 +145,26 @@ def _taken(image: Image) -> list[str]:
     text = build.get("dockerfile_inline") or ""
     if recipe.is_file():
         text = recipe.read_text(encoding="utf-8", errors="replace")
-    # An app's own looks at everything, and takes the locks.
-    mounted = apps.libraries({"build": build}) is None
-    return dockerfile.taken(text, build.get("target") or "", build.get("args"), mounted=mounted)
+    return dockerfile.taken(text, build.get("target") or "", build.get("args"))
 
 
 def _installing(
     root: Path, model: Model, image: Image, taken: Sequence[str], kind: Kind
 ) -> Iterator[Path]:
-    """Yield what counts below mounted folders, too."""
-    top = _context(image)
-    if apps.libraries({"build": image.build}):
-        yield from apps.inputs(root, image.build.get("args") or {})
+    """Yield what counts below mounted folders, too, and wherever in the checkout it is."""
+    top, args = _context(image), image.build.get("args") or {}
+    copied = [each for path in taken for each in ([top] if path == "." else top.glob(path))]
+    if libraries := apps.libraries({"build": image.build}):
+        yield from libraries.files(root)
+    if assets := args.get("ASSETS"):
+        yield from installs.files([root / (args.get("APP") or "") / assets])
+    yield from installs.files(
+        each for each in copied if each.is_dir() or installs.is_one(each.name)
+    )
     if kind == "prod":
         return
-    copied = [each for path in taken for each in ([top] if path == "." else top.glob(path))]
-    for each in copied:
-        if each.is_file():
-            yield each
-        elif each.is_dir():
-            yield from (file for file in each.iterdir() if _LOCKS.fullmatch(file.name))
+    # Copied by its own name, before the rest: it is installed by.
+    yield from (each for each in copied if each.is_file())
     for path in _rebuilt_for(model, image):
         if path.is_file():
             yield path
