@@ -198,7 +198,7 @@ def build_offline(
             f"the CA bundle {ca_bundle} is not a file",
             fix="name an existing PEM file, or none at all",
         )
-    images = _wanted(root, also, pythons)
+    images = _wanted(of(root), also, pythons)
     hashes = input_hashes(root, images)
     begun = time.monotonic()
     todo = {item.name for item in status(root, images) if force or not item.current}
@@ -228,9 +228,9 @@ def build_offline(
 
 
 def _wanted(
-    root: Path, also: Sequence[str], pythons: Sequence[str]
+    images: Sequence[OfflineImage], also: Sequence[str], pythons: Sequence[str]
 ) -> tuple[OfflineImage, ...]:
-    """Return all images that are wanted, in the order in which they have to be built."""
+    """Return these and all others that are wanted, in the order in which they have to be built."""
     for name in also:
         if name not in ON_DEMAND:
             raise unknown("image", name, sorted(ON_DEMAND))
@@ -241,7 +241,7 @@ def _wanted(
                 fix=f"PYTHON_VERSION may be {', '.join(PYTHONS)}, or use a registry or a mirror",
             )
     more = [each for one in pythons for each in (_debian(PYTHONS[one]), _python(one))]
-    return tuple(dict.fromkeys([*of(root), *more, *(ON_DEMAND[name] for name in also)]))
+    return tuple(dict.fromkeys([*images, *more, *(ON_DEMAND[name] for name in also)]))
 
 
 def build_here(root: Path, *, force: bool, also: Sequence[str], pythons: Sequence[str]) -> None:
