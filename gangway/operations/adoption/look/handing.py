@@ -17,7 +17,7 @@ KINDS = ("dev", "test", "prod")
 _NOT_OURS = re.compile(
     r"COMPOSE_\w+|DOCKER_\w+|BUILDKIT_\w+|BUILDX_\w+|(APP_)?[UG]ID|HOST_[UG]ID|USER_ID|GROUP_ID|PATH|HOME|USER|PWD"
     r"|SHELL|TERM|HOSTNAME|PYTHON\w+|PIP_\w+|UV_\w+|POETRY_\w+|NODE_ENV|NODE_VERSION|CI|PORT|WEB_CONCURRENCY"
-    r"|WEB_RELOAD|WEB_TIMEOUT|GUNICORN_\w+|UVICORN_\w+|FLOWER_\w+|IPYTHONDIR|STACK_NAME|TAG|TRAEFIK_\w+|LETSENCRYPT\w*"
+    r"|WEB_RELOAD|WEB_TIMEOUT|GUNICORN_\w+|UVICORN_\w+|(CELERY_)?FLOWER_\w+|IPYTHONDIR|STACK_NAME|TAG|TRAEFIK_\w+|LETSENCRYPT\w*"
     r"|WATCHFILES_\w+|DOMAIN|PGADMIN_\w+|VIRTUAL_HOST|VIRTUAL_PORT|FLASK_RUN_\w+|FLASK_SKIP_DOTENV|REDIS_VERSION"
     r"|POSTGRES_VERSION|TZ|LANG|LC_ALL|DJANGO_SETTINGS_MODULE|DEBUGPY|NO_COLOR"
 )
@@ -99,6 +99,11 @@ _SHORT = {
     "CELERY_BROKER_URL": "{broker_url}",
 }
 _PLAIN_SCHEMES = ("postgres", "postgresql", "psql", "pgsql", "postgis")
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a variable is Compose's, Docker's, Python's or Gangway's own, not the app's."""
+    return _NOT_OURS.fullmatch(name.upper()) is not None
 
 
 @dataclass(frozen=True)
@@ -342,7 +347,7 @@ class _Name:
         known = {kind: self._value(kind) for kind in KINDS}
         values = {
             "dev": _first(known["dev"], general),
-            "test": _first(known["test"], general, known["dev"]),
+            "test": _first(known["test"], known["dev"], general),
             "prod": _first(known["prod"]),
         }
         if values["prod"] is None:

@@ -310,11 +310,25 @@ class _Reader:
             text, extra = instruction.body, 1
         elif words := instruction.words:
             text = " ".join(words[2:]) if words[:2] == ("/bin/sh", "-c") else " ".join(words)
-        every = commands(text, values)
-        for command in every:
-            for inner in unwrapped(command, values):
-                line = instruction.line + command.line + extra
-                self._command(inner, line, own=own, piped=command.piped)
+        every = [
+            (inner, instruction.line + command.line + extra, command.piped)
+            for command in commands(text, values)
+            for one in unwrapped(command, values)
+            for inner in self._of_script(one)
+        ]
+        steps = any((known := job(each)) and known.kind == "collect" for each, _, _ in every)
+        for each, line, piped in every:
+            if steps and each.program in ("ln", "cp", "mv"):
+                # Scaffolding around the step.
+                continue
+            self._command(each, line, own=own, piped=piped)
+
+    def _of_script(self, command: Command) -> list[Command]:
+        """Return the commands of a script of the repository, or the command itself."""
+        script = self._script_file(command)
+        if script is None:
+            return [command]
+        return [one for each in commands(self.tree.text(script)) for one in unwrapped(each)]
 
     def _command(self, command: Command, line: int, *, own: bool, piped: bool) -> None:
         program, words = command.program, command.words

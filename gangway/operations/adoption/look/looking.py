@@ -127,8 +127,17 @@ class _Look:
 
     @cached_property
     def services(self) -> services.Services:
+        monitors = {
+            (start.service.name, start.service.file)
+            for start in self.starts.every
+            if start.service and any(job.kind == "flower" for job, _ in start.jobs)
+        }
         return services.sort(
-            self.tree, self.compose_services, self.entry.project, self.starts.dockerfiles
+            self.tree,
+            self.compose_services,
+            self.entry.project,
+            self.starts.dockerfiles,
+            monitors=monitors,
         )
 
     @cached_property
@@ -786,25 +795,19 @@ class _Look:
 
 
 def _overridden(every: Iterable[compose.Service]) -> Iterator[compose.Service]:
-    """Yield services, those of an override file with what they change put into the base's."""
+    """Yield services, those of a later file with what the base says of them put in.
+
+    What is neither built nor has an image then is no service of its own.
+    """
     known = list(every)
+    bases = {(each.folder, each.name): each for each in known if compose.is_base(each.file)}
     for service in known:
-        name = service.file.rpartition("/")[2]
-        if "override" not in name:
-            yield service
-            continue
-        base = next(
-            (
-                other
-                for other in known
-                if other.name == service.name
-                and other.folder == service.folder
-                and other.file != service.file
-            ),
-            None,
-        )
-        content = compose.merged(base.content, service.content) if base else service.content
-        yield compose.Service(service.name, service.file, service.line, content, service.values)
+        base = bases.get((service.folder, service.name), service)
+        content = service.content
+        if base is not service:
+            content = compose.merged(base.content, content)
+        if content.get("image") or content.get("build"):
+            yield compose.Service(service.name, service.file, service.line, content, service.values)
 
 
 def _compose_kind(path: str) -> str:

@@ -44,13 +44,8 @@ class Source:
 
     @cached_property
     def module(self) -> ast.Module:
-        """The tree; empty where the file isn't Python 3."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ast.Module(body=[], type_ignores=[])
+        """The tree, less the statements that this Python doesn't know; an app may be for a newer one."""
+        return _parsed(self.text)
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -287,22 +282,60 @@ def imports_of(nodes: Iterable[ast.AST]) -> Iterator[Import]:
                 yield Import(each.asname or each.name, module, each.name)
 
 
+# Newer than the Python that Gangway may run on, and plain enough to be said in older words.
+_NEWER = (
+    (re.compile(r"^(\s*except\s+)([\w.]+(?:\s*,\s*[\w.]+)+)(\s*:)", re.MULTILINE), r"\1(\2)\3"),
+    (re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE), r"\1"),
+    (re.compile(r"^(\s*)type\s+(\w+)(?:\[[^\]\n]*\])?\s*=", re.MULTILINE), r"\1\2 ="),
+)
+_TRIES = 20
+
+
+def _parsed(text: str) -> ast.Module:
+    try:
+        return _tree(text)
+    except SyntaxError:
+        pass
+    for pattern, other in _NEWER:
+        text = pattern.sub(other, text)
+    lines = text.split("\n")
+    for _ in range(_TRIES):
+        try:
+            return _tree("\n".join(lines))
+        except SyntaxError as error:
+            number = (error.lineno or 1) - 1
+            if number >= len(lines) or lines[number].strip() == "pass":
+                break
+            line = lines[number]
+            indent = line[: len(line) - len(line.lstrip())]
+            lines[number] = indent + ("if True:" if line.rstrip().endswith(":") else "pass")
+    return ast.Module(body=[], type_ignores=[])
+
+
+def _tree(text: str) -> ast.Module:
+    """Parse a text; what is no text of a program at all is empty."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (ValueError, RecursionError, MemoryError):
+        return ast.Module(body=[], type_ignores=[])
+
+
 _PYTHON_2 = re.compile(
-    r"^\s*(?:print\s+[\"'\w%]|except\s+[\w.]+\s*,\s*\w+\s*:|exec\s+[\"'\w]|raise\s+\w+\s*,\s*[\"'])",
+    r"^\s*(?:print\s+[\"'%]|print\s+\w+\s*$|except\s+[\w.]+\s*,\s*[a-z]\w*\s*:|exec\s+[\"']"
+    r"|raise\s+\w+\s*,\s*[\"'])",
     re.MULTILINE,
 )
 
 
 def python_2_line(source: Source) -> int:
     """Return the line of a statement that only Python 2 knows; 0 where there is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(source.text)
-    except SyntaxError as error:
-        if _PYTHON_2.search(source.text):
-            match = _PYTHON_2.search(source.text)
-            return source.text.count("\n", 0, match.start()) + 1 if match else error.lineno or 1
-    except (ValueError, RecursionError, MemoryError):
+    match = _PYTHON_2.search(source.text)
+    if not match:
         return 0
+    try:
+        _tree(source.text)
+    except SyntaxError:
+        return source.text.count("\n", 0, match.end()) + 1
     return 0

@@ -74,7 +74,7 @@ def commands(text: str, values: Mapping[str, str] | None = None) -> list[Command
     chosen = _CHOICE.sub(lambda match: _chosen(match, known), joined)
     for words, line, piped in _split(chosen):
         environment: dict[str, str] = {}
-        rest = [word for word in words if word not in ("{", "}", "(", ")", "then", "do")]
+        rest = [word for word in words if word not in ("{", "}", "(", ")", "then", "do", "!")]
         if rest[:1] in (["export"], ["exec"], ["env"]) and len(rest) > 1:
             exported = rest[0] == "export"
             rest = rest[1:]
@@ -165,7 +165,9 @@ def _split(text: str) -> Iterator[tuple[list[str], int, bool]]:
 
 
 _TOKEN = re.compile(
-    r"""(?P<newline>\n)|(?P<joined>\x00)|(?P<blank>[ \t]+)|(?P<operator>&&|\|\||[;|&])
+    r"""(?P<newline>\n)|(?P<joined>\x00)|(?P<blank>[ \t]+)
+    |(?P<redirection>\d*>>?[ \t]*(?:&\d|[^\s;|&]+)|&>>?[ \t]*[^\s;|&]+|<<?<?[ \t]*[^\s;|&]+)
+    |(?P<operator>&&|\|\||[;|&])
     |(?P<word>(?:"(?:[^"\\]|\\.)*"|'[^']*'|\$\((?:[^()]|\([^()]*\))*\)|\\.|[^\s\x00"'\\;|&])+)
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,

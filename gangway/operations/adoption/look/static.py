@@ -11,7 +11,7 @@ from typing import Any
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.django import Settings, listed
-from gangway.operations.adoption.look.handing import Sorted, harmless
+from gangway.operations.adoption.look.handing import Sorted, harmless, is_ours
 from gangway.operations.adoption.look.locks import Lock
 from gangway.operations.adoption.look.place import Place
 from gangway.operations.adoption.look.reads import Read
@@ -148,13 +148,16 @@ def build_environment(
     production = sorted_.environment("prod")
     for name, every in reads.items():
         required = [read for read in every if read.is_required and read.path in needed]
-        if required and name != "DJANGO_SETTINGS_MODULE":
+        if required and not is_ours(name):
             known = production.get(name, "")
             simple = re.fullmatch(r"[\w.:/@,+-]+", known)
             values[name] = known if simple else harmless(required[0])
     for name, value in found.environment.items():
-        if "$" not in value:
+        # Static files are production's, whatever else a step was run with.
+        if "$" not in value and not (module and name == "DJANGO_SETTINGS_MODULE"):
             values[name] = value
+    if found.command.startswith(("flask ", "sh -c 'flask ")) and "FLASK_APP" in production:
+        values["FLASK_APP"] = production["FLASK_APP"]
     return " ".join(
         f"{name}={shlex.quote(value) if value else ''}" for name, value in values.items()
     )
