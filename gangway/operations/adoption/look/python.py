@@ -24,6 +24,10 @@ _ASIDE = frozenset(
 _ASIDE_NAME = re.compile(r"(test_.*|.*_test|tests|conftest)\.py")
 
 
+GETS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
+"""The functions that read a variable of the environment."""
+
+
 class Import(NamedTuple):
     """One name that a module imports."""
 
@@ -57,6 +61,34 @@ class Source:
         """What the module imports, wherever in it that is."""
         return tuple(imports_of(self.nodes))
 
+    @cached_property
+    def _origins(self) -> dict[str, str]:
+        return {
+            each.local: ".".join(part for part in (each.module, each.name) if part)
+            for each in reversed(self.imports)
+            if each.name != "*"
+        }
+
+    @cached_property
+    def readers(self) -> dict[str, bool]:
+        """The module's functions that read the variable which their first argument names.
+
+        Each with whether it has a default for it.
+        """
+        found: dict[str, bool] = {}
+        for node in self.module.body if "environ" in self.text or "getenv" in self.text else ():
+            if not isinstance(node, ast.FunctionDef) or not node.args.args:
+                continue
+            for inner in ast.walk(node):
+                named: ast.AST | None = None
+                if isinstance(inner, ast.Call) and self.origin(inner.func) in GETS:
+                    named = inner.args[0] if inner.args else None
+                elif isinstance(inner, ast.Subscript) and self.origin(inner.value) == "os.environ":
+                    named = inner.slice
+                if name_of(named) == node.args.args[0].arg:
+                    found[node.name] = bool(node.args.defaults)
+        return found
+
     def origin(self, node: ast.AST) -> str:
         """Return the dotted name that an expression stands for: `fastapi.FastAPI` for `FastAPI`.
 
@@ -64,11 +96,10 @@ class Source:
         """
         dotted = name_of(node)
         head, _, rest = dotted.partition(".")
-        for each in self.imports:
-            if each.local == head and each.name != "*":
-                known = ".".join(part for part in (each.module, each.name) if part)
-                return f"{known}.{rest}" if rest else known
-        return dotted
+        known = self._origins.get(head) if head else None
+        if known is None:
+            return dotted
+        return f"{known}.{rest}" if rest else known
 
     def where(self, node: ast.AST) -> str:
         """Return the place of a node: `path:line`."""
@@ -204,8 +235,9 @@ def _depth(sources: Sources, folder: str, each: Import) -> int:
         if sources.tree.has(f"{path}.py") or sources.tree.has(f"{path}/__init__.py"):
             return length
         if path in sources.tree.folders and any(
-            name.endswith(".py") for name in sources.tree.below(path)
+            name.endswith(".py") for name in sources.tree.beside(path)
         ):
+            # A package without __init__.py; a folder that is only called like a library isn't one.
             return length
     return 0
 

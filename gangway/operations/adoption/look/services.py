@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gangway.operations.adoption.found import Foreign, Loss
@@ -53,12 +53,12 @@ class Services:
 def sort(
     tree: Tree,
     services: Iterable[Service],
-    folder: str,
     dockerfiles: Mapping[str, str],
     *,
+    holds: Callable[[Service], bool],
     monitors: Collection[tuple[str, str]] = (),
 ) -> Services:
-    """Sort services for the app in a folder; `dockerfiles` are all of them, path → text.
+    """Sort services; `dockerfiles` are all of them, path → text, and `holds` knows the app's images.
 
     `monitors` are those that look at the app's queue, by name and file: they stay in their files.
     """
@@ -66,7 +66,7 @@ def sort(
     every = list(services)
     images: set[str] = set()
     for service in every:
-        kind = _kind(tree, service, folder, dockerfiles)
+        kind = _kind(tree, service, dockerfiles, holds)
         if kind == "own" and (service.name, service.file) in monitors:
             kind = "monitor"
         if kind == "own" and service.image:
@@ -134,7 +134,12 @@ def _sort_in(found: Services, service: Service, kind: str) -> None:
             )
 
 
-def _kind(tree: Tree, service: Service, folder: str, dockerfiles: Mapping[str, str]) -> str:
+def _kind(
+    tree: Tree,
+    service: Service,
+    dockerfiles: Mapping[str, str],
+    holds: Callable[[Service], bool],
+) -> str:
     name = service.image_name
     text = ""
     path = service.dockerfile
@@ -154,28 +159,15 @@ def _kind(tree: Tree, service: Service, folder: str, dockerfiles: Mapping[str, s
     if _OTHER_DATABASE.search(name):
         return "database"
     if path is None:
-        return "foreign"
+        plain_python = re.fullmatch(r"(.*/)?python", name)
+        return "own" if plain_python and holds(service) else "foreign"
     if re.search(r"playwright|cypress|selenium|(^|[/.-])e2e", f"{path} {service.name}"):
         return "e2e"
     if text and is_python(text, path, service.target):
-        return "own" if _has(tree, service, folder) else "foreign"
+        return "own" if holds(service) else "foreign"
     if _FRONT_END.search(name) and text and is_python(text, path):
         return "assets"
     return "foreign"
-
-
-def _has(tree: Tree, service: Service, folder: str) -> bool:
-    """Say whether what a service is built from has the app in it, and isn't documents or tests."""
-    context, path = service.context, service.dockerfile or ""
-    if context is None or re.search(r"(^|/|\.)(docs?|e2e|playwright|test)(/|\.|$)", path):
-        return False
-    if not context:
-        return True
-    return (
-        folder == context
-        or folder.startswith(f"{context}/")
-        or context.startswith(f"{folder}/" if folder else "")
-    )
 
 
 def _postgres_losses(service: Service) -> list[Loss]:
