@@ -139,9 +139,8 @@ RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}
 USER 10001:10001
 
 FROM runtime AS test
-# What the sources leave behind when they run isn't for the checkout.
-ENV PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/coverage
+# What is compiled when they run isn't for the checkout.
+ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=test-dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY --link --from=pytest /opt/gangway/pytest /opt/gangway/pytest

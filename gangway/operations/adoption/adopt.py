@@ -148,7 +148,9 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
             for path, text in {**own.files(), **dict(_secrets(own.given.secrets))}.items()
         },
     }
-    findings = [*_wrong_facts(settings), *_in_the_way(root, files)]
+    # What follows from a wrong one is wrong, too.
+    wrong = [*_wrong_facts({name: settings.get(name, "") for name in found.facts})]
+    findings = [*(wrong or _wrong_facts(settings)), *_in_the_way(root, files)]
     if findings:
         raise FindingsError(findings)
     losses += tuple(loss for each in foreign.values() for loss in each.losses)

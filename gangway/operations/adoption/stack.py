@@ -136,6 +136,10 @@ class Stack:
 def facts(found: Found) -> dict[str, str]:
     """Return the variables of the stack's file, those that the samples have otherwise included."""
     given = {name: value for name, value in found.facts.items() if value}
+    for name in _SAID_EMPTY:
+        # A command that does nothing still needs a driver for the database that it is locked by.
+        if given.get(name) in ("true", ":"):
+            del given[name]
     source, port = given.get("API_SOURCE", "."), given.get("API_PORT", "8000")
     migrate = given.get("MIGRATE_COMMAND", "")
     prefix = given.get("API_PREFIX", "").rstrip("/") or "/api"

@@ -158,8 +158,8 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("${API_SOURCE:-apps/api}", "${API_SOURCE:?}"),
         ("${API_LOCK:-apps/api/requirements.txt}", "${API_LOCK:?}"),
         ("${API_TARGET:-api.main:app}", "${API_TARGET:?}"),
-        ("${MIGRATE_COMMAND:-python -m api.migrate}", "${MIGRATE_COMMAND:-}"),
-        ("${SEED_COMMAND:-python -m api.seed}", "${SEED_COMMAND:-}"),
+        ("${MIGRATE_COMMAND-python -m api.migrate}", "${MIGRATE_COMMAND:-}"),
+        ("${SEED_COMMAND-python -m api.seed}", "${SEED_COMMAND:-}"),
         (
             "${DB_IMPORTS-alembic.config alembic.command sqlalchemy.ext.asyncio}",
             "${DB_IMPORTS:-}",
