@@ -26,7 +26,7 @@ def files(given: Given) -> dict[str, str]:
     texts = {
         "compose.yml": _compose(given),
         "dev.yml": _overlay(given, "in development", _dev(given)),
-        "test.yml": _overlay(given, "in tests", _test(given)),
+        "test.yml": _overlay(given, "in tests", _test(given)) + _media_in_memory(given),
         "prod.yml": _overlay(given, "in production", _prod(given))
         + ("\nvolumes:\n  static: {}\n" if given.static else ""),
     }
@@ -221,6 +221,11 @@ def _test(given: Given) -> Iterator[str]:
         runner += ["    depends_on:\n", *needs]
     if runner:
         yield "  test-runner:\n" + "".join(runner)
+
+
+def _media_in_memory(given: Given) -> str:
+    options = "{type: tmpfs, device: tmpfs, o: mode=1777}"
+    return f"\nvolumes:\n  media: {{driver_opts: {options}}}\n" if given.media else ""
 
 
 def _broker_port(environment: str) -> Port:
