@@ -278,9 +278,9 @@ def _static(given: Given) -> str:
     extends: {{file: {given.names.compose}.yml, service: migrate}}
     entrypoint: [cp, --recursive, {given.static}/., /srv/static/]
     command: !reset []
-    environment: !reset {{}}
+    environment: !override {{ENVIRONMENT: "${{ENVIRONMENT:-production}}"}}
     secrets: !reset []
-    depends_on: !reset {{}}
+    depends_on: !override {{migrate: {{condition: service_completed_successfully}}}}
     volumes: ["static:/srv/static"]
 """
 
