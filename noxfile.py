@@ -31,6 +31,8 @@ SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
 # What an app's packages are locked by.
 LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
+# Python without an extension.
+SCRIPTS = ("scripts/cron", "scripts/reload")
 # Production's rules hold where ENVIRONMENT is one of these.
 PRODUCTION = ("production", "staging")
 
@@ -309,7 +311,9 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         **{f"mypy {app}": mypy([app, *beside.get(app, ())], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
-        "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
+        "mypy scripts": mypy(
+            ["scripts"], *theirs, "--scripts-are-modules", *SCRIPTS, *names("scripts/*.py")
+        ),
         "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
