@@ -65,13 +65,18 @@ class Pulse:
 
     def _go_on(self) -> None:
         while True:
-            if self._alive():
-                new = f"{self._file}.new"
-                file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-                os.write(file, b"%d\n" % time.time())
-                os.close(file)
-                os.replace(new, self._file)
+            # Where there is no room, the age tells.
+            with contextlib.suppress(OSError):
+                if self._alive():
+                    self._write()
             time.sleep(1)
+
+    def _write(self) -> None:
+        new = f"{self._file}.new"
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(file, b"%d\n" % time.time())
+        os.close(file)
+        os.replace(new, self._file)
 
     def _alive(self) -> bool:
         turned = self._turned

@@ -26,8 +26,9 @@ def files(given: Given) -> dict[str, str]:
     texts = {
         "compose.yml": _compose(given),
         "dev.yml": _overlay(given, "in development", _dev(given)),
-        "test.yml": _overlay(given, "in tests", _test(given)),
-        "prod.yml": _overlay(given, "in production", _prod(given)),
+        "test.yml": _overlay(given, "in tests", _test(given)) + _media_in_memory(given),
+        "prod.yml": _overlay(given, "in production", _prod(given))
+        + ("\nvolumes:\n  static: {}\n" if given.static else ""),
     }
     if given.has_native:
         texts["native.yml"] = _overlay(given, "without containers", _native(given))
@@ -58,7 +59,7 @@ def _compose(given: Given) -> str:
             for name in given.secrets
         },
         "configs": {},
-        "volumes": {"broker-data": "{}"} if given.queue else {},
+        "volumes": {name: "{}" for name in _volumes(given)},
     }
     for part, entries in tops.items():
         for other in given.others:
@@ -77,7 +78,20 @@ def _app(given: Given) -> list[str]:
         *_env_files(given),
         *(["  environment: &app-environment\n", *environment] if environment else []),
         *_secrets(given),
+        *_media(given),
     ]
+
+
+def _volumes(given: Given) -> Iterator[str]:
+    if given.queue:
+        yield "broker-data"
+    if given.media:
+        yield "media"
+
+
+def _media(given: Given) -> list[str]:
+    """Return the lines that mount what the app may write to."""
+    return [f'  volumes: ["media:{given.media}"]\n'] if given.media else []
 
 
 def _env_files(given: Given) -> list[str]:
@@ -202,11 +216,16 @@ def _test(given: Given) -> Iterator[str]:
     runner = [f"  {line}" for line in _env_files(given)]
     if environment := _environment(given):
         runner += ["    environment:\n", *(f"  {line}" for line in environment)]
-    runner += [f"  {line}" for line in _secrets(given)]
+    runner += [f"  {line}" for line in (*_secrets(given), *_media(given))]
     if needs := _needs(given):
         runner += ["    depends_on:\n", *needs]
     if runner:
         yield "  test-runner:\n" + "".join(runner)
+
+
+def _media_in_memory(given: Given) -> str:
+    options = "{type: tmpfs, device: tmpfs, o: mode=1777}"
+    return f"\nvolumes:\n  media: {{driver_opts: {options}}}\n" if given.media else ""
 
 
 def _broker_port(environment: str) -> Port:
@@ -224,6 +243,12 @@ def _in_memory(other: Other) -> str:
 
 
 def _prod(given: Given) -> Iterator[str]:
+    if given.static:
+        yield _static(given)
+    if served := list(_served(given)):
+        mounts = ", ".join(f'"{volume}:/srv/{volume}:ro"' for volume in served)
+        waits = "    depends_on: {static: {condition: service_completed_successfully}}\n"
+        yield f"  nginx:\n    volumes: [{mounts}]\n" + (waits if given.static else "")
     if given.queue:
         yield (
             "  # It reads a secret, which is the user's alone.\n"
@@ -235,6 +260,29 @@ def _prod(given: Given) -> Iterator[str]:
                 "  # For developers: without this line it is there in production, too.\n"
                 f"  {other.name}: {{profiles: !override [development-only]}}\n"
             )
+
+
+def _served(given: Given) -> Iterator[str]:
+    """Yield the volumes that the proxy serves files of."""
+    if given.static:
+        yield "static"
+    if given.media and given.media_url:
+        yield "media"
+
+
+def _static(given: Given) -> str:
+    return f"""\
+  # Puts the files that the image was built with where the proxy finds them, and ends. Those of
+  # earlier releases stay, for the pages that still ask for them.
+  static:
+    extends: {{file: {given.names.compose}.yml, service: migrate}}
+    entrypoint: [cp, --recursive, {given.static}/., /srv/static/]
+    command: !reset []
+    environment: !override {{ENVIRONMENT: "${{ENVIRONMENT:-production}}"}}
+    secrets: !reset []
+    depends_on: !override {{migrate: {{condition: service_completed_successfully}}}}
+    volumes: ["static:/srv/static"]
+"""
 
 
 def _native(given: Given) -> Iterator[str]:

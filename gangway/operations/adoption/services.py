@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,7 +18,7 @@ from gangway.operations.adoption.theirs import Node, Theirs
 _TAKEN: Final = frozenset(
     {
         "api", "broker", "downgrade", "gangway", "history", "makemigration", "migrate", "nginx",
-        "postgres", "redis", "seed", "test", "test-runner",
+        "postgres", "redis", "seed", "static", "test", "test-runner",
     }
 )  # fmt: skip
 # The secrets that every stack has.
@@ -93,7 +94,9 @@ class Given:
     """What the stack's files are made from.
 
     `secrets` has the value for development and tests of each variable that is a secret of the app;
-    `variables` says whether it has plain ones, `queue` whether it needs a broker.
+    `variables` says whether it has plain ones, `queue` whether it needs a broker. `static` is the
+    folder of the static files that the proxy serves, in the image; `media` is what the app may
+    write to, and `media_url` where the proxy serves it.
     """
 
     names: Names
@@ -102,6 +105,9 @@ class Given:
     secrets: Mapping[str, str]
     variables: bool
     queue: bool
+    static: str = ""
+    media: str = ""
+    media_url: str = ""
 
     @property
     def has_native(self) -> bool:
@@ -124,7 +130,21 @@ def given(found: Found, names: Names, foreign: Mapping[str, Theirs]) -> Given:
         others.append(Other(name, each, there, _ports(name, each.ports, used)))
     own = {name: value for name, value in found.secrets.items() if name not in _CORE_SECRETS}
     variables = any(found.variables.values())
-    return Given(names, programs, tuple(others), own, variables, found.queue)
+    facts = found.facts
+    return Given(
+        names, programs, tuple(others), own, variables, found.queue,
+        static=_inside(facts, "API_STATIC") if facts.get("API_STATIC_URL") else "",
+        media=_inside(facts, "API_MEDIA"),
+        media_url=facts.get("API_MEDIA_URL", ""),
+    )  # fmt: skip
+
+
+def _inside(facts: Mapping[str, str], name: str) -> str:
+    """Return where a folder of the app is in a container; nothing where there is none."""
+    folder = facts.get(name)
+    if not folder:
+        return ""
+    return posixpath.normpath(posixpath.join("/srv/app", facts.get("API_WORKDIR", ""), folder))
 
 
 def _free(name: str, taken: set[str], other: Callable[[str], str]) -> str:

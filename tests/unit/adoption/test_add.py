@@ -161,20 +161,32 @@ def test_a_beat_is_of_the_worker_that_is_there(added: Added) -> None:
 def test_a_cron_line_has_its_schedule_as_a_fact(added: Added) -> None:
     for own in added.each("nightly"):
         assert own["environment"]["APP_INTERFACE"] == "cron"
-        assert own["environment"]["APP_SCHEDULE"] == "0 3 * * *"
-        assert own["environment"]["APP_TARGET"] == "python -m x"
+        assert own["environment"]["APP_TARGET"] == "0 3 * * * python -m x"
+    assert "\nNIGHTLY_SCHEDULE='0 3 * * *'\n" in added.text("stack.env")
 
 
-@pytest.mark.parametrize("text", ["0 3 * * *", "*/5 0-6,12 1 1-12/2 0", "  59 23 31 12 7 "])
+@pytest.mark.parametrize(
+    "text", ["0 3 * * *", "*/5 0-6,12 1 1-12/2 0", " 59 23 31 dec mon-fri ", "@daily"]
+)
 def test_a_schedule_is_a_line_of_cron(text: str) -> None:
     assert schedule(text) == " ".join(text.split())
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@daily", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *"]
+    "text",
+    [
+        "",
+        "@often",
+        "@daily x",
+        "jan * * * *",
+        "* * * *",
+        "60 * * * *",
+        "5-1 * * * *",
+        "*/0 * * * *",
+    ],
 )
 def test_what_cron_does_not_take_is_refused(text: str) -> None:
-    with pytest.raises(GangwayError, match="is no schedule"):
+    with pytest.raises(GangwayError, match="is no time"):
         schedule(text)
 
 

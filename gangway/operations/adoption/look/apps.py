@@ -77,19 +77,24 @@ def framework_of(node: ast.AST, source: Source) -> str:
     """Return the framework whose application a call makes, nothing for any other."""
     if not isinstance(node, ast.Call):
         return ""
-    origin = source.origin(node.func)
+    return _class(node.func, source)
+
+
+def _class(node: ast.AST, source: Source, depth: int = 0) -> str:
+    """Return the framework of a class, or of one that is built on it in the same module."""
+    origin = source.origin(node)
     if origin in _CLASSES:
         return _CLASSES[origin]
-    # `import fastapi`, a class of one's own that builds on it, a re-export.
     last = origin.rpartition(".")[2]
-    return next(
-        (
-            framework
-            for known, framework in _CLASSES.items()
-            if known.rpartition(".")[2] == last and (known.partition(".")[0] in source.text)
-        ),
-        "",
-    )
+    for statement in source.module.body:
+        if isinstance(statement, ast.ClassDef) and statement.name == origin and depth < 5:
+            found = (_class(base, source, depth + 1) for base in statement.bases)
+            return next((each for each in found if each), "")
+    # `import fastapi`, or a re-export of the same name.
+    for known, framework in _CLASSES.items():
+        if known.rpartition(".")[2] == last and known.partition(".")[0] in source.text:
+            return framework
+    return ""
 
 
 def _instances(source: Source, factories: list[Application]) -> Iterator[Application]:

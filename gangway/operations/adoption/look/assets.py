@@ -89,7 +89,22 @@ def find(
                     f"{(folder or 'frontend').rpartition('/')[2]}`",
                 )
             )
+    if result.found:
+        _installable(tree, result)
     return result
+
+
+def _installable(tree: Tree, result: Assets) -> None:
+    names = tree.beside(result.folder)
+    if {"package-lock.json", "yarn.lock", "pnpm-lock.yaml"} & set(names):
+        return
+    result.losses.append(
+        Loss(
+            "no package-lock.json, yarn.lock or pnpm-lock.yaml beside it",
+            join(result.folder, "package.json"),
+            f"each build may install others: npm install --package-lock-only (in {result.folder or '.'})",
+        )
+    )
 
 
 def _from_dockerfile(

@@ -217,6 +217,11 @@ def compose_files(tree: Tree) -> list[str]:
     )
 
 
+def is_base(path: str) -> bool:
+    """Say whether a Compose file is the one that others are put upon."""
+    return re.fullmatch(r"(docker-)?compose\.ya?ml", path.rpartition("/")[2]) is not None
+
+
 def load(
     tree: Tree, path: str, values: Mapping[str, str]
 ) -> tuple[list[Service], Mapping[str, Any]]:

@@ -140,7 +140,9 @@ def _fits(tree: Tree, serving: Serving, application: Application) -> bool:
     """Say whether a server serves an application: its module's path ends like the target."""
     target = serving.server.target
     if not target:
-        return False
+        # Django's own server says nothing.
+        is_site = serving.server.program == "manage.py" and application.framework == "Django"
+        return is_site and within(serving.folder, application.path)
     module, _, attribute = target.partition(":")
     if attribute and attribute.removesuffix("()").partition("(")[0] != application.name:
         return False
@@ -178,6 +180,9 @@ def _entry(
         found = sorted(found, key=lambda each: (apps.rank(each), each.path))
         chosen = _djangos(sources, found) or found[0]
         questions = _asked(sources, [each for each in found if each.framework != "Django"], chosen)
+    if serving and not serving.server.target:
+        # It says where, and not what.
+        chosen, serving = _djangos(sources, found) or chosen, None
     if serving:
         root = _root(chosen, serving)
     elif chosen.framework == "Django":

@@ -12,11 +12,12 @@ from dotenv.parser import parse_stream
 from gangway.operations.adoption.look.shell import substituted
 from gangway.operations.adoption.look.tree import Tree, join, parent
 
-_NAMES = (
-    ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.default", ".env.defaults", "env.example",
-    "example.env", "sample.env", "template.env", ".env-example", ".env-sample", ".env_example", "env.sample",
-    ".flaskenv", ".env",
-)  # fmt: skip
+_NAME = re.compile(
+    r"\.env([._-][\w.-]+)?|\.flaskenv|([\w-]+\.)?env[._-](example|sample|template|dist|defaults?)"
+    r"|(example|sample|template|local|dev|development|test|prod|production|web|app|django|backend)\.env"
+)
+_EXAMPLE = re.compile(r"example|sample|template|dist|default")
+_NOT_FOR_APP = re.compile(r"(^|[._-])(db|database|postgres|mysql|pgadmin|minio|traefik|nginx)([._-]|$)")
 _KINDS = (
     (re.compile(r"prod"), "prod"),
     (re.compile(r"test|\.ci\b"), "test"),
@@ -45,29 +46,21 @@ class Setting:
 
 def env_files(tree: Tree, folders: Iterable[str], named: Iterable[str] = ()) -> list[str]:
     """Return the env files in some folders and those that somebody names, examples first."""
-    found: dict[str, None] = {}
+    found: list[str] = []
     for folder in folders:
-        for name in _NAMES:
-            if _is_there(tree, path := join(folder, name)):
-                found[path] = None
-        for kind in ("local", "dev", "development", "test", "prod", "production"):
-            for name in (
-                f".env.{kind}.example",
-                f".env.{kind}.sample",
-                f".env.{kind}",
-                f"{kind}.env",
-            ):
-                if _is_there(tree, path := join(folder, name)):
-                    found[path] = None
+        top = tree.root / folder
+        names = sorted(each.name for each in top.iterdir()) if top.is_dir() else []
+        found += [join(folder, name) for name in names if _NAME.fullmatch(name)]
         # As cookiecutter's Django has them.
-        top = tree.root / folder / ".envs"
-        for path in sorted(top.glob(".*/.*")) if top.is_dir() else ():
-            if path.is_file():
-                found[path.relative_to(tree.root).as_posix()] = None
+        below = sorted((top / ".envs").glob(".*/.*")) if (top / ".envs").is_dir() else []
+        found += [path.relative_to(tree.root).as_posix() for path in below]
     for path in named:
-        if _is_there(tree, path):
-            found[path] = None
-    return list(found)
+        name = path.rpartition("/")[2]
+        found += [path, *(f"{path}{end}" for end in (".example", ".sample", "-sample", "-example"))]
+        found += [join(parent(path), f"{name}.template")]
+    there = [path for path in dict.fromkeys(found) if _is_there(tree, path)]
+    known = [path for path in there if not _NOT_FOR_APP.search(path.rpartition("/")[2]) or path in named]
+    return sorted(known, key=lambda path: not _EXAMPLE.search(path.rpartition("/")[2]))
 
 
 def _is_there(tree: Tree, path: str) -> bool:

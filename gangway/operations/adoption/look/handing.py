@@ -17,7 +17,7 @@ KINDS = ("dev", "test", "prod")
 _NOT_OURS = re.compile(
     r"COMPOSE_\w+|DOCKER_\w+|BUILDKIT_\w+|BUILDX_\w+|(APP_)?[UG]ID|HOST_[UG]ID|USER_ID|GROUP_ID|PATH|HOME|USER|PWD"
     r"|SHELL|TERM|HOSTNAME|PYTHON\w+|PIP_\w+|UV_\w+|POETRY_\w+|NODE_ENV|NODE_VERSION|CI|PORT|WEB_CONCURRENCY"
-    r"|WEB_RELOAD|WEB_TIMEOUT|GUNICORN_\w+|UVICORN_\w+|FLOWER_\w+|IPYTHONDIR|STACK_NAME|TAG|TRAEFIK_\w+|LETSENCRYPT\w*"
+    r"|WEB_RELOAD|WEB_TIMEOUT|GUNICORN_\w+|UVICORN_\w+|(CELERY_)?FLOWER_\w+|IPYTHONDIR|STACK_NAME|TAG|TRAEFIK_\w+|LETSENCRYPT\w*"
     r"|WATCHFILES_\w+|DOMAIN|PGADMIN_\w+|VIRTUAL_HOST|VIRTUAL_PORT|FLASK_RUN_\w+|FLASK_SKIP_DOTENV|REDIS_VERSION"
     r"|POSTGRES_VERSION|TZ|LANG|LC_ALL|DJANGO_SETTINGS_MODULE|DEBUGPY|NO_COLOR"
 )
@@ -27,13 +27,13 @@ _OTHER_STORES = re.compile(
 _STORE = r"(?:[A-Z0-9]+_)*?(?:POSTGRES(?:QL)?|PSQL|PG|DB|DATABASE|SQL|RDS)"
 _PARTS = (
     (
-        re.compile(rf"(?:{_STORE}_(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|SERVICE_HOST)|PGHOST)"),
+        re.compile(rf"(?:{_STORE}_?(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|SERVICE_HOST)|PGHOST)"),
         "{POSTGRES_HOST}",
     ),
-    (re.compile(rf"(?:{_STORE}_PORT|PGPORT)"), "{POSTGRES_PORT}"),
-    (re.compile(rf"(?:{_STORE}_(?:DB|NAME|DBNAME|DATABASE|DB_NAME)|PGDATABASE)"), "{POSTGRES_DB}"),
-    (re.compile(rf"(?:{_STORE}_(?:USER|USERNAME|USER_NAME)|PGUSER)"), "{POSTGRES_USER}"),
-    (re.compile(rf"(?:{_STORE}_(?:PASSWORD|PASS|PASSWD|PWD)|PGPASSWORD)"), "{POSTGRES_PASSWORD}"),
+    (re.compile(rf"(?:{_STORE}_?PORT|PGPORT)"), "{POSTGRES_PORT}"),
+    (re.compile(rf"(?:{_STORE}_?(?:DB|NAME|DBNAME|DATABASE|DB_NAME)|PGDATABASE)"), "{POSTGRES_DB}"),
+    (re.compile(rf"(?:{_STORE}_?(?:USER|USERNAME|USER_NAME)|PGUSER)"), "{POSTGRES_USER}"),
+    (re.compile(rf"(?:{_STORE}_?(?:PASSWORD|PASS|PASSWD|PWD)|PGPASSWORD)"), "{POSTGRES_PASSWORD}"),
 )
 _DATABASE_URL = re.compile(
     r"(?:[A-Z0-9]+_)*(?:DATABASE|DB|POSTGRES(?:QL)?|PG|SQLALCHEMY|SQL)_?(?:[A-Z]+_)*?"
@@ -101,6 +101,11 @@ _SHORT = {
 _PLAIN_SCHEMES = ("postgres", "postgresql", "psql", "pgsql", "postgis")
 
 
+def is_ours(name: str) -> bool:
+    """Say whether a variable is Compose's, Docker's, Python's or Gangway's own, not the app's."""
+    return _NOT_OURS.fullmatch(name.upper()) is not None
+
+
 @dataclass(frozen=True)
 class Given:
     """A value that somebody has for a variable."""
@@ -153,8 +158,8 @@ class Surroundings:
     """Whether its engine is asynchronous: create_async_engine."""
     rewrites: bool
     """Whether the code itself puts a driver into an address."""
-    kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The files that each kind of environment reads alone; what isn't there counts everywhere."""
+    signing: frozenset[str] = frozenset()
+    """The variables that the framework's own secret key is read from."""
 
 
 def sort(around: Surroundings) -> Sorted:
@@ -196,9 +201,12 @@ class _Name:
     def sort(self) -> None:
         if template := self._template():
             self._hand(template)
+        elif _ENGINE.fullmatch(self.upper) and "sqlite" in (self.example or "sqlite"):
+            known = "django.db.backends." if "django.db" in self.example else ""
+            self.result.variables[""][self.name] = f"{known}postgresql"
         elif _NOT_OURS.fullmatch(self.upper) or _SET_ALREADY & {self.upper}:
             return
-        elif _SECRET_KEY.fullmatch(self.upper):
+        elif _SECRET_KEY.fullmatch(self.upper) or self.name in self.around.signing:
             self._hand("{SECRET_KEY}")
         elif self._is_secret():
             self._secret()
@@ -342,7 +350,7 @@ class _Name:
         known = {kind: self._value(kind) for kind in KINDS}
         values = {
             "dev": _first(known["dev"], general),
-            "test": _first(known["test"], general, known["dev"]),
+            "test": _first(known["test"], known["dev"], general),
             "prod": _first(known["prod"]),
         }
         if values["prod"] is None:
@@ -382,11 +390,7 @@ class _Name:
         if value.lower() in _DEVELOPMENT and (_ENVIRONMENT.fullmatch(self.upper) or choices):
             return self._environment(value, choices)
         if _HOSTS.fullmatch(self.upper):
-            self._lose(
-                f"{self.name}={value} is development's",
-                "set your domain in app.prod.env beside localhost",
-            )
-            return "localhost,127.0.0.1"
+            return self._hosts(value)
         if _LOCAL.search(value):
             if self.required:
                 self._lose(
@@ -399,6 +403,16 @@ class _Name:
             )
             return None
         return value if is_general or self.required else None
+
+    def _hosts(self, value: str) -> str:
+        """Return the hosts of production: those that aren't this machine's, and localhost."""
+        between = " " if " " in value and "," not in value else ","
+        parts = [part.strip() for part in value.strip("[]").replace("\"", "").split(between)]
+        own = [part for part in parts if part != "*" and not _LOCAL.search(part)]
+        if not own:
+            do = "set your domain in app.prod.env beside localhost"
+            self._lose(f"{self.name}={value} is development's", do)
+        return between.join([*own, "localhost", "127.0.0.1"])
 
     def _environment(self, value: str, choices: tuple[str, ...]) -> str | None:
         for name in _PRODUCTION:

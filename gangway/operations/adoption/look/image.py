@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.dockerfile import Dockerfile, Instruction, Stage, pairs, parse
 from gangway.operations.adoption.look.programs import is_waiting, job, unwrapped
 from gangway.operations.adoption.look.shell import Command, commands, substituted, words_of
-from gangway.operations.adoption.look.tree import Tree, join, parent
+from gangway.operations.adoption.look.tree import Tree, join, parent, within
 
 _PYTHON = re.compile(
     r"(?:.*/)?(?:python:(?P<tag>\d[\w.]*)|[\w./-]*?\bpython-?:?(?P<version>3\.\d+)\b)"
@@ -41,12 +41,6 @@ _AT_RUN_TIME = {
     "libncurses5-dev": "", "libncurses-dev": "", "libc6-dev": "", "libc-dev": "", "musl-dev": "",
     "libyaml-dev": "libyaml-0-2", "libxmlsec1-dev": "libxmlsec1-openssl",
 }  # fmt: skip
-_MYSQL = (
-    "default-libmysqlclient-dev",
-    "libmysqlclient-dev",
-    "libmariadb-dev",
-    "default-mysql-client",
-)
 
 # What a RUN may do without a word: it prepares an image that is Gangway's affair here.
 _SILENT = frozenset(
@@ -55,7 +49,14 @@ _SILENT = frozenset(
         "usermod", "set", "echo", "true", ":", "touch", "find", "export", "ldconfig", "pip", "pip3", "uv",
         "poetry", "pipenv", "pdm", "rye", "corepack", "cd", "ls", "cat", "test", "[", "virtualenv", "env",
         "install-php-extensions", "which", "printf", "pwd", "sync", "dpkg-reconfigure", "update-ca-certificates",
-        "locale-gen", "exit", "else", "fi", "if", "done", "hash", "dos2unix",
+        "locale-gen",
+        "flake8",
+        "black",
+        "isort",
+        "ruff",
+        "mypy",
+        "pylint",
+        "djlint", "exit", "else", "fi", "if", "done", "hash", "dos2unix",
     }
 )  # fmt: skip
 _IGNORED_ENV = re.compile(
@@ -64,7 +65,9 @@ _IGNORED_ENV = re.compile(
     r"|(PIP|UV|POETRY|PIPENV|PDM|NPM|YARN|PNPM|NODE|APT|DOCKER|BUILDKIT|GUNICORN|UVICORN|WEB)_\w+|APP_HOME|APPDIR"
     r"|APP_DIR|APP_PATH|WORKDIR|PORT|HOST|APP_UID|APP_GID|UID|GID|WATCHFILES_FORCE_POLLING|LD_LIBRARY_PATH"
 )
-_ENTRY_SCRIPT = re.compile(r'exec\s+"?\$(@|\{@\}|\*)')
+_FUNCTION = re.compile(
+    r"^(?:function\s+)?(?P<name>[\w-]+)\s*\(\)\s*\{\n(?P<body>.*?)^\}", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass
@@ -96,7 +99,17 @@ class Image:
     """Requirements files that are installed."""
     losses: list[Loss] = field(default_factory=list)
     entrypoint: tuple[str, ...] = ()
+    volumes: list[tuple[str, str]] = field(default_factory=list)
+    """The folders of the image that are volumes, with their places."""
     reader: _Reader | None = field(default=None, repr=False)
+
+    def holds(self, path: str) -> bool:
+        """Say whether a file of the repository is in it; so is any where nothing is copied."""
+        folders = [mine for _, mine in self.reader.copies] if self.reader else []
+        whole = [mine for mine in folders if not mine or mine in self.reader.tree.folders] if self.reader else []
+        if not whole and self.reader is not None:
+            return within(self.reader.context, path)
+        return any(within(mine, path) for mine in folders)
 
     def runs(
         self, entrypoint: tuple[str, ...] | None, command: tuple[str, ...], place: str
@@ -275,12 +288,9 @@ class _Reader:
                 self.image.healthcheck = substituted(each.text, values), self._at(each.line)
             elif each.name == "COPY" and own and (other := each.flag("from")):
                 self._from_elsewhere(each, other)
-            elif each.name in ("VOLUME",) and own:
-                self._lose(
-                    f"VOLUME {each.text}",
-                    each.line,
-                    "if the app writes there, name the folder in API_MEDIA, a volume",
-                )
+            elif each.name == "VOLUME" and own:
+                for word in each.words or each.text.split():
+                    self.image.volumes.append((word, self._at(each.line)))
         if own:
             self.image.workdir = self.in_repository(join(folder)) if folder != "/" else None
 
@@ -310,13 +320,40 @@ class _Reader:
             text, extra = instruction.body, 1
         elif words := instruction.words:
             text = " ".join(words[2:]) if words[:2] == ("/bin/sh", "-c") else " ".join(words)
-        every = commands(text, values)
-        for command in every:
-            for inner in unwrapped(command, values):
-                line = instruction.line + command.line + extra
-                self._command(inner, line, own=own, piped=command.piped)
+        pipes: list[list[Command]] = [[]]
+        for command in commands(text, values):
+            for one in unwrapped(command, values):
+                pipes[-1] += [replace(inner, line=command.line) for inner in self._of_script(one)]
+            if not command.piped:
+                pipes.append([])
+        steps = any((known := job(each)) and known.kind == "collect" for pipe in pipes for each in pipe)
+        for pipe in filter(None, pipes):
+            line = instruction.line + pipe[0].line + extra
+            if len(pipe) > 1 and any(each.piped for each in pipe[:-1]):
+                self._pipe(pipe, line)
+                continue
+            for each in pipe:
+                # Links and copies around a step are its scaffolding.
+                if not (steps and each.program in ("ln", "cp", "mv")):
+                    self._command(each, instruction.line + each.line + extra, own=own)
 
-    def _command(self, command: Command, line: int, *, own: bool, piped: bool) -> None:
+    def _pipe(self, pipe: Sequence[Command], line: int) -> None:
+        text = " | ".join(each.text for each in pipe)
+        silent = [each.program == "xargs" or self._is_silent(each) for each in pipe]
+        if all(silent[1:]) and pipe[0].program not in ("curl", "wget"):
+            return
+        if re.search(r"poetry|astral|/uv/|pdm|nodesource|pyenv|bun\.sh|gpg|apt-key|sources\.list", text):
+            return
+        self._lose(f"RUN {text}", line, "do it in docker/app.Dockerfile")
+
+    def _of_script(self, command: Command) -> list[Command]:
+        """Return the commands of a script of the repository, or the command itself."""
+        script = self._script_file(command)
+        if script is None:
+            return [command]
+        return [one for each in commands(self.tree.text(script)) for one in unwrapped(each)]
+
+    def _command(self, command: Command, line: int, *, own: bool) -> None:
         program, words = command.program, command.words
         if program in ("apt-get", "apt", "aptitude"):
             if "install" in words:
@@ -329,14 +366,17 @@ class _Reader:
                 "name the same as Debian packages in API_RUN_PACKAGES: the images are Debian's",
             )
             return
-        if self._is_silent(command) and not (piped and program in ("curl", "wget")):
+        if self._is_silent(command):
             self._requirements(command)
             return
         if self._is_node(command):
             self._node_command(command, self._at(line), "")
             return
         found = job(command)
-        if found and found.kind == "collect":
+        if found and found.kind in ("test", "migrate", "wait"):
+            return
+        is_of_app = program == "flask" or words[1:2] == ("manage.py",)
+        if found and (found.kind == "collect" or (found.kind == "python" and is_of_app)):
             self.image.steps.append((command, self._at(line)))
             return
         self._lose(
@@ -368,7 +408,7 @@ class _Reader:
                 re.search(r"poetry|astral|/uv/|pdm|nodesource|pyenv", word) for word in words
             )
         if program in ("npm", "yarn", "pnpm", "bun"):
-            return words[1:2] in (("ci",), ("install",), ("cache",), ("i",)) or len(words) == 1
+            return not self._is_node(command)
         return is_waiting(command)
 
     def _is_node(self, command: Command) -> bool:
@@ -394,8 +434,8 @@ class _Reader:
                 continue
             if name in _TOOLS:
                 continue
-            if name in _MYSQL:
-                self._lose(f"the package {name}", line, "the database is PostgreSQL: leave it out")
+            if re.search(r"mysql|mariadb", name):
+                self._lose(f"the package {name}", line, "the database is PostgreSQL")
             elif name in _COMPILERS or (not own):
                 _add(self.image.build_packages, name)
             elif name.endswith("-dev"):
@@ -451,31 +491,47 @@ class _Reader:
         self.image.entrypoint, self.image.reader = entrypoint, self
         self.image.started = self.started(entrypoint, command, place)
 
+    def _functions(self, script: str) -> tuple[str, dict[str, str]]:
+        """Return a script's text without its functions, and those, each with its lines in place."""
+        text, functions = self.tree.text(script), {}
+        for match in _FUNCTION.finditer(text):
+            before = text.count("\n", 0, match.start("body"))
+            functions[match["name"]] = "\n" * before + match["body"]
+        return _FUNCTION.sub(lambda match: "\n" * match[0].count("\n"), text), functions
+
     def started(
         self, entrypoint: tuple[str, ...], command: tuple[str, ...], place: str
     ) -> list[tuple[Command, str]]:
         """Return what a container does in the end, scripts of the repository looked into."""
-        every: list[tuple[Command, str]] = []
-        if entrypoint:
-            every += self._script(Command(entrypoint, {}), place, given=bool(command))
-        if command:
-            every += self._script(Command(command, {}), place)
+        rest = command if entrypoint else ()
+        every, called = self._script(entrypoint or command, rest, place)
+        if entrypoint and command and not called:
+            every += self._script(command, (), place)[0]
         return every
 
     def _script(
-        self, command: Command, place: str, *, given: bool = False
-    ) -> list[tuple[Command, str]]:
+        self, words: tuple[str, ...], rest: tuple[str, ...], place: str
+    ) -> tuple[list[tuple[Command, str]], bool]:
+        """Return what a command does, a script of the repository looked into.
+
+        A script that has a function by the name of one of its arguments calls that; whether it did
+        so for one of the `rest`, the words that follow, is said, too.
+        """
         every: list[tuple[Command, str]] = []
-        for inner in unwrapped(command, self.values):
+        called = False
+        for inner in unwrapped(Command(words, {}), self.values) if words else ():
             script = self._script_file(inner)
             if script is None:
                 every.append((inner, place))
                 continue
-            for each in commands(self.tree.text(script), {}):
+            text, functions = self._functions(script)
+            named = next((word for word in (*inner.words[1:], *rest) if word in functions), "")
+            called = called or named in rest
+            for each in commands(functions[named] if named else text):
                 for one in unwrapped(each):
                     if one.words[0].strip('"') not in ("$@", "$*", "${@}"):
                         every.append((one, f"{script}:{each.line + 1}"))
-        return every
+        return every, called
 
     def _script_file(self, command: Command) -> str | None:
         word = command.words[0]

@@ -136,38 +136,76 @@ def _glob(path: str, pattern: str) -> bool:
 
 def _uv(tree: Tree, folder: str, project: str) -> Lock:
     path = join(folder, "uv.lock")
-    lock = Lock("uv", path)
-    table = project_table(tree, project)
-    blocks = list(_blocks(tree.text(path)))
-    for block in blocks:
-        name = _value(block, "name")
-        lock.versions[name] = _value(block, "version")
-    head = tree.text(path).partition("[[package]]")[0]
-    if requires := _value(head, "requires-python"):
+    lock, table, text = Lock("uv", path), project_table(tree, project), tree.text(path)
+    blocks: dict[str, list[str]] = {}
+    for block in _blocks(text):
+        blocks.setdefault(_value(block, "name"), []).append(block)
+    if requires := _value(text.partition("[[package]]")[0], "requires-python"):
         lock.pythons.append((requires, tree.line(path, "requires-python")))
     name = canonicalize_name(table.get("project", {}).get("name", ""))
     if folder != project or _workspace(tree, folder):
         lock.package = name
-    own = next((tomllib.loads(block) for block in blocks if _value(block, "name") == name), None)
-    if own is None and table.get("project"):
+    if name not in blocks and table.get("project"):
         raise _stale(path, f"{name or 'the project'} isn't in it", "uv lock", folder)
-    if own is not None:
-        own = own["package"][0]
+    if name in blocks:
+        own = tomllib.loads(blocks[name][0])["package"][0]
         _check_uv(table, own, path, join(project, "pyproject.toml"), folder)
         for each in own.get("dependencies", ()):
             lock.extras[each["name"]] = frozenset(each.get("extra", ()))
     lock.beside = tuple(_siblings(tree, table, project, folder))
-    for name, loss in _uv_elsewhere(tree, path, blocks):
-        lock.elsewhere += (name,)
-        lock.losses.append(loss)
     lock.groups, lock.testers = _groups(table)
     if lock.package and not lock.testers and folder != project:
         # What the members share is a group of the whole workspace.
         shared, lock.testers = _groups(project_table(tree, folder))
-        lock.groups += tuple(name for name in shared if name not in lock.groups)
-    lock.from_source = tuple(sorted(_built_uv(blocks)))
+        lock.groups += tuple(each for each in shared if each not in lock.groups)
+    reached = _reached(blocks, name, lock.groups) if name in blocks else set(blocks)
+    for each in sorted(reached):
+        lock.versions[each] = _value(blocks[each][0], "version")
+    used = {each: blocks[each] for each in sorted(reached)}
+    for other, loss in _uv_elsewhere(tree, path, used):
+        lock.elsewhere += (other,)
+        lock.losses.append(loss)
+    lock.from_source = tuple(_built_uv(used))
     lock.pythons += _requires(tree, table, project)
     return lock
+
+
+def _reached(blocks: Mapping[str, list[str]], name: str, groups: Iterable[str]) -> set[str]:
+    """Return the packages that a project needs, those of some of its groups included."""
+    found: set[str] = set()
+    own = "".join(blocks[name])
+    developers = own.partition("\n[package.dev-dependencies]\n")[2].partition("\n[")[0]
+    waiting = [(each, frozenset[str]()) for each in _named(_array(developers, groups))]
+    waiting.append((name, frozenset()))
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        each, extras = waiting.pop()
+        if (each, extras) in seen or each not in blocks:
+            continue
+        seen.add((each, extras))
+        found.add(each)
+        for block in blocks[each]:
+            head, _, optional = block.partition("\n[package.optional-dependencies]\n")
+            texts = _array(head.partition("\n[package.")[0], ["dependencies"])
+            texts += _array(optional.partition("\n[package.")[0], extras)
+            for match in re.finditer(r'\{ name = "([^"]+)"([^}]*)', texts):
+                wanted = re.search(r"extra = \[([^\]]*)\]", match[2])
+                names = re.findall(r'"([^"]+)"', wanted[1]) if wanted else ()
+                waiting.append((match[1], frozenset(names)))
+    return found
+
+
+def _array(text: str, names: Iterable[str]) -> str:
+    """Return the lines of some arrays of a table."""
+    found = ""
+    for name in names:
+        match = re.search(rf"^{re.escape(name)} = \[(.*?)^\]|^{re.escape(name)} = \[(.*)\]$", text, re.M | re.S)
+        found += (match[1] or match[2] or "") if match else ""
+    return found
+
+
+def _named(text: str) -> list[str]:
+    return re.findall(r'\{ name = "([^"]+)"', text)
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -220,8 +258,9 @@ def _check_uv_groups(
     table: Mapping[str, Any], own: Mapping[str, Any], path: str, project: str, folder: str
 ) -> None:
     noted = own.get("metadata", {}).get("requires-dev", {})
+    known = {canonicalize_name(name): entries for name, entries in noted.items()}
     for group, entries in table.get("dependency-groups", {}).items():
-        in_lock = {canonicalize_name(each["name"]) for each in noted.get(group, ())}
+        in_lock = {canonicalize_name(each["name"]) for each in known.get(canonicalize_name(group), ())}
         asked = {canonicalize_name(each.name) for each in _asked(entries)}
         includes = any(isinstance(each, dict) for each in entries)
         for name in sorted(asked - in_lock):
@@ -292,31 +331,31 @@ def _siblings(tree: Tree, table: Mapping[str, Any], project: str, folder: str) -
                 waiting.append((other, project_table(tree, other)))
 
 
-def _uv_elsewhere(tree: Tree, path: str, blocks: Iterable[str]) -> Iterator[tuple[str, Loss]]:
+def _uv_elsewhere(
+    tree: Tree, path: str, blocks: Mapping[str, list[str]]
+) -> Iterator[tuple[str, Loss]]:
     """Yield the packages that come from no index, those in the repository apart."""
-    for block in blocks:
+    for name, every in blocks.items():
         match = re.search(
-            r'^source = \{ (git|url|path|directory|editable|virtual) = "([^"]*)"',
-            block,
-            re.MULTILINE,
+            r'^source = \{ (git|url|path|directory|editable|virtual) = "([^"]*)"', every[0], re.MULTILINE
         )
         if not match:
             continue
         kind, place = match.groups()
-        name, inside = _value(block, "name"), join(parent(path), place)
+        inside = join(parent(path), place)
         if kind in ("directory", "editable", "virtual") and (inside in tree.folders or not inside):
             continue
         where = tree.line(path, f'name = "{name}"')
-        yield name, Loss(f"{name} comes from {place.partition('?')[0]}", where, GIT_DO)
+        yield name, Loss(f"{name} comes from {re.sub(r'[?#].*', '', place)}", where, GIT_DO)
 
 
-def _built_uv(blocks: Iterable[str]) -> Iterator[str]:
-    for block in blocks:
-        if 'source = { registry = "' not in block:
-            continue
-        files = re.findall(r'/([^/"]+\.whl)"', block) + re.findall(r'"([^/"]+\.whl)"', block)
-        if not any(_is_for_linux(file) for file in files):
-            yield _value(block, "name")
+def _built_uv(blocks: Mapping[str, list[str]]) -> Iterator[str]:
+    for name, every in blocks.items():
+        whole = "".join(every)
+        if 'source = { registry = "' in whole:
+            files = re.findall(r'/([^/"]+\.whl)["#]', whole) + re.findall(r'"([^/"]+\.whl)"', whole)
+            if not any(map(_is_for_linux, files)):
+                yield name
 
 
 def _is_for_linux(file: str) -> bool:
@@ -624,11 +663,14 @@ def _unlocked(tree: Tree, path: str, every: Iterable[Pin]) -> Iterator[Loss]:
 def _without(tree: Tree, project: str) -> Lock:
     table, path = project_table(tree, project), join(project, "pyproject.toml")
     if table.get("project"):
-        lock = Lock("uv", join(project, "uv.lock"), missing=True)
+        top = next((each for each in ancestors(project) if _is_member(tree, each, project)), project)
+        lock = Lock("uv", join(top, "uv.lock"), missing=True)
+        if top != project:
+            lock.package = canonicalize_name(table["project"].get("name", ""))
         for each in _asked(table["project"].get("dependencies", ())):
             lock.versions[canonicalize_name(each.name)] = ""
             lock.extras[canonicalize_name(each.name)] = frozenset(each.extras)
-        lock.beside = tuple(_siblings(tree, table, project, project))
+        lock.beside = tuple(_siblings(tree, table, project, top))
         lock.groups, lock.testers = _groups(table)
         for group in lock.groups:
             for each in _asked(_whole_group(table, group)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gangway.base.errors import GangwayError
 from gangway.operations.adoption.found import Found, Loss, Program, Question
 from gangway.operations.adoption.look import (
     assets,
@@ -33,13 +33,18 @@ from gangway.operations.adoption.look import (
 )
 from gangway.operations.adoption.look.libraries import Needs, needs
 from gangway.operations.adoption.look.python import Source, Sources, python_2_line
-from gangway.operations.adoption.look.reads import Read, reads
+from gangway.operations.adoption.look.reads import Read, environment_read, reads
 from gangway.operations.adoption.look.static import Static, build_environment, static_files
 from gangway.operations.adoption.look.starts import Start, Starts
 from gangway.operations.adoption.look.tree import Tree, ancestors, join, parent, seen_from, within
 from gangway.operations.adoption.look.values import Values
 
 _KINDS = ("dev", "test", "prod")
+# What libraries read by themselves.
+_LIBRARIES = re.compile(r"(DJANGO|FLASK|CELERY|SENTRY|AWS|OTEL|GOOGLE|AZURE|HTTPS?|NO|SSL|REQUESTS|SQLALCHEMY|MPL)_")
+_DEPLOYS = ("docker", "deploy", "deployment", "compose", "infra", ".docker", "docker-compose", "ops")
+_CONNECTS = r"(?i)engine\(|connect\(|database|db_ur|sqlalchemy|\bdsn\b|db\s*="
+_WRITES = "where the app writes there, name the folder in API_MEDIA: one volume, in every environment"
 _UNUSED_BY_US = (
     "cap_add",
     "devices",
@@ -126,10 +131,42 @@ class _Look:
         return self.entry.root
 
     @cached_property
+    def near(self) -> list[compose.Service]:
+        """The services of the Compose files that are about this app: above it, in it, beside it."""
+        project = self.entry.project
+        folders = {*ancestors(project), *(join(each, name) for each in ancestors(project) for name in _DEPLOYS)}
+        return [
+            each
+            for each in self.compose_services
+            if each.folder in folders or (project and within(project, each.folder))
+        ]
+
+    @cached_property
     def services(self) -> services.Services:
+        monitors = {
+            (start.service.name, start.service.file)
+            for start in self.starts.every
+            if start.service and any(job.kind == "flower" for job, _ in start.jobs)
+        }
         return services.sort(
-            self.tree, self.compose_services, self.entry.project, self.starts.dockerfiles
+            self.tree,
+            self.near,
+            self.starts.dockerfiles,
+            holds=self._holds_app,
+            monitors=monitors,
         )
+
+    def _holds_app(self, service: compose.Service) -> bool:
+        """Say whether a service runs from an image with the app in it, or with it mounted."""
+        path = self.entry.application.path
+        name = service.dockerfile or ""
+        if re.search(r"(^|/|\.)(docs?)(/|\.|$)", name):
+            return False
+        image = self.starts.images.get(name)
+        if image and image.holds(path):
+            return True
+        mounts = [source for source, _ in service.mounts if source.startswith(".")]
+        return any(within(join(service.folder, source), path) for source in mounts)
 
     @cached_property
     def image(self) -> Any:
@@ -181,7 +218,10 @@ class _Look:
             return None
         given: dict[str, str] = {}
         for each in self.given.get("DJANGO_SETTINGS_MODULE", ()):
-            for kind in [each.kind] if each.kind else _KINDS:
+            # A Dockerfile has production's, an example and a Compose file development's.
+            is_image = bool(self.image) and each.where.startswith(f"{self.image.path}:")
+            general = ("prod",) if is_image else ("dev", "test")
+            for kind in [each.kind] if each.kind else general:
                 given.setdefault(kind, each.value)
         if self.tests_settings:
             given["test"] = self.tests_settings
@@ -200,9 +240,17 @@ class _Look:
 
     def settings(self, kind: str) -> django.Settings | None:
         """Return Django's settings in a kind of environment."""
-        if self.site is None:
-            return None
-        return django.settings_of(self.sources, self.site, kind, self.sorted.environment(kind))
+        return self._settings.get(kind)
+
+    @cached_property
+    def _settings(self) -> dict[str, django.Settings | None]:
+        site = self.site
+        if site is None:
+            return {}
+        return {
+            kind: django.settings_of(self.sources, site, kind, self.sorted.environment(kind))
+            for kind in _KINDS
+        }
 
     # -- the sources ----------------------------------------------------------------------------------
 
@@ -289,7 +337,8 @@ class _Look:
                 add(each.name, each.value, each.where, each.kind, private=each.private)
         if self.image:
             for name, (value, where) in self.image.environment.items():
-                add(name, value, where, "")
+                if name in self.reads or _LIBRARIES.match(name):
+                    add(name, value, where, "")
         return found
 
     @cached_property
@@ -320,8 +369,21 @@ class _Look:
             queue=self.queue,
             asynchronous=any("create_async_engine" in text for text in texts),
             rewrites=any(re.search(r"replace\([^)]*postgres", text) for text in texts),
+            signing=frozenset(self._signing()),
         )
         return handing.sort(around)
+
+    def _signing(self) -> Iterator[str]:
+        """Yield the variables that SECRET_KEY is read from."""
+        for source in self.sources.saying(r"SECRET_KEY|secret_key", sorted(self.files)):
+            for node in source.nodes:
+                if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+                    continue
+                target = ast.unparse(node.targets[0])
+                if target == "SECRET_KEY" or re.search(r"\.secret_key$|\.config\[.SECRET_KEY.\]$", target):
+                    for inner in ast.walk(node.value):
+                        if read := environment_read(inner, source):
+                            yield read.name
 
     # -- beside the web service -------------------------------------------------------------------------
 
@@ -587,6 +649,8 @@ class _Look:
         self.losses += found.losses
         if found.where:
             self.evidence.append((f"health at {found.path}", found.where))
+        if found.path == "tcp":
+            return {"API_HEALTH": "tcp"}
         return {
             "API_HEALTH": found.path,
             "API_HEALTH_HOST": found.host,
@@ -638,7 +702,7 @@ class _Look:
                 )
             )
         self._hard_coded()
-        return {"API_READS": " ".join(words)}
+        return {"API_READS": " ".join(dict.fromkeys(words))}
 
     def _redis_place(self) -> str:
         for source in self.sources.saying(r"Redis\(|redis://|from_url", sorted(self.files)):
@@ -665,8 +729,8 @@ class _Look:
                 )
                 if (
                     is_default
-                    or line
-                    and before[-1].lstrip().startswith("#")
+                    or before[-1].lstrip().startswith("#")
+                    or not re.search(_CONNECTS, "".join(before))
                     or self._in_settings(source, line)
                 ):
                     continue
@@ -689,7 +753,10 @@ class _Look:
         if image is None:
             return
         yield from image.losses
+        built = {step.text for step, _ in image.steps}
         for command, where in migrations.understood(self._before_server()):
+            if command.text in built:
+                continue
             yield Loss(
                 f"{command.text} at every start",
                 where,
@@ -720,6 +787,9 @@ class _Look:
     def _unusual(self) -> Iterator[Loss]:
         """Yield what the app's services have in Compose that nothing here stands for."""
         seen: set[tuple[str, str]] = set()
+        for target, where in self.image.volumes if self.image else ():
+            if not self._is_media(target):
+                yield Loss(f"the volume {target}", where, _WRITES)
         for service in self.services.own:
             for key in _UNUSED_BY_US:
                 if service.content.get(key) and (service.name, key) not in seen:
@@ -739,16 +809,16 @@ class _Look:
                         yield Loss(
                             f"the volume {volume} at {target} of {service.name}",
                             service.where,
-                            "where the app writes there, name the folder in API_MEDIA: one volume, in every environment",
+                            _WRITES,
                         )
 
     def _is_media(self, target: str) -> bool:
+        """Say whether a folder of a container is one of uploads or static files, or in one."""
         production = self.settings("prod")
-        names = ("MEDIA_ROOT", "STATIC_ROOT")
         if production is None:
             return False
-        known = [str(production.get(name)).rpartition("/")[2] for name in names]
-        return target.rstrip("/").rpartition("/")[2] in known
+        known = {str(production.get(name)).rpartition("/")[2] for name in ("MEDIA_ROOT", "STATIC_ROOT")}
+        return not known.isdisjoint(target.strip("/").split("/"))
 
     def _name(self) -> tuple[str, list[Question]]:
         names = []
@@ -786,25 +856,19 @@ class _Look:
 
 
 def _overridden(every: Iterable[compose.Service]) -> Iterator[compose.Service]:
-    """Yield services, those of an override file with what they change put into the base's."""
+    """Yield services, those of a later file with what the base says of them put in.
+
+    What is neither built nor has an image then is no service of its own.
+    """
     known = list(every)
+    bases = {(each.folder, each.name): each for each in known if compose.is_base(each.file)}
     for service in known:
-        name = service.file.rpartition("/")[2]
-        if "override" not in name:
-            yield service
-            continue
-        base = next(
-            (
-                other
-                for other in known
-                if other.name == service.name
-                and other.folder == service.folder
-                and other.file != service.file
-            ),
-            None,
-        )
-        content = compose.merged(base.content, service.content) if base else service.content
-        yield compose.Service(service.name, service.file, service.line, content, service.values)
+        base = bases.get((service.folder, service.name), service)
+        content = service.content
+        if base is not service:
+            content = compose.merged(base.content, content)
+        if content.get("image") or content.get("build"):
+            yield compose.Service(service.name, service.file, service.line, content, service.values)
 
 
 def _compose_kind(path: str) -> str:
@@ -822,13 +886,9 @@ def _is_server_config(path: str) -> bool:
 
 
 def _call_text(call: Any) -> str:
-    import ast
-
     return ast.unparse(call.func) + "(" + ", ".join(ast.unparse(each) for each in call.args)
 
 
 def _keyword(call: Any, name: str) -> Any:
     return next((each.value for each in call.keywords if each.arg == name), None)
 
-
-_ = (GangwayError, ancestors)

@@ -249,6 +249,8 @@ def _before(
                     return
     extra = []
     for each, where in started:
+        if each.command.perhaps:
+            continue
         if each.kind == "seed" and each.command.text not in extra:
             extra.append(each.command.text)
             found.seed_where = where
@@ -288,7 +290,7 @@ def _seed(
     if django is not None:
         for path in tree.below(django):
             match = re.search(
-                r"/management/commands/((?:seed|populate|load_initial|create_demo)\w*)\.py$", path
+                r"/management/commands/((?:seed|populate_db|load_initial|load_demo|loaddemo|create_demo|initial_data|demo_data)\w*)\.py$", path
             )
             if match and not is_aside(path):
                 found.seed, found.seed_where = f"python manage.py {match[1]}", path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gangway.operations.adoption.look.shell import Command, commands, words_of
 
-_WRAPPERS = frozenset({"tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"})
+_WRAPPERS = frozenset({"s6-setuidgid", "tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"})
 _RUNNERS = {
     "uv": "run",
     "poetry": "run",
@@ -30,10 +30,14 @@ _SWITCHES = frozenset(
     }
 )  # fmt: skip
 _ADDRESS = re.compile(r"(?:.*:)?(\d{2,5})/?")
+_PYTHON = re.compile(r"python[\d.]*")
 _SERVERS = frozenset(
     {"gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "fastapi", "flask",
      "uwsgi", "quart"}
 )  # fmt: skip
+
+
+_KNOWN = _SERVERS | {"celery", "alembic", "pytest", "dramatiq", "arq", "rq", "manage.py"}
 
 
 @dataclass(frozen=True)
@@ -70,38 +74,43 @@ def unwrapped(command: Command, values: Mapping[str, str] | None = None) -> list
     words = list(command.words)
     while words:
         program = words[0].rpartition("/")[2]
-        if program in _SHELLS and len(words) > 2 and words[1].startswith("-") and "c" in words[1]:
+        if program in _SHELLS and len(words) > 2 and re.fullmatch(r"-\w*c", words[1]):
             inner = commands(words[2], values)
             return [each for one in inner for each in unwrapped(one, values)]
-        if program in _SHELLS and len(words) > 1 and not words[1].startswith("-"):
-            words = words[1:]
+        rest = _without_wrapper(program, words)
+        if rest is None:
             break
-        if program in _WRAPPERS:
-            words = words[1:]
-            while words and (words[0].startswith("-") or re.fullmatch(r"\w+=.*", words[0])):
-                words = words[1:]
-            if program in ("gosu", "su-exec"):
-                words = words[1:]
-        elif program in _RUNNERS and _RUNNERS[program] in words[1:2]:
-            words = _after_options(words[2:])
-        elif program == "watchfiles":
-            words = _watched(words)
-        elif program == "watchmedo" and "--" in words:
-            words = words[words.index("--") + 1 :]
-        elif re.fullmatch(r"python[\d.]*", program) and words[1:2] == ["-m"] and len(words) > 2:
-            if words[2] in _SERVERS or words[2] in (
-                "celery",
-                "alembic",
-                "pytest",
-                "dramatiq",
-                "arq",
-            ):
-                words = words[2:]
-            else:
-                break
-        else:
-            break
-    return [Command(tuple(words), command.environment, command.line)] if words else []
+        words = rest
+    if not words:
+        return []
+    if words[0].startswith("/") and (_PYTHON.fullmatch(program) or program in _KNOWN):
+        # Of a virtual environment, which is another one here.
+        words[0] = program
+    if program in ("manage.py", "django-admin", "django-admin.py"):
+        words = ["python", "manage.py", *words[1:]]
+    elif _PYTHON.fullmatch(program) and words[1:3] in (["-m", "manage"], ["-m", "django"]):
+        words = ["python", "manage.py", *words[3:]]
+    return [replace(command, words=tuple(words))]
+
+
+def _without_wrapper(program: str, words: list[str]) -> list[str] | None:
+    """Return a command without its first program, None where that isn't a mere wrapper."""
+    if program in _SHELLS and len(words) > 1 and not words[1].startswith("-"):
+        return words[1:]
+    if program in _WRAPPERS:
+        rest = words[1:]
+        while rest and (rest[0].startswith("-") or re.fullmatch(r"\w+=.*", rest[0])):
+            rest = rest[1:]
+        return rest[1:] if program in ("gosu", "su-exec", "s6-setuidgid") else rest
+    if program in _RUNNERS and _RUNNERS[program] in words[1:2]:
+        return _after_options(words[2:])
+    if program == "watchfiles":
+        return _watched(words)
+    if program == "watchmedo" and "--" in words:
+        return words[words.index("--") + 1 :]
+    if _PYTHON.fullmatch(program) and words[1:2] == ["-m"] and len(words) > 2 and words[2] in _KNOWN:
+        return words[2:]
+    return None
 
 
 def _after_options(words: list[str]) -> list[str]:
@@ -211,7 +220,7 @@ def _port(options: Mapping[str, str], *names: str) -> int | None:
 
 def is_python(command: Command) -> bool:
     """Say whether a command is Python with a script or a module."""
-    return re.fullmatch(r"python[\d.]*", command.program) is not None
+    return _PYTHON.fullmatch(command.program) is not None
 
 
 def job(command: Command) -> Job | None:
@@ -234,7 +243,7 @@ def job(command: Command) -> Job | None:
     if program == "flask":
         if "db" in words and "upgrade" in words:
             return Job("migrate", command)
-        return Job("collect" if {"digest", "assets"} & set(words) else "python", command)
+        return Job("collect" if {"digest", "assets", "translate", "compile", "build"} & set(words) else "python", command)
     if is_python(command) and words:
         return _python(command)
     return None

@@ -24,6 +24,10 @@ _ASIDE = frozenset(
 _ASIDE_NAME = re.compile(r"(test_.*|.*_test|tests|conftest)\.py")
 
 
+GETS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
+"""The functions that read a variable of the environment."""
+
+
 class Import(NamedTuple):
     """One name that a module imports."""
 
@@ -44,13 +48,8 @@ class Source:
 
     @cached_property
     def module(self) -> ast.Module:
-        """The tree; empty where the file isn't Python 3."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ast.Module(body=[], type_ignores=[])
+        """The tree, less the statements that this Python doesn't know; an app may be for a newer one."""
+        return _parsed(self.text)
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -62,6 +61,34 @@ class Source:
         """What the module imports, wherever in it that is."""
         return tuple(imports_of(self.nodes))
 
+    @cached_property
+    def _origins(self) -> dict[str, str]:
+        return {
+            each.local: ".".join(part for part in (each.module, each.name) if part)
+            for each in reversed(self.imports)
+            if each.name != "*"
+        }
+
+    @cached_property
+    def readers(self) -> dict[str, bool]:
+        """The module's functions that read the variable which their first argument names.
+
+        Each with whether it has a default for it.
+        """
+        found: dict[str, bool] = {}
+        for node in self.module.body if "environ" in self.text or "getenv" in self.text else ():
+            if not isinstance(node, ast.FunctionDef) or not node.args.args:
+                continue
+            for inner in ast.walk(node):
+                named: ast.AST | None = None
+                if isinstance(inner, ast.Call) and self.origin(inner.func) in GETS:
+                    named = inner.args[0] if inner.args else None
+                elif isinstance(inner, ast.Subscript) and self.origin(inner.value) == "os.environ":
+                    named = inner.slice
+                if name_of(named) == node.args.args[0].arg:
+                    found[node.name] = bool(node.args.defaults)
+        return found
+
     def origin(self, node: ast.AST) -> str:
         """Return the dotted name that an expression stands for: `fastapi.FastAPI` for `FastAPI`.
 
@@ -69,11 +96,10 @@ class Source:
         """
         dotted = name_of(node)
         head, _, rest = dotted.partition(".")
-        for each in self.imports:
-            if each.local == head and each.name != "*":
-                known = ".".join(part for part in (each.module, each.name) if part)
-                return f"{known}.{rest}" if rest else known
-        return dotted
+        known = self._origins.get(head) if head else None
+        if known is None:
+            return dotted
+        return f"{known}.{rest}" if rest else known
 
     def where(self, node: ast.AST) -> str:
         """Return the place of a node: `path:line`."""
@@ -209,8 +235,9 @@ def _depth(sources: Sources, folder: str, each: Import) -> int:
         if sources.tree.has(f"{path}.py") or sources.tree.has(f"{path}/__init__.py"):
             return length
         if path in sources.tree.folders and any(
-            name.endswith(".py") for name in sources.tree.below(path)
+            name.endswith(".py") for name in sources.tree.beside(path)
         ):
+            # A package without __init__.py; a folder that is only called like a library isn't one.
             return length
     return 0
 
@@ -287,22 +314,60 @@ def imports_of(nodes: Iterable[ast.AST]) -> Iterator[Import]:
                 yield Import(each.asname or each.name, module, each.name)
 
 
+# Newer than the Python that Gangway may run on, and plain enough to be said in older words.
+_NEWER = (
+    (re.compile(r"^(\s*except\s+)([\w.]+(?:\s*,\s*[\w.]+)+)(\s*:)", re.MULTILINE), r"\1(\2)\3"),
+    (re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE), r"\1"),
+    (re.compile(r"^(\s*)type\s+(\w+)(?:\[[^\]\n]*\])?\s*=", re.MULTILINE), r"\1\2 ="),
+)
+_TRIES = 20
+
+
+def _parsed(text: str) -> ast.Module:
+    try:
+        return _tree(text)
+    except SyntaxError:
+        pass
+    for pattern, other in _NEWER:
+        text = pattern.sub(other, text)
+    lines = text.split("\n")
+    for _ in range(_TRIES):
+        try:
+            return _tree("\n".join(lines))
+        except SyntaxError as error:
+            number = (error.lineno or 1) - 1
+            if number >= len(lines) or lines[number].strip() == "pass":
+                break
+            line = lines[number]
+            indent = line[: len(line) - len(line.lstrip())]
+            lines[number] = indent + ("if True:" if line.rstrip().endswith(":") else "pass")
+    return ast.Module(body=[], type_ignores=[])
+
+
+def _tree(text: str) -> ast.Module:
+    """Parse a text; what is no text of a program at all is empty."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (ValueError, RecursionError, MemoryError):
+        return ast.Module(body=[], type_ignores=[])
+
+
 _PYTHON_2 = re.compile(
-    r"^\s*(?:print\s+[\"'\w%]|except\s+[\w.]+\s*,\s*\w+\s*:|exec\s+[\"'\w]|raise\s+\w+\s*,\s*[\"'])",
+    r"^\s*(?:print\s+[\"'%]|print\s+\w+\s*$|except\s+[\w.]+\s*,\s*[a-z]\w*\s*:|exec\s+[\"']"
+    r"|raise\s+\w+\s*,\s*[\"'])",
     re.MULTILINE,
 )
 
 
 def python_2_line(source: Source) -> int:
     """Return the line of a statement that only Python 2 knows; 0 where there is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(source.text)
-    except SyntaxError as error:
-        if _PYTHON_2.search(source.text):
-            match = _PYTHON_2.search(source.text)
-            return source.text.count("\n", 0, match.start()) + 1 if match else error.lineno or 1
-    except (ValueError, RecursionError, MemoryError):
+    match = _PYTHON_2.search(source.text)
+    if not match:
         return 0
+    try:
+        _tree(source.text)
+    except SyntaxError:
+        return source.text.count("\n", 0, match.end()) + 1
     return 0

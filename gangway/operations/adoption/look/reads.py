@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gangway.operations.adoption.look.python import Source, argument, name_of, text_of
+from gangway.operations.adoption.look.python import GETS, Source, argument, name_of, text_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The methods of environ.Env and environs.Env that read a variable.
@@ -27,7 +27,6 @@ _UNNAMED = {
 _HELPERS = frozenset(
     {"get_env", "get_env_variable", "get_env_value", "get_env_var", "env_var", "require_env"}
 )
-_GETS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
 _CASTS = {"bool": "bool", "int": "int", "float": "float", "Csv": "list", "list": "list"}
 _NOTHING = ast.Constant(value=None)
 
@@ -70,17 +69,65 @@ def environment_read(node: ast.AST, source: Source) -> Read | None:
 
 def reads(source: Source) -> Iterator[Read]:
     """Yield every place of a module that reads a variable."""
-    for node in source.nodes:
+    for node, spared in _visited(source.module, source):
         if found := environment_read(node, source):
-            yield _with_schema(found, source)
+            found = _with_schema(found, source)
+            yield found._replace(default=_NOTHING) if spared and found.is_required else found
         elif isinstance(node, ast.ClassDef) and _is_settings(node, source):
             yield from _fields(node, source)
         elif isinstance(node, ast.Compare) and _asks_for(node, source):
             yield Read(text_of(node.left) or "", source.where(node), _NOTHING)
+        elif (found := _used_at_once(node, source)) and not spared:
+            yield found
+
+
+def _visited(top: ast.AST, source: Source) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield nodes, each with whether it is only come to where the environment has something."""
+    waiting = [(top, False)]
+    while waiting:
+        node, spared = waiting.pop()
+        yield node, spared
+        for name, value in ast.iter_fields(node):
+            below = spared or _spares(node, name, source)
+            every = value if isinstance(value, list) else [value]
+            waiting += [(each, below) for each in reversed(every) if isinstance(each, ast.AST)]
+
+
+def _spares(node: ast.AST, field: str, source: Source) -> bool:
+    """Say whether what is in a part of a statement is looked at only if something is set."""
+    if isinstance(node, ast.If | ast.IfExp) and field in ("body", "orelse"):
+        return _mentions_environment(node.test, source)
+    if isinstance(node, ast.Try) and field == "body":
+        return bool(node.handlers)
+    if isinstance(node, ast.BoolOp) and field == "values":
+        return _mentions_environment(node.values[0], source)
+    return False
+
+
+def _mentions_environment(test: ast.AST, source: Source) -> bool:
+    return any(
+        environment_read(node, source) or (isinstance(node, ast.Compare) and _asks_for(node, source))
+        for node in ast.walk(test)
+    )
+
+
+def _used_at_once(node: ast.AST, source: Source) -> Read | None:
+    """`os.environ.get("HOSTS").split()`: without a value, it ends the program."""
+    inner: ast.AST | None = None
+    if isinstance(node, ast.Attribute):
+        inner = node.value
+    elif isinstance(node, ast.Call) and name_of(node.func) in ("int", "float") and node.args:
+        inner = node.args[0]
+    if not isinstance(inner, ast.Call) or source.origin(inner.func) not in GETS:
+        return None
+    if argument(inner, 1, "default") is not None:
+        return None
+    found = environment_read(inner, source)
+    return found._replace(default=None) if found else None
 
 
 def _plain(node: ast.Call, source: Source) -> Read | None:
-    if source.origin(node.func) not in _GETS:
+    if source.origin(node.func) not in GETS:
         return None
     name = text_of(argument(node, 0, "key"))
     if not name:
@@ -98,7 +145,8 @@ def _helped(node: ast.Call, source: Source) -> Read | None:
     short = function.rpartition(".")[2]
     is_env = short.lower() == "env" and "environ" in source.text
     is_config = short == "config" and re.search(r"decouple|starlette\.config", source.text)
-    is_helper = short in _HELPERS and kind == "str"
+    own = source.readers
+    is_helper = (short in _HELPERS or function in own) and kind == "str"
     if not (is_env or is_config or is_helper):
         return None
     name = text_of(argument(node, 0, "var", "name", "option"))
@@ -109,6 +157,10 @@ def _helped(node: ast.Call, source: Source) -> Read | None:
     given = argument(node, 1, "default")
     if is_config:
         given = argument(node, 1 if "decouple" in source.text else 2, "default")
+    if is_helper:
+        kind = next((each for each in ("bool", "int", "list") if each in short.lower()), kind)
+        if given is None and own.get(function):
+            given = _NOTHING
     cast = argument(node, None, "cast")
     if cast is not None:
         kind = _CASTS.get(name_of(cast.func if isinstance(cast, ast.Call) else cast), kind)

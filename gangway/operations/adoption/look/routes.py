@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gangway.operations.adoption.look.apps import framework_of
 from gangway.operations.adoption.look.python import Source, Sources, argument, name_of, text_of
 from gangway.operations.adoption.look.values import UNKNOWN, Values
 
@@ -16,10 +17,7 @@ _GUARDS = re.compile(
     r"|staff_member|roles_|verify|require_|requires",
     re.IGNORECASE,
 )
-_ROUTERS = {
-    "fastapi.FastAPI", "fastapi.APIRouter", "flask.Flask", "flask.Blueprint", "starlette.applications.Starlette",
-    "quart.Quart", "quart.Blueprint", "fastapi.routing.APIRouter", "apiflask.APIBlueprint",
-}  # fmt: skip
+_ROUTERS = frozenset({"APIRouter", "Blueprint", "APIBlueprint"})
 _APPS = ("FastAPI", "Flask", "Starlette", "Quart")
 _NEEDS_NOTHING = re.compile(r"Request|Response|BackgroundTasks|WebSocket")
 
@@ -110,10 +108,11 @@ class Web:
                 continue
             call = node.value
             last = source.origin(call.func).rpartition(".")[2]
-            if last not in {name.rpartition(".")[2] for name in _ROUTERS}:
+            framework = framework_of(call, source)
+            if framework not in _APPS and last not in _ROUTERS:
                 continue
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            router = _Router(is_app=last in _APPS)
+            router = _Router(is_app=framework in _APPS)
             router.prefix = self._value(argument(call, None, "prefix", "url_prefix"), source)
             router.guarded = _guarded(argument(call, None, "dependencies"))
             for target in targets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gangway.operations.adoption.found import Foreign, Loss
@@ -51,22 +51,34 @@ class Services:
 
 
 def sort(
-    tree: Tree, services: Iterable[Service], folder: str, dockerfiles: Mapping[str, str]
+    tree: Tree,
+    services: Iterable[Service],
+    dockerfiles: Mapping[str, str],
+    *,
+    holds: Callable[[Service], bool],
+    monitors: Collection[tuple[str, str]] = (),
 ) -> Services:
-    """Sort services for the app in a folder; `dockerfiles` are all of them, path → text."""
+    """Sort services; `dockerfiles` are all of them, path → text, and `holds` knows the app's images.
+
+    `monitors` are those that look at the app's queue, by name and file: they stay in their files.
+    """
     found = Services()
     every = list(services)
     images: set[str] = set()
     for service in every:
-        kind = _kind(tree, service, folder, dockerfiles)
+        kind = _kind(tree, service, dockerfiles, holds)
+        if kind == "own" and (service.name, service.file) in monitors:
+            kind = "monitor"
         if kind == "own" and service.image:
             images.add(service.image)
         _sort_in(found, service, kind)
     # The app's image under another service, which builds nothing itself.
     for service in list(found.foreign):
-        if service.image and service.image in images:
+        is_monitor = (service.name, service.file) in monitors
+        if service.image and service.image in images and not is_monitor:
             found.foreign.remove(service)
             found.own.append(service)
+    found.losses = _once(found.losses)
     return found
 
 
@@ -94,8 +106,24 @@ def _sort_in(found: Services, service: Service, kind: str) -> None:
                 "the image builds it (API_ASSETS); while editing, run its own watcher on this machine",
             )
         )
+    elif kind == "e2e":
+        found.losses.append(
+            Loss(
+                f"the tests of {service.name}",
+                service.where,
+                "they stay in their file: run them against the published port when you want them",
+            )
+        )
     else:
         found.foreign.append(service)
+        if kind == "monitor":
+            found.losses.append(
+                Loss(
+                    f"{service.name} looks at the queue",
+                    service.where,
+                    "it stays in its file, and must be told the broker's password: redis_password's",
+                )
+            )
         if kind == "database":
             found.losses.append(
                 Loss(
@@ -106,7 +134,12 @@ def _sort_in(found: Services, service: Service, kind: str) -> None:
             )
 
 
-def _kind(tree: Tree, service: Service, folder: str, dockerfiles: Mapping[str, str]) -> str:
+def _kind(
+    tree: Tree,
+    service: Service,
+    dockerfiles: Mapping[str, str],
+    holds: Callable[[Service], bool],
+) -> str:
     name = service.image_name
     text = ""
     path = service.dockerfile
@@ -126,26 +159,15 @@ def _kind(tree: Tree, service: Service, folder: str, dockerfiles: Mapping[str, s
     if _OTHER_DATABASE.search(name):
         return "database"
     if path is None:
-        return "foreign"
+        plain_python = re.fullmatch(r"(.*/)?python", name)
+        return "own" if plain_python and holds(service) else "foreign"
+    if re.search(r"playwright|cypress|selenium|(^|[/.-])e2e", f"{path} {service.name}"):
+        return "e2e"
     if text and is_python(text, path, service.target):
-        return "own" if _has(tree, service, folder) else "foreign"
+        return "own" if holds(service) else "foreign"
     if _FRONT_END.search(name) and text and is_python(text, path):
         return "assets"
     return "foreign"
-
-
-def _has(tree: Tree, service: Service, folder: str) -> bool:
-    """Say whether what a service is built from has the app in it, and isn't documents or tests."""
-    context, path = service.context, service.dockerfile or ""
-    if context is None or re.search(r"(^|/|\.)(docs?|e2e|playwright|test)(/|\.|$)", path):
-        return False
-    if not context:
-        return True
-    return (
-        folder == context
-        or folder.startswith(f"{context}/")
-        or context.startswith(f"{folder}/" if folder else "")
-    )
 
 
 def _postgres_losses(service: Service) -> list[Loss]:
@@ -188,6 +210,14 @@ def stay(tree: Tree, found: Services) -> tuple[list[Foreign], list[Loss]]:
         result.append(Foreign(service.name, service.file, tuple(ports), service.volumes))
         losses += _needs(tree, service, own)
     return result, losses
+
+
+def _once(losses: Iterable[Loss]) -> list[Loss]:
+    """Return losses, of each thing the first."""
+    found: dict[str, Loss] = {}
+    for each in losses:
+        found.setdefault(each.what, each)
+    return list(found.values())
 
 
 def _needs(tree: Tree, service: Service, own: set[str]) -> list[Loss]:

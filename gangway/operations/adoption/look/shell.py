@@ -11,12 +11,15 @@ _REFERENCE = re.compile(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)(?::?(?P<operator>[-+?])(?P<word>[^}]*))?\})"
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-# `if [ "$A" = "b" ]; then this; else that; fi`, once its line breaks are blanks.
+# `if [ "$A" = "b" ]; then this; else that; fi`, on one line or on several.
 _CHOICE = re.compile(
-    r"\bif\s+(?:\[\[?|test)\s+(?P<test>.*?)\s*\]?\]?\s*;\s*then\s(?P<then>.*?)"
-    r"(?:;\s*else\s(?P<other>.*?))?;?\s*\bfi\b",
+    r"\bif\s+(?P<negated>!\s+)?(?:\[\[?|test)\s+(?P<test>[^\n]*?)\s*\]?\]?\s*(?:;|\n)[\s\x00]*then\b(?P<then>.*?)"
+    r"(?:(?:;|\n)[\s\x00]*else\b(?P<other>.*?))?(?:;|\n)[\s\x00]*fi\b",
     re.DOTALL,
 )
+# What a `case` does can't be told.
+_CASE = re.compile(r"\bcase\s[^\n]*?\sin\b.*?\besac\b", re.DOTALL)
+_PERHAPS, _SURELY = "\x01", "\x02"
 _SEPARATORS = frozenset({"&&", "||", ";", "|", "&", "\n"})
 
 
@@ -30,7 +33,9 @@ class Command:
     line: int = 0
     """Its line, counted from 0 where the text begins."""
     piped: bool = False
-    """Whether it is one end of a pipe, or its end is not waited for."""
+    """Whether what it writes goes to the next command, or its end is not waited for."""
+    perhaps: bool = False
+    """Whether it runs only where something holds that can't be told here."""
 
     @property
     def program(self) -> str:
@@ -71,10 +76,13 @@ def commands(text: str, values: Mapping[str, str] | None = None) -> list[Command
     known = dict(values or {})
     joined = re.sub(r"\\\n", " \x00", substituted(_without_comments(text), known))
     found: list[Command] = []
-    chosen = _CHOICE.sub(lambda match: _chosen(match, known), joined)
+    chosen = _CHOICE.sub(lambda match: _chosen(match, known), _CASE.sub(_only_lines, joined))
+    perhaps = False
     for words, line, piped in _split(chosen):
         environment: dict[str, str] = {}
-        rest = [word for word in words if word not in ("{", "}", "(", ")", "then", "do")]
+        perhaps = (perhaps or _PERHAPS in words) and _SURELY not in words
+        words = [word for word in words if word not in (_PERHAPS, _SURELY)]
+        rest = [word for word in words if word not in ("{", "}", "(", ")", "then", "do", "!")]
         if rest[:1] in (["export"], ["exec"], ["env"]) and len(rest) > 1:
             exported = rest[0] == "export"
             rest = rest[1:]
@@ -87,7 +95,7 @@ def commands(text: str, values: Mapping[str, str] | None = None) -> list[Command
         if not rest:
             known.update(environment)
             continue
-        found.append(Command(tuple(rest), environment, line, piped))
+        found.append(Command(tuple(rest), environment, line, piped, perhaps))
     return found
 
 
@@ -122,13 +130,22 @@ def _goes_on(line: str) -> bool:
     return line.rstrip().endswith("\\")
 
 
+def _only_lines(match: re.Match[str]) -> str:
+    return ":" + "".join(each for each in match[0] if each in "\n\x00").replace("\n", "\x00")
+
+
 def _chosen(match: re.Match[str], known: Mapping[str, str]) -> str:
     truth = _truth(substituted(match["test"], known))
+    if truth is not None and match["negated"]:
+        truth = not truth
     taken = match["then"] if truth is not False else match["other"] or ":"
     # Keep the line breaks, so that what follows keeps its line.
-    missing = match[0].count("\x00") + match[0].count("\n")
-    missing -= taken.count("\x00") + taken.count("\n")
-    return taken + "\x00" * max(missing, 0)
+    before = match[0][: match.start("then") - match.start()]
+    lines = before.count("\n") + before.count("\x00")
+    after = match[0].count("\x00") + match[0].count("\n") - lines
+    after -= taken.count("\x00") + taken.count("\n")
+    inner = f"{_PERHAPS} {taken} ; {_SURELY}" if truth is None else taken
+    return "\x00" * lines + inner + " " + "\x00" * max(after, 0)
 
 
 def _truth(test: str) -> bool | None:
@@ -148,24 +165,25 @@ def _truth(test: str) -> bool | None:
 def _split(text: str) -> Iterator[tuple[list[str], int, bool]]:
     """Yield each command's words, its line, and whether it is piped."""
     words: list[str] = []
-    line, started, after_pipe = 0, 0, False
+    line, started = 0, 0
     for token, at in _tokens(text):
         line = at
         if token in _SEPARATORS:
             if words:
-                yield words, started, after_pipe or token in ("|", "&")
-            after_pipe = token == "|"
+                yield words, started, token in ("|", "&")
             words = []
         else:
             if not words:
                 started = line
             words.append(token)
     if words:
-        yield words, started, after_pipe
+        yield words, started, False
 
 
 _TOKEN = re.compile(
-    r"""(?P<newline>\n)|(?P<joined>\x00)|(?P<blank>[ \t]+)|(?P<operator>&&|\|\||[;|&])
+    r"""(?P<newline>\n)|(?P<joined>\x00)|(?P<blank>[ \t]+)
+    |(?P<redirection>\d*>>?[ \t]*(?:&\d|[^\s;|&]+)|&>>?[ \t]*[^\s;|&]+|<<?<?[ \t]*[^\s;|&]+)
+    |(?P<operator>&&|\|\||[;|&])|(?P<comment>\#[^\n\x00]*)
     |(?P<word>(?:"(?:[^"\\]|\\.)*"|'[^']*'|\$\((?:[^()]|\([^()]*\))*\)|\\.|[^\s\x00"'\\;|&])+)
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,

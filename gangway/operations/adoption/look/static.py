@@ -11,13 +11,13 @@ from typing import Any
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.django import Settings, listed
-from gangway.operations.adoption.look.handing import Sorted, harmless
+from gangway.operations.adoption.look.handing import Sorted, harmless, is_ours
 from gangway.operations.adoption.look.locks import Lock
 from gangway.operations.adoption.look.place import Place
 from gangway.operations.adoption.look.reads import Read
 from gangway.operations.adoption.look.shell import Command
-from gangway.operations.adoption.look.tree import Tree, seen_from, within
-from gangway.operations.adoption.look.values import repository_path
+from gangway.operations.adoption.look.tree import Tree, join, seen_from, within
+from gangway.operations.adoption.look.values import UNKNOWN, repository_path
 
 _COLLECT = "python manage.py collectstatic --no-input"
 
@@ -69,6 +69,16 @@ def _without_python3(command: Command) -> str:
 
 def _static(found: Static, place: Place, settings: Settings, lines: dict[str, None]) -> None:
     root, url = settings.get("STATIC_ROOT"), settings.get("STATIC_URL")
+    if root is UNKNOWN and "STATIC_ROOT" in settings.names:
+        lines[_COLLECT] = None
+        found.losses.append(
+            Loss(
+                "where static files are collected can't be told",
+                settings.where("STATIC_ROOT"),
+                "name the folder in API_STATIC, seen from the working directory, and API_STATIC_URL",
+            )
+        )
+        return
     if not root or not isinstance(root, str | PurePosixPath):
         lines.pop(_COLLECT, None)
         if "django.contrib.staticfiles" in listed(settings.get("INSTALLED_APPS")):
@@ -83,10 +93,9 @@ def _static(found: Static, place: Place, settings: Settings, lines: dict[str, No
         return
     lines[_COLLECT] = None
     folder = _seen(root, place)
-    where = settings.where("STATIC_ROOT")
-    found.facts["API_STATIC"] = folder
-    found.evidence.append((f"static files in {folder}", where))
-    if (address := _address(url)) is not None:
+    found.evidence.append((f"static files in {folder}", settings.where("STATIC_ROOT")))
+    if (address := _address("/static/" if url is UNKNOWN else url)) is not None:
+        found.facts["API_STATIC"] = folder
         found.facts["API_STATIC_URL"] = address
     else:
         found.losses.append(
@@ -103,7 +112,7 @@ def _media(found: Static, place: Place, settings: Settings) -> None:
     if not root or not isinstance(root, str | PurePosixPath):
         return
     where = settings.where("MEDIA_ROOT")
-    path = repository_path(root)
+    path = _path(root, place)
     if path is None or not within(place.source, path):
         found.losses.append(
             Loss(
@@ -120,14 +129,24 @@ def _media(found: Static, place: Place, settings: Settings) -> None:
         found.facts["API_MEDIA_URL"] = address
 
 
+def _path(root: Any, place: Place) -> str | None:
+    """Return a folder of the settings as seen from the repository; a relative one is the app's."""
+    if not str(root).startswith("/"):
+        return join(place.workdir, str(root))
+    return repository_path(root)
+
+
 def _seen(root: Any, place: Place) -> str:
-    path = repository_path(root)
+    path = _path(root, place)
     return str(root) if path is None else seen_from(place.workdir, path)
 
 
 def _address(url: Any) -> str | None:
     """Return an address on this site as nginx takes it: `/static/`."""
-    if not isinstance(url, str) or "://" in url or url.startswith("//") or not url.strip("/"):
+    if not isinstance(url, str):
+        return None
+    url = re.sub(r"^https?://(localhost|127\.0\.0\.1)(:\d+)?(?=/)", "", url)
+    if "://" in url or url.startswith("//") or not url.strip("/"):
         return None
     return f"/{url.strip('/')}/"
 
@@ -148,13 +167,16 @@ def build_environment(
     production = sorted_.environment("prod")
     for name, every in reads.items():
         required = [read for read in every if read.is_required and read.path in needed]
-        if required and name != "DJANGO_SETTINGS_MODULE":
+        if required and not is_ours(name):
             known = production.get(name, "")
             simple = re.fullmatch(r"[\w.:/@,+-]+", known)
             values[name] = known if simple else harmless(required[0])
     for name, value in found.environment.items():
-        if "$" not in value:
+        # Static files are production's, whatever else a step was run with.
+        if "$" not in value and not (module and name == "DJANGO_SETTINGS_MODULE"):
             values[name] = value
+    if found.command.startswith(("flask ", "sh -c 'flask ")) and "FLASK_APP" in production:
+        values["FLASK_APP"] = production["FLASK_APP"]
     return " ".join(
         f"{name}={shlex.quote(value) if value else ''}" for name, value in values.items()
     )

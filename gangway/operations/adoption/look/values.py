@@ -112,12 +112,16 @@ class Values:
 
     def _branch(self, statement: ast.If, source: Source, scope: Scope) -> None:
         test = self.of(statement.test, source, scope)
-        if test is UNKNOWN:
-            # Either may be; what is written first is the more usual case.
-            self._run(statement.orelse, source, scope)
-            self._run(statement.body, source, scope)
-        else:
+        if test is not UNKNOWN:
             self._run(statement.body if test else statement.orelse, source, scope)
+            return
+        # Either may be; what is written first is the more usual case, and what is known counts.
+        for body in (statement.orelse, statement.body):
+            before = dict(scope)
+            self._run(body, source, scope)
+            for name, value in before.items():
+                if scope.get(name) is UNKNOWN:
+                    scope[name] = value
 
     def _import(self, statement: ast.stmt, source: Source, scope: Scope) -> None:
         for each in imports_of([statement]):
@@ -220,7 +224,14 @@ class _Expression:
     def _name(self, node: ast.Name) -> Any:
         return self.scope.get(node.id, UNKNOWN)
 
+    def _namedexpr(self, node: ast.NamedExpr) -> Any:
+        value = self.value(node.value)
+        _assign(node.target, value, self.scope)
+        return value
+
     def _attribute(self, node: ast.Attribute) -> Any:
+        if self.source.origin(node) == "os.environ":
+            return dict(self.values.environment)
         whole = self.value(node.value)
         if isinstance(whole, PurePosixPath):
             return {"parent": whole.parent, "parents": whole.parents, "name": whole.name}.get(
