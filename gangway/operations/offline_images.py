@@ -100,6 +100,13 @@ NODE = OfflineImage(
     ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
     (DEBIAN.name, PYTHON.name),
 )
+#: A sample's: an adopted repository has no Dockerfile for it.
+QDRANT = OfflineImage(
+    "gangway.local/qdrant-stand-in:1",
+    ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
+    (DEBIAN.name, PYTHON.name),
+)
+
 #: In the order in which they have to be built.
 IMAGES = (
     DEBIAN,
@@ -108,11 +115,7 @@ IMAGES = (
     _server("postgres", "18", "install-modules", "contrib", parents=(NODE.name,)),
     _server("redis", "9"),
     _server("nginx", "1.31"),
-    OfflineImage(
-        "gangway.local/qdrant-stand-in:1",
-        ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
-        (DEBIAN.name, PYTHON.name),
-    ),
+    QDRANT,
 )
 
 #: Built only when they are asked for by name, for what they take: 1.8 GB and some minutes.
@@ -150,6 +153,12 @@ class _Record:
     id: str
     inputs: str | None
     size: int
+
+
+def of(root: Path) -> tuple[OfflineImage, ...]:
+    """Return the images that a repository needs, in the order in which they have to be built."""
+    has_qdrant = (root / FOLDER / str(QDRANT.dockerfile)).exists()
+    return tuple(image for image in IMAGES if has_qdrant or image is not QDRANT)
 
 
 def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageStatus, ...]:
@@ -191,7 +200,7 @@ def build_offline(
             f"the CA bundle {ca_bundle} is not a file",
             fix="name an existing PEM file, or none at all",
         )
-    images = _wanted(also, pythons)
+    images = _wanted(of(root), also, pythons)
     hashes = input_hashes(root, images)
     begun = time.monotonic()
     todo = {item.name for item in status(root, images) if force or not item.current}
@@ -220,8 +229,10 @@ def build_offline(
     say(f"offline images: ready after {time.monotonic() - begun:.1f} s")
 
 
-def _wanted(also: Sequence[str], pythons: Sequence[str]) -> tuple[OfflineImage, ...]:
-    """Return all images that are wanted, in the order in which they have to be built."""
+def _wanted(
+    images: Sequence[OfflineImage], also: Sequence[str], pythons: Sequence[str]
+) -> tuple[OfflineImage, ...]:
+    """Return these and all others that are wanted, in the order in which they have to be built."""
     for name in also:
         if name not in ON_DEMAND:
             raise unknown("image", name, sorted(ON_DEMAND))
@@ -232,7 +243,7 @@ def _wanted(also: Sequence[str], pythons: Sequence[str]) -> tuple[OfflineImage, 
                 fix=f"PYTHON_VERSION may be {', '.join(PYTHONS)}, or use a registry or a mirror",
             )
     more = [each for one in pythons for each in (_debian(PYTHONS[one]), _python(one))]
-    return tuple(dict.fromkeys([*IMAGES, *more, *(ON_DEMAND[name] for name in also)]))
+    return tuple(dict.fromkeys([*images, *more, *(ON_DEMAND[name] for name in also)]))
 
 
 def build_here(root: Path, *, force: bool, also: Sequence[str], pythons: Sequence[str]) -> None:

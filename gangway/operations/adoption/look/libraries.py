@@ -1,0 +1,93 @@
+"""What an app's libraries need to be built and to run: Debian packages, sources in place of wheels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gangway.operations.adoption.found import Loss
+from gangway.operations.adoption.look.image import Image
+from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.look.tree import Tree
+
+
+class Source(NamedTuple):
+    """A package without wheels: what building and running it takes."""
+
+    build: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+
+_COMPILER = ("gcc", "libc6-dev")
+# Those that are known to have none for Linux; a lock with its files' names says it of others.
+WITHOUT_WHEELS = {
+    "psycopg2": Source((*_COMPILER, "libpq-dev"), ("libpq5",)),
+    "psycopg-c": Source((*_COMPILER, "libpq-dev"), ("libpq5",)),
+    "uwsgi": Source(_COMPILER),
+    "python-ldap": Source((*_COMPILER, "libldap2-dev", "libsasl2-dev"), ("libldap2", "libsasl2-2")),
+    "pygraphviz": Source((*_COMPILER, "libgraphviz-dev", "pkg-config"), ("graphviz",)),
+    "pycairo": Source((*_COMPILER, "libcairo2-dev", "pkg-config"), ("libcairo2",)),
+    "dkimpy": Source(),
+    "flask-secrets": Source(),
+    "flask-db": Source(),
+    "flask-static-digest": Source(),
+}
+_MYSQL = ("mysqlclient", "pymysql", "mysql-connector-python", "aiomysql", "asyncmy")
+
+
+@dataclass
+class Needs:
+    """What the image must have for the libraries."""
+
+    from_source: list[str] = field(default_factory=list)
+    build: list[str] = field(default_factory=list)
+    run: list[str] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+
+def needs(lock: Lock, image: Image | None, tree: Tree) -> Needs:
+    """Return what the libraries of a lock need, an existing Dockerfile's packages among it."""
+    found = Needs()
+    if image:
+        found.build += image.build_packages
+        found.run += image.run_packages
+    for name in lock.from_source:
+        _add(found.from_source, name)
+    if lock.kind in ("requirements", "pipenv") or lock.missing:
+        for name in WITHOUT_WHEELS:
+            if lock.has(name):
+                _add(found.from_source, name)
+        if "c" in lock.extras.get("psycopg", ()):
+            _add(found.from_source, "psycopg-c")
+    for name in found.from_source:
+        known = WITHOUT_WHEELS.get(name, Source())
+        for each in known.build:
+            if not (each in _COMPILER and "build-essential" in found.build):
+                _add(found.build, each)
+        for each in known.run:
+            _add(found.run, each)
+    for name in lock.elsewhere:
+        _add(found.from_source, name)
+        _add(found.build, "git")
+    if lock.has("psycopg") and not lock.has("psycopg-binary", "psycopg-c"):
+        if not lock.extras.get("psycopg", frozenset()) & {"binary", "c"}:
+            # It finds the system's libpq when it is imported.
+            _add(found.run, "libpq5")
+    if "libpq5" in found.run and "libpq-dev" in found.run:
+        found.run.remove("libpq-dev")
+    for name in _MYSQL:
+        if lock.has(name):
+            where = tree.line(lock.path, name)
+            found.losses.append(
+                Loss(
+                    f"the driver {name}",
+                    where,
+                    "the database is PostgreSQL: take psycopg, and change the address",
+                )
+            )
+    return found
+
+
+def _add(names: list[str], name: str) -> None:
+    if name not in names:
+        names.append(name)
