@@ -488,30 +488,6 @@ class TestRedis:
         container.wait(lambda: pongs(container))
         assert container.output("sh", "-c", "grep ^Uid /proc/1/status").split()[1:] == ["999"] * 4
 
-    @pytest.mark.parametrize(
-        "extension",
-        ["citext", "hstore", "pg_trgm", "pgcrypto", "unaccent", "uuid-ossp", "vector", "xml2"],
-    )
-    def test_extensions_that_apps_ask_for_are_there(
-        self, extended: Container, extension: str
-    ) -> None:
-        if extension == "xml2":
-            only_offline(POSTGRES, "it has this one, too")
-            asked = "select count(*) from pg_available_extensions where name = 'xml2'"
-            assert sql(extended, asked) == "0"
-            return
-        if extension == "vector" and not POSTGRES.startswith("gangway.local/"):
-            pytest.skip("the official image has none")
-        sql(extended, f'create extension "{extension}"')
-        uses = {
-            "pgcrypto": ("select encode(digest('x', 'sha1'), 'hex')", "11f6ad8ec52a2984"),
-            "uuid-ossp": ("select uuid_generate_v5(uuid_ns_dns(), 'x')", ""),
-            "unaccent": ("select unaccent('Hôtel')", "Hotel"),
-        }
-        if extension in uses:
-            asked, begins = uses[extension]
-            assert sql(extended, asked).startswith(begins)
-
     def test_bare_options_are_the_server_s(self, start: Start) -> None:
         container = start(REDIS, "--maxmemory", "32mb", "--requirepass", "a b")
         container.wait(lambda: pongs(container, "a b"))
