@@ -333,7 +333,7 @@ def test_node_s_image_is_needed_for_assets_alone(tmp_path: Path) -> None:
     checkout.args |= {"NODE_IMAGE": "gangway.local/node:24", "ASSETS": ""}
     checkout.build()
     checkout.args |= {"ASSETS": "web"}
-    with pytest.raises(GangwayError, match="built from gangway.local/node:24"):
+    with pytest.raises(GangwayError, match=r"built from gangway\.local/node:24"):
         checkout.build()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gangway.base.errors import GangwayError
@@ -69,7 +69,12 @@ def compose_failed(client: Client, said: Iterable[str], status: int) -> GangwayE
             f"{gone[1]} isn't there, and a service has it mounted",
             fix="is it a secret, a config or a volume? Make it, then try again",
         )
-    if reason := _REASON.search(text):
+    return _other(said, lines, last)
+
+
+def _other(said: Sequence[str], lines: Sequence[str], last: str) -> GangwayError:
+    """Return the error of a build or a call that failed by itself, after showing what it said."""
+    if reason := _REASON.search("\n".join(said)):
         return _not_built(said, *reason.groups())
     context = [line for line in lines if re.match(r"#\d+ (ERROR|\d)|\S* *>>>|error:|failed", line)]
     say("\n".join(f"  | {line}" for line in (context or lines)[-_SHOWN_LINES:]))
