@@ -407,7 +407,7 @@ class _Name:
     def _hosts(self, value: str) -> str:
         """Return the hosts of production: those that aren't this machine's, and localhost."""
         between = " " if " " in value and "," not in value else ","
-        parts = [part.strip() for part in value.strip("[]").replace("\"", "").split(between)]
+        parts = [part.strip() for part in value.strip("[]").replace('"', "").split(between)]
         own = [part for part in parts if part != "*" and not _LOCAL.search(part)]
         if not own:
             do = "set your domain in app.prod.env beside localhost"

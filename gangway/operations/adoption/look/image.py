@@ -106,7 +106,11 @@ class Image:
     def holds(self, path: str) -> bool:
         """Say whether a file of the repository is in it; so is any where nothing is copied."""
         folders = [mine for _, mine in self.reader.copies] if self.reader else []
-        whole = [mine for mine in folders if not mine or mine in self.reader.tree.folders] if self.reader else []
+        whole = (
+            [mine for mine in folders if not mine or mine in self.reader.tree.folders]
+            if self.reader
+            else []
+        )
         if not whole and self.reader is not None:
             return within(self.reader.context, path)
         return any(within(mine, path) for mine in folders)
@@ -326,7 +330,9 @@ class _Reader:
                 pipes[-1] += [replace(inner, line=command.line) for inner in self._of_script(one)]
             if not command.piped:
                 pipes.append([])
-        steps = any((known := job(each)) and known.kind == "collect" for pipe in pipes for each in pipe)
+        steps = any(
+            (known := job(each)) and known.kind == "collect" for pipe in pipes for each in pipe
+        )
         for pipe in filter(None, pipes):
             line = instruction.line + pipe[0].line + extra
             if len(pipe) > 1 and any(each.piped for each in pipe[:-1]):
@@ -342,7 +348,9 @@ class _Reader:
         silent = [each.program == "xargs" or self._is_silent(each) for each in pipe]
         if all(silent[1:]) and pipe[0].program not in ("curl", "wget"):
             return
-        if re.search(r"poetry|astral|/uv/|pdm|nodesource|pyenv|bun\.sh|gpg|apt-key|sources\.list", text):
+        if re.search(
+            r"poetry|astral|/uv/|pdm|nodesource|pyenv|bun\.sh|gpg|apt-key|sources\.list", text
+        ):
             return
         self._lose(f"RUN {text}", line, "do it in docker/app.Dockerfile")
 

@@ -199,7 +199,9 @@ def _array(text: str, names: Iterable[str]) -> str:
     """Return the lines of some arrays of a table."""
     found = ""
     for name in names:
-        match = re.search(rf"^{re.escape(name)} = \[(.*?)^\]|^{re.escape(name)} = \[(.*)\]$", text, re.M | re.S)
+        match = re.search(
+            rf"^{re.escape(name)} = \[(.*?)^\]|^{re.escape(name)} = \[(.*)\]$", text, re.M | re.S
+        )
         found += (match[1] or match[2] or "") if match else ""
     return found
 
@@ -260,7 +262,9 @@ def _check_uv_groups(
     noted = own.get("metadata", {}).get("requires-dev", {})
     known = {canonicalize_name(name): entries for name, entries in noted.items()}
     for group, entries in table.get("dependency-groups", {}).items():
-        in_lock = {canonicalize_name(each["name"]) for each in known.get(canonicalize_name(group), ())}
+        in_lock = {
+            canonicalize_name(each["name"]) for each in known.get(canonicalize_name(group), ())
+        }
         asked = {canonicalize_name(each.name) for each in _asked(entries)}
         includes = any(isinstance(each, dict) for each in entries)
         for name in sorted(asked - in_lock):
@@ -337,7 +341,9 @@ def _uv_elsewhere(
     """Yield the packages that come from no index, those in the repository apart."""
     for name, every in blocks.items():
         match = re.search(
-            r'^source = \{ (git|url|path|directory|editable|virtual) = "([^"]*)"', every[0], re.MULTILINE
+            r'^source = \{ (git|url|path|directory|editable|virtual) = "([^"]*)"',
+            every[0],
+            re.MULTILINE,
         )
         if not match:
             continue
@@ -663,7 +669,9 @@ def _unlocked(tree: Tree, path: str, every: Iterable[Pin]) -> Iterator[Loss]:
 def _without(tree: Tree, project: str) -> Lock:
     table, path = project_table(tree, project), join(project, "pyproject.toml")
     if table.get("project"):
-        top = next((each for each in ancestors(project) if _is_member(tree, each, project)), project)
+        top = next(
+            (each for each in ancestors(project) if _is_member(tree, each, project)), project
+        )
         lock = Lock("uv", join(top, "uv.lock"), missing=True)
         if top != project:
             lock.package = canonicalize_name(table["project"].get("name", ""))

@@ -41,10 +41,23 @@ from gangway.operations.adoption.look.values import Values
 
 _KINDS = ("dev", "test", "prod")
 # What libraries read by themselves.
-_LIBRARIES = re.compile(r"(DJANGO|FLASK|CELERY|SENTRY|AWS|OTEL|GOOGLE|AZURE|HTTPS?|NO|SSL|REQUESTS|SQLALCHEMY|MPL)_")
-_DEPLOYS = ("docker", "deploy", "deployment", "compose", "infra", ".docker", "docker-compose", "ops")
+_LIBRARIES = re.compile(
+    r"(DJANGO|FLASK|CELERY|SENTRY|AWS|OTEL|GOOGLE|AZURE|HTTPS?|NO|SSL|REQUESTS|SQLALCHEMY|MPL)_"
+)
+_DEPLOYS = (
+    "docker",
+    "deploy",
+    "deployment",
+    "compose",
+    "infra",
+    ".docker",
+    "docker-compose",
+    "ops",
+)
 _CONNECTS = r"(?i)engine\(|connect\(|database|db_ur|sqlalchemy|\bdsn\b|db\s*="
-_WRITES = "where the app writes there, name the folder in API_MEDIA: one volume, in every environment"
+_WRITES = (
+    "where the app writes there, name the folder in API_MEDIA: one volume, in every environment"
+)
 _UNUSED_BY_US = (
     "cap_add",
     "devices",
@@ -134,7 +147,10 @@ class _Look:
     def near(self) -> list[compose.Service]:
         """The services of the Compose files that are about this app: above it, in it, beside it."""
         project = self.entry.project
-        folders = {*ancestors(project), *(join(each, name) for each in ancestors(project) for name in _DEPLOYS)}
+        folders = {
+            *ancestors(project),
+            *(join(each, name) for each in ancestors(project) for name in _DEPLOYS),
+        }
         return [
             each
             for each in self.compose_services
@@ -380,7 +396,9 @@ class _Look:
                 if not isinstance(node, ast.Assign) or len(node.targets) != 1:
                     continue
                 target = ast.unparse(node.targets[0])
-                if target == "SECRET_KEY" or re.search(r"\.secret_key$|\.config\[.SECRET_KEY.\]$", target):
+                if target == "SECRET_KEY" or re.search(
+                    r"\.secret_key$|\.config\[.SECRET_KEY.\]$", target
+                ):
                     for inner in ast.walk(node.value):
                         if read := environment_read(inner, source):
                             yield read.name
@@ -817,7 +835,9 @@ class _Look:
         production = self.settings("prod")
         if production is None:
             return False
-        known = {str(production.get(name)).rpartition("/")[2] for name in ("MEDIA_ROOT", "STATIC_ROOT")}
+        known = {
+            str(production.get(name)).rpartition("/")[2] for name in ("MEDIA_ROOT", "STATIC_ROOT")
+        }
         return not known.isdisjoint(target.strip("/").split("/"))
 
     def _name(self) -> tuple[str, list[Question]]:
@@ -891,4 +911,3 @@ def _call_text(call: Any) -> str:
 
 def _keyword(call: Any, name: str) -> Any:
     return next((each.value for each in call.keywords if each.arg == name), None)
-

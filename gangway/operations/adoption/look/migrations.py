@@ -290,7 +290,8 @@ def _seed(
     if django is not None:
         for path in tree.below(django):
             match = re.search(
-                r"/management/commands/((?:seed|populate_db|load_initial|load_demo|loaddemo|create_demo|initial_data|demo_data)\w*)\.py$", path
+                r"/management/commands/((?:seed|populate_db|load_initial|load_demo|loaddemo|create_demo|initial_data|demo_data)\w*)\.py$",
+                path,
             )
             if match and not is_aside(path):
                 found.seed, found.seed_where = f"python manage.py {match[1]}", path

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from gangway.operations.adoption.look.shell import Command, commands, words_of
 
-_WRAPPERS = frozenset({"s6-setuidgid", "tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"})
+_WRAPPERS = frozenset(
+    {"s6-setuidgid", "tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"}
+)
 _RUNNERS = {
     "uv": "run",
     "poetry": "run",
@@ -108,7 +110,12 @@ def _without_wrapper(program: str, words: list[str]) -> list[str] | None:
         return _watched(words)
     if program == "watchmedo" and "--" in words:
         return words[words.index("--") + 1 :]
-    if _PYTHON.fullmatch(program) and words[1:2] == ["-m"] and len(words) > 2 and words[2] in _KNOWN:
+    if (
+        _PYTHON.fullmatch(program)
+        and words[1:2] == ["-m"]
+        and len(words) > 2
+        and words[2] in _KNOWN
+    ):
         return words[2:]
     return None
 
@@ -243,7 +250,12 @@ def job(command: Command) -> Job | None:
     if program == "flask":
         if "db" in words and "upgrade" in words:
             return Job("migrate", command)
-        return Job("collect" if {"digest", "assets", "translate", "compile", "build"} & set(words) else "python", command)
+        return Job(
+            "collect"
+            if {"digest", "assets", "translate", "compile", "build"} & set(words)
+            else "python",
+            command,
+        )
     if is_python(command) and words:
         return _python(command)
     return None

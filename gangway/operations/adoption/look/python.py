@@ -317,7 +317,10 @@ def imports_of(nodes: Iterable[ast.AST]) -> Iterator[Import]:
 # Newer than the Python that Gangway may run on, and plain enough to be said in older words.
 _NEWER = (
     (re.compile(r"^(\s*except\s+)([\w.]+(?:\s*,\s*[\w.]+)+)(\s*:)", re.MULTILINE), r"\1(\2)\3"),
-    (re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE), r"\1"),
+    (
+        re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE),
+        r"\1",
+    ),
     (re.compile(r"^(\s*)type\s+(\w+)(?:\[[^\]\n]*\])?\s*=", re.MULTILINE), r"\1\2 ="),
 )
 _TRIES = 20

@@ -106,7 +106,8 @@ def _spares(node: ast.AST, field: str, source: Source) -> bool:
 
 def _mentions_environment(test: ast.AST, source: Source) -> bool:
     return any(
-        environment_read(node, source) or (isinstance(node, ast.Compare) and _asks_for(node, source))
+        environment_read(node, source)
+        or (isinstance(node, ast.Compare) and _asks_for(node, source))
         for node in ast.walk(test)
     )
 
