@@ -59,7 +59,7 @@ def _compose(given: Given) -> str:
             for name in given.secrets
         },
         "configs": {},
-        "volumes": {name: "{}" for name in _volumes(given)},
+        "volumes": dict.fromkeys(_volumes(given), "{}"),
     }
     for part, entries in tops.items():
         for other in given.others:
