@@ -78,7 +78,7 @@ def read(tree: Tree, services: Iterable[Service]) -> Starts:
         if image is not None:
             found.images[path] = image
     for service in known:
-        if start := _of_service(tree, service, found):
+        if start := _of_service(service, found):
             found.every.append(start)
     for path in sorted(found.images, key=rank):
         image = found.images[path]
@@ -90,13 +90,13 @@ def read(tree: Tree, services: Iterable[Service]) -> Starts:
 
 
 def rank(path: str) -> tuple[bool, bool, int, str]:
-    """Return how likely a Dockerfile or a Compose file is production's: the smallest is the likeliest."""
+    """Return how likely a file is production's by its name: the smallest is the likeliest."""
     local = re.search(r"(^|[/._-])(local|dev|development|test|tests|ci|docs?)([/._-]|$)", path)
     named = re.search(r"prod", path)
     return bool(local), not named, path.count("/"), path
 
 
-def _of_service(tree: Tree, service: Service, found: Starts) -> Start | None:
+def _of_service(service: Service, found: Starts) -> Start | None:
     path = service.dockerfile
     image = found.images.get(path) if path else None
     if path and image is None:
