@@ -33,6 +33,8 @@ PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
 NEW = "gangway/operations/adoption/new"
 # What an app's packages are locked by.
 LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
+# Python without an extension.
+SCRIPTS = ("scripts/cron", "scripts/reload")
 # Production's rules hold where ENVIRONMENT is one of these.
 PRODUCTION = ("production", "staging")
 
@@ -318,11 +320,12 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
         "mypy new": mypy([NEW], *theirs, NEW),
-        "mypy scripts": mypy(["scripts"], *theirs, "scripts/reload", *names("scripts/*.py")),
+        "mypy scripts": mypy(
+            ["scripts"], *theirs, "--scripts-are-modules", *SCRIPTS, *names("scripts/*.py")
+        ),
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
-        "mypy notes": mypy(["tests/e2e/notes"], *theirs, *names("tests/e2e/notes/**/*.py")),
     }
 
 

@@ -2,13 +2,11 @@
 #   base -> runtime -> development, test, production
 #       \-> uv -> building -> dependencies -> development-dependencies -> test-dependencies
 #                                         \-> built: the build step; production has its outputs
-#   node: the assets that the build step finds; proxy: nginx with the static files that it leaves
+#   node: the assets that the build step finds
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG NODE_IMAGE=node:24.19-trixie-slim
-ARG NGINX_IMAGE=nginx:1.29-trixie
 # Which stages there are depends on these: an app without has none of them.
 ARG ASSETS
-ARG STATIC
 
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
 FROM ${PYTHON_IMAGE} AS base
@@ -139,9 +137,8 @@ RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}
 USER 10001:10001
 
 FROM runtime AS test
-# What the sources leave behind when they run isn't for the checkout.
-ENV PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/coverage
+# What is compiled when they run isn't for the checkout.
+ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=test-dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY --link --from=pytest /opt/gangway/pytest /opt/gangway/pytest
@@ -195,20 +192,6 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY scripts/ /opt/gangway/bin/
 COPY --from=built /srv/app/ /srv/app/
-USER 10001:10001
-
-# hadolint ignore=DL3006 # as at the top
-FROM ${NGINX_IMAGE} AS static
-RUN mkdir /srv/static
-
-FROM built AS static-built
-
-# hadolint ignore=DL3006 # it is one of these two
-FROM static${STATIC:+-built} AS wanted-static
-
-# hadolint ignore=DL3006 # as at the top
-FROM ${NGINX_IMAGE} AS proxy
-COPY docker/nginx/gangway.conf.template /etc/nginx/templates/default.conf.template
-COPY scripts/healthcheck /usr/local/bin/
-COPY --from=wanted-static /srv/static/ /srv/static/
+# For a volume that whoever runs it publishes the static files in.
+RUN install -d -m 1777 /srv/static
 USER 10001:10001

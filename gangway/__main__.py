@@ -116,7 +116,7 @@ def _adopt(options: argparse.Namespace) -> int:
 
     _check(options)
     repository = adopt.opened(options.folder)
-    found = look(options.folder, options.app)
+    found = look(options.folder, app=options.app)
     _carry_out(repository, found, options, dry_run=options.dry_run)
     return 0
 
@@ -137,9 +137,9 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _update(options: argparse.Namespace) -> int:
-    from gangway.operations.adoption.update import update
+    from gangway.operations.adoption import update
 
-    return update(options.folder, dry_run=options.dry_run)
+    return update.update(update.top(options.folder), dry_run=options.dry_run)
 
 
 def _add(options: argparse.Namespace) -> int:

@@ -105,10 +105,6 @@ class Engine(Protocol):
         """How services run here: `in containers`, `natively`."""
 
     @property
-    def scratch(self) -> str:
-        """A folder that services may write to, and nobody else."""
-
-    @property
     def model(self) -> Model:
         """The merged model of the stack."""
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from gangway.base.errors import Finding, GangwayError
-from gangway.base.output import say
 from gangway.engines import choice
 from gangway.engines.container import Container
-from gangway.operations import calls, missing_files, project_name
-from gangway.operations.project import Project, with_settings
-from gangway.settings import contract, contract_check, ports
+from gangway.operations import calls, missing_files, project_name, published
+from gangway.operations.project import Project
+from gangway.settings import contract, contract_check, resets
 
 
 def prepare(
@@ -44,7 +43,7 @@ def prepare(
     if owned is not project:
         containers = owned.engine.containers()
     refuse_two_stacks(project, containers)
-    settled = settle_ports(owned, services, containers, auto=auto_ports)
+    settled = published.settle(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     return settled, containers
 
@@ -64,11 +63,31 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
 
 
 def check_files(project: Project, services: Sequence[str]) -> None:
-    """Refuse files that aren't there and that these services, or all, have mounted.
+    """Refuse what the Compose files of these services, or of all, get wrong.
 
-    Raises FindingsError with all of them.
+    That is: files that are mounted and aren't there, and what comes back that `!reset` took away.
+    Raises FindingsError with all of it.
     """
-    contract_check.refuse(project.environment, _missing(project, services))
+    findings = [*_missing(project, services), *_lost_resets(project, services)]
+    contract_check.refuse(project.environment, findings)
+
+
+def _lost_resets(project: Project, services: Sequence[str]) -> Iterator[Finding]:
+    env, model = project.environment, project.model
+    files = env.get("COMPOSE_FILE").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
+    wanted = model.wanted(services)
+    for file, line, path, first in resets.repeated(env.root, files):
+        name, *keys = path
+        if name in wanted and resets.is_there(model.services, path):
+            extends = (
+                f"begin {name} with `extends: {{service: {first}}}` in place of the alias, or "
+            )
+            yield Finding(
+                f"{name} has {'.'.join(keys)} again, which `!reset` takes away in {first}: this "
+                "Compose forgets that where a block is repeated by an alias",
+                f"{file}:{line}",
+                ("" if first.startswith("x-") else extends) + f"write the `!reset` in {name}, too",
+            )
 
 
 def _missing(project: Project, services: Sequence[str]) -> list[Finding]:
@@ -125,45 +144,3 @@ def refuse_two_stacks(project: Project, containers: Sequence[Container]) -> None
             + ", ".join(dict.fromkeys(others)),
             fix=f"invoke {name}.down ends it; the data stays",
         )
-
-
-def settle_ports(
-    project: Project, services: Sequence[str], containers: Sequence[Container], *, auto: bool
-) -> Project:
-    """Refuse published ports that somebody else has; with `auto`, move to a free block.
-
-    `containers` are the project's own, whose ports count as free.
-    """
-    own = {
-        port
-        for container in containers
-        if container.state == "running"
-        for port in container.published
-    }
-    wanted = set(project.model.wanted(services))
-    published = [port for port in project.model.published() if port.service in wanted]
-    taken = [
-        port
-        for port in published
-        if port.port not in own and not ports.is_free(port.port, port.host)
-    ]
-    if not taken:
-        return project
-    if not auto:
-        port, publisher = taken[0], project.engine.publisher(taken[0].port)
-        raise ports.taken(project.environment, port.port, publisher, port.service)
-    known = contract.load(project.root)
-    variables = ports.published(project.environment, known)
-    if not variables:
-        raise GangwayError("no PUBLISHED_ variable to move", fix="see docs/environments.md")
-    block = ports.free_block(project.root, variables, host=taken[0].host)
-    moved = with_settings(project, {name: str(port) for name, port in block.items()})
-    # The others move along, for the stacks and tasks that want them later.
-    used = {port.port for port in moved.model.published() if port.service in wanted}
-    shown = [
-        f"{name} {port}"
-        for name, port in sorted(block.items())
-        if port in used and (not known.knows(name) or known.variables[name].service in wanted)
-    ]
-    say("ports: " + ", ".join(shown))
-    return moved

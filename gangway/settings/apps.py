@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gangway.settings import installs
+
 DOCKERFILE: Final = "docker/app.Dockerfile"
-# A folder's lock is the first of these that it has.
-_LOCKS: Final = ("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock")
-_BESIDE: Final = {"poetry.lock": "pyproject.toml", "Pipfile.lock": "Pipfile"}
-_NODE: Final = ("package.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", ".npmrc")
-_MEMBER: Final = re.compile(
-    r'^source = \{ (?:editable|virtual|directory) = "([^"]+)"', re.MULTILINE
-)
-_INCLUDE: Final = re.compile(
-    r"^\s*(?:-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?=\S))(\S+)", re.MULTILINE
-)
-_FOLDER: Final = re.compile(
-    r"^\s*(?:(?:-e|--editable)[\s=]+)?(\.[\w./-]*|[\w.-]+/[\w./-]*)", re.MULTILINE
-)
+# What a lock belongs to, in its folder or above it.
+_PROJECTS: Final = ("pyproject.toml", "Pipfile")
 
 
 @dataclass(frozen=True)
 class Libraries:
-    """What `docker/install-dependencies` is asked for: locks, and what of the first is wanted."""
+    """What `docker/install-dependencies` is asked for: locks, and what of the first is wanted.
+
+    A lock may be the folder that has one.
+    """
 
     locks: tuple[str, ...]
     package: str = ""
@@ -45,12 +37,18 @@ class Libraries:
         return [*(word for pair in named.items() if pair[1] for word in pair), *self.locks]
 
     def files(self, root: Path) -> Iterator[Path]:
-        """Yield the files that are read for it, those that are there."""
-        for place in self.locks:
-            yield from _lock(root, root / place)
-        for name in f"{self.extras} {self.groups}".split():
-            if "/" in name or name.endswith((".txt", ".in")):
-                yield from _requirements(root, root / name)
+        """Yield the files that say what is installed, those that are there; the locks first."""
+        locks = [root / place for place in self.locks]
+        named = [root / word for word in f"{self.extras} {self.groups}".split()]
+        projects = (
+            folder / name
+            for lock in locks
+            for folder in lock.parents
+            if folder.is_relative_to(root)
+            for name in _PROJECTS
+        )
+        # A group may have a folder's name, and isn't it.
+        yield from installs.files([*locks, *filter(Path.is_file, named), *projects])
 
 
 def libraries(service: Mapping[str, Any]) -> Libraries | None:
@@ -62,55 +60,3 @@ def libraries(service: Mapping[str, Any]) -> Libraries | None:
     own, beside = str(args.get("LOCK") or args["APP"]), str(args.get("TEST_LOCKS") or "").split()
     rest = (str(args.get(name) or "") for name in ("PACKAGE", "EXTRAS", "GROUPS", "FROM_SOURCE"))
     return Libraries((own, *beside), *rest)
-
-
-def inputs(root: Path, args: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the files of the checkout that a build with these arguments installs by.
-
-    They are the locks with what they include, and the projects that they belong to; for assets,
-    Node's. A file may come twice.
-    """
-    found = libraries({"build": {"dockerfile": DOCKERFILE, "args": args}})
-    if found:
-        yield from found.files(root)
-    if assets := args.get("ASSETS"):
-        folder = root / args.get("APP", "") / assets
-        yield from (folder / name for name in _NODE if (folder / name).is_file())
-
-
-def _lock(root: Path, place: Path) -> Iterator[Path]:
-    if place.is_dir():
-        place = next((place / name for name in _LOCKS if (place / name).is_file()), place / "-")
-    if not place.is_file():
-        return
-    if place.name == "uv.lock":
-        members = _MEMBER.findall(place.read_text(encoding="utf-8", errors="replace"))
-        projects = (place.parent / folder / "pyproject.toml" for folder in (".", *members))
-        yield from (place, *(_plain(project) for project in projects if project.is_file()))
-    elif place.name in _BESIDE:
-        beside = place.with_name(_BESIDE[place.name])
-        yield from (place, *([beside] if beside.is_file() else []))
-    else:
-        yield from _requirements(root, place)
-
-
-def _requirements(root: Path, file: Path, seen: Sequence[Path] = ()) -> Iterator[Path]:
-    """Yield a requirements file, what it includes, and the projects of the checkout in it."""
-    if file in seen or not file.is_file():
-        return
-    yield file
-    text = file.read_text(encoding="utf-8", errors="replace")
-    for name in _INCLUDE.findall(text):
-        yield from _requirements(root, _plain(file.parent / name), (*seen, file))
-    above = [folder for folder in file.parents if folder.is_relative_to(root)]
-    if not seen:
-        projects = (folder / "pyproject.toml" for folder in above)
-        yield from [project for project in projects if project.is_file()][:1]
-    for name in _FOLDER.findall(text):
-        places = (_plain(folder / name) for folder in above)
-        found = [each for each in places if (each / "pyproject.toml").is_file() or each.is_file()]
-        yield from (each if each.is_file() else each / "pyproject.toml" for each in found[:1])
-
-
-def _plain(path: Path) -> Path:
-    return Path(os.path.normpath(path))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from gangway.base.files import replace
 from gangway.settings import checkout
 
 FILE: Final = Path(checkout.DIRECTORY) / "cache.json"
@@ -33,7 +34,7 @@ def keep(root: Path, name: str, made_of: object, data: object) -> None:
     entry = {"made_of": _checksum(made_of), "data": data}
     with suppress(OSError):
         checkout.own_folder(root)
-        checkout.replace(root / FILE, json.dumps({**_all(root), name: entry}))
+        replace(root / FILE, json.dumps({**_all(root), name: entry}))
 
 
 def _all(root: Path) -> dict[str, Any]:

@@ -48,7 +48,11 @@ def _referred(file: Path) -> Iterator[Path]:
     here = file.parent
     if file.suffix in (".txt", ".in"):
         for words in _INCLUDED.findall(_text(file)):
-            yield _below(here, "".join(words).partition("#")[0])
+            path = "".join(words).partition("#")[0]
+            yield _below(here, path)
+            # Pip takes folders as seen from where it is called: above a folder of requirements.
+            if path.startswith("./"):
+                yield _below(here.parent, path)
     elif file.name == "pyproject.toml":
         text = _text(file)
         # A path may also be that of a file with a version in it.

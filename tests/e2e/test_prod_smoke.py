@@ -192,7 +192,9 @@ class TestShipped:
     def test_no_secret_can_be_read_outside_its_file(self, stack: Stack) -> None:
         assert production.exposures(stack.checkout, "prod", stack.secrets) == []
 
-    def test_each_service_gets_only_its_own_secrets(self, checkout: Checkout) -> None:
+    def test_each_service_gets_only_the_secrets_that_its_app_may_read(
+        self, checkout: Checkout
+    ) -> None:
         found = {
             name: {
                 mount["Destination"].rpartition("/")[2]
@@ -206,8 +208,8 @@ class TestShipped:
         assert found == {
             "postgres": {"postgres_password"},
             "redis": {"redis_password"},
-            "migrate": {"postgres_password", "secret_key"},
-            "api": {"postgres_password", "redis_password"},
+            "migrate": {"postgres_password", "redis_password", "secret_key"},
+            "api": {"postgres_password", "redis_password", "secret_key"},
             "app": {"secret_key"},
             "scheduler": {"postgres_password"},
             "nginx": set(),

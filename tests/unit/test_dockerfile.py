@@ -119,3 +119,15 @@ def test_our_own_images_are_made_of_scripts_and_one_app() -> None:
     found = taken(text, "production", {"APP": "apps/api"})
     assert {"scripts", "apps/api"} <= set(found)
     assert not any("jobs" in path for path in found)
+
+
+def test_our_own_takes_an_app_s_folder_and_not_all_there_is() -> None:
+    text = (ROOT / "docker" / "app.Dockerfile").read_text(encoding="utf-8")
+    for target in ("development", "production"):
+        found = taken(text, target, {"APP": "backend", "LOCK": "uv.lock"})
+        assert "backend" in found and "scripts" in found and "." not in found
+    assert "backend" not in taken(text, "test", {"APP": "backend"})
+    assert "backend" not in taken(text, "proxy", {"APP": "backend"})
+    assert "backend" in taken(text, "proxy", {"APP": "backend", "STATIC": "static"})
+    assets = taken(text, "production", {"APP": "backend", "ASSETS": "web"})
+    assert "backend/web/package.json" in assets

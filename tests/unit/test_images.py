@@ -201,6 +201,48 @@ def test_rules_of_the_model_count_below_a_mount_and_synced_files_do_not(tmp_path
     assert due(checkout.client, model, ["api"]).why == changed("app/conf/a")
 
 
+def test_scripts_and_what_is_copied_by_name_count_though_all_of_the_checkout_is_mounted(
+    tmp_path: Path,
+) -> None:
+    checkout = Checkout(tmp_path, "dev")
+    checkout.args["APP"] = "."
+    mount = {"type": "bind", "source": str(tmp_path), "target": "/srv/app"}
+    rule = {"action": "rebuild", "path": str(tmp_path / "scripts")}
+    model = checkout.model
+    for service in ("api", "migrate"):
+        more = {"volumes": [mount], "develop": {"watch": [rule]}}
+        model.services[service].update(more)  # type: ignore[attr-defined]
+    checkout.write("x.lock", "x")
+    checkout.write("scripts/deep/er", "x")
+    build(checkout.client, model, ["build"])
+    checkout.write("app/main.py", "y")
+    assert due(checkout.client, model, ["api"]).outdated == ()
+    checkout.write("x.lock", "y")
+    checkout.write("scripts/deep/er", "y")
+    assert due(checkout.client, model, ["api"]).why == changed("scripts/deep/er", "x.lock")
+
+
+def test_an_app_s_locks_count_wherever_they_are(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path, "dev")
+    text = (
+        "FROM x AS locks\nRUN --mount=type=bind,target=/context install-dependencies --files\n"
+        "FROM x\nCOPY --from=locks /locks /locks\nCOPY app/ /srv/app/\n"
+    )
+    checkout.write("docker/app.Dockerfile", text)
+    for name in ("uv.lock", "pyproject.toml", "unrelated.py"):
+        checkout.write(name, "x")
+    checkout.args["LOCK"] = "uv.lock"
+    model = checkout.model
+    for service in ("api", "migrate"):
+        model.services[service]["build"]["dockerfile"] = "docker/app.Dockerfile"
+    build(checkout.client, model, ["build"])
+    checkout.write("unrelated.py", "y")
+    assert due(checkout.client, model, ["api"]).outdated == ()
+    checkout.write("uv.lock", "y")
+    checkout.write("pyproject.toml", "y")
+    assert due(checkout.client, model, ["api"]).why == changed("pyproject.toml", "uv.lock")
+
+
 def test_production_has_no_image_until_the_engine_has_one(make: Make) -> None:
     checkout = make("prod")
     (checkout.root / "images" / "x-api").unlink()

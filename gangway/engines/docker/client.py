@@ -172,7 +172,8 @@ class Client:
     def publisher(self, port: int) -> str | None:
         """Return the container that publishes a host port as `container NAME (project NAME)`."""
         template = '{{.Names}} (project {{.Label "' + _PROJECT + '"}})'
-        argv = ["docker", "ps", "--filter", f"publish={port}", "--format", template]
+        both = ("--filter", f"publish={port}", "--filter", f"publish={port}/udp")
+        argv = ["docker", "ps", *both, "--format", template]
         # An engine that has gone away meanwhile has no say in it; the port is taken all the same.
         with suppress(GangwayError):
             return next((f"container {line}" for line in self._lines(argv)), None)

@@ -14,6 +14,8 @@ _FLAG: Final = re.compile(r"--([a-z-]+)(?:=(\S+))?\s*")
 _REFERENCE: Final = re.compile(r"\$\{(\w+)(?:(:?[-+])([^${}]*))?\}|\$(\w+)")
 # References within references: deeper than anybody writes them.
 _DEEPEST: Final = 4
+# The stage that looks through all there is for what says what is installed: see `taken`.
+_LOCKS: Final = "locks"
 
 
 @dataclass
@@ -28,7 +30,8 @@ def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = N
     """Return the paths, with wildcards, that go into `target` (the last stage where it is empty).
 
     They are seen from the context; `args` are the build's. What another image or a URL gives isn't
-    among them.
+    among them, nor what the stage `locks` has before it: it is all there is, and what becomes of it
+    `gangway.settings.installs` says.
     """
     given = {name: value for name, value in (args or {}).items() if value is not None}
     stages = _stages(text, given)
@@ -41,7 +44,8 @@ def taken(text: str, target: str = "", args: Mapping[str, str | None] | None = N
         if stage not in seen:
             seen.append(stage)
             todo += [by_name[name] for name in (stage.base, *stage.others) if name in by_name]
-    return list(dict.fromkeys(path for stage in seen for path in stage.taken))
+    counted = (stage for stage in seen if stage.name != _LOCKS)
+    return list(dict.fromkeys(path for stage in counted for path in stage.taken))
 
 
 def _stages(text: str, args: Mapping[str, str]) -> list[_Stage]:

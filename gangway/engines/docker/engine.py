@@ -29,7 +29,6 @@ class DockerEngine(Client):
     """See `gangway.engines.interface.Engine`."""
 
     manner = "in containers"
-    scratch = "/tmp"  # noqa: S108 (a container's own)
 
     @property
     def name(self) -> str:

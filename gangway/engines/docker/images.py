@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from gangway.base.files import replace
 from gangway.base.output import say
 from gangway.engines.docker import failure, made_of
 from gangway.engines.docker.client import Client
@@ -155,4 +156,4 @@ def _kept(environment: Environment) -> dict[str, Any]:
 
 def _keep(environment: Environment, states: Mapping[str, Any]) -> None:
     text = json.dumps({**_kept(environment), **states})
-    checkout.replace(_file(environment), text)
+    replace(_file(environment), text)

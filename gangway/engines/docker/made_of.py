@@ -1,8 +1,8 @@
 """What an image is made of: the settings of its build, and the files that go into it.
 
 In production that is every file. In development and test the sources are mounted over those in the
-image, so that below a mounted folder only what says what is installed counts, and what the model's
-own `rebuild` rules name.
+image, so that below a mounted folder only what says what is installed counts: an app's locks, what
+is copied by its own name, and what the model's own `rebuild` rules name.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from typing import Any, Final
 
 from gangway.engines.docker import context, dockerfile
 from gangway.model.model import Model
-from gangway.settings import installs
+from gangway.settings import apps, installs
 from gangway.settings.checkout import files as all_below
 from gangway.settings.environment import Kind
 
 # Bytes: of a larger file, time and size have to do.
 _READ: Final = 1024**2
-# Build arguments that name folders and files, as docker/app.Dockerfile has them.
-_PLACES: Final = ("APP", "LOCK", "TEST_LOCKS", "GROUPS", "EXTRAS")
 
 Seen = tuple[int, int, str]
 """A file's time of change in nanoseconds, its size, and a digest of what is in it."""
@@ -130,45 +128,61 @@ def _files(
     top, recipe = _context(image), _recipe(image)
     if not top.is_dir():
         return  # somebody's repository, perhaps
-    args = image.build.get("args") or {}
-    taken = []
-    if recipe.is_file():
-        yield str(recipe), recipe.lstat()
-        text = recipe.read_text(encoding="utf-8", errors="replace")
-        taken = dockerfile.taken(text, image.build.get("target") or "", args)
-    elif inline := image.build.get("dockerfile_inline"):
-        taken = dockerfile.taken(inline, image.build.get("target") or "", args)
-    once = {str(recipe)}
+    taken = _taken(image)
+    once: set[str] = set()
+    found = [] if not recipe.is_file() else [(str(recipe), recipe.lstat())]
     hidden = frozenset() if kind == "prod" else _hidden(model, image)
-    found = context.files(top, taken, rules, hidden)
-    more = () if kind == "prod" else _installing(root, model, image, taken)
-    for path, status in ((f"{top}/{path}", status) for path, status in found):
+    copied = context.files(top, taken, rules, hidden)
+    named = ((str(file), file.lstat()) for file in _installing(root, model, image, taken, kind))
+    for path, status in (*found, *((f"{top}/{path}", status) for path, status in copied), *named):
         if path not in once:
             once.add(path)
             yield path, status
-    for file in more:
-        if str(file) not in once:
-            once.add(str(file))
-            yield str(file), file.lstat()
 
 
-def _installing(root: Path, model: Model, image: Image, taken: Sequence[str]) -> Iterator[Path]:
-    """Yield what counts below mounted folders, too."""
+def _taken(image: Image) -> list[str]:
+    build, recipe = image.build, _recipe(image)
+    text = build.get("dockerfile_inline") or ""
+    if recipe.is_file():
+        text = recipe.read_text(encoding="utf-8", errors="replace")
+    return dockerfile.taken(text, build.get("target") or "", build.get("args"))
+
+
+def _installing(
+    root: Path, model: Model, image: Image, taken: Sequence[str], kind: Kind
+) -> Iterator[Path]:
+    """Yield what counts below mounted folders, too, and wherever in the checkout it is."""
     top, args = _context(image), image.build.get("args") or {}
-    app = args.get("APP") or ""
-    words = [word for name in _PLACES for word in (args.get(name) or "").split()]
-    words += [f"{app}/{args[name]}" for name in ("WORKDIR_IN_APP", "ASSETS") if args.get(name)]
-    places = [root / word for word in words]
-    for pattern in taken:
-        named = [top] if pattern == "." else sorted(top.glob(pattern))
-        places += [each for each in named if each.is_dir() or installs.is_one(each.name)]
-    yield from installs.files(places)
+    copied = [each for path in taken for each in ([top] if path == "." else top.glob(path))]
+    if libraries := apps.libraries({"build": image.build}):
+        yield from libraries.files(root)
+    if assets := args.get("ASSETS"):
+        yield from installs.files([root / (args.get("APP") or "") / assets])
+    yield from installs.files(
+        each for each in copied if each.is_dir() or installs.is_one(each.name)
+    )
+    if kind == "prod":
+        return
+    # Copied by its own name, before the rest: it is installed by.
+    yield from (each for each in copied if each.is_file())
+    for path in _rebuilt_for(model, image):
+        if path.is_file():
+            yield path
+        for each in copied:
+            if each.is_relative_to(path) or path.is_relative_to(each):
+                yield from all_below(max(each, path, key=lambda found: len(found.parts)))
+
+
+def _rebuilt_for(model: Model, image: Image) -> Iterator[Path]:
+    """Yield the paths of the `rebuild` rules that are an image's.
+
+    Those are its own services', and folders of any: they are what images have in common.
+    """
     for name, service in model.services.items():
         for rule in _watched(service) if service.get("build") else ():
             path = Path(rule["path"])
-            # A folder is what all images have in common; a file is a service's own lock.
             if rule["action"] == "rebuild" and (name in image.services or path.is_dir()):
-                yield from all_below(path)
+                yield path
 
 
 def _hidden(model: Model, image: Image) -> frozenset[str]:

@@ -26,10 +26,6 @@ class NativeEngine(commands.Native):
     name = NATIVE
     manner = "natively"
 
-    @property
-    def scratch(self) -> str:
-        return str(self.environment.root / DIRECTORY)
-
     def reach(self) -> None:
         return
 
@@ -97,7 +93,11 @@ class NativeEngine(commands.Native):
     def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
         self.tools.install_debugger()
         spy = self.tools.debugger / "bin" / "py-spy"
-        return ["sh", "-ec", py_spy(str(spy), pid, seconds, f"{self.scratch}/profile.svg")]
+        return [
+            "sh",
+            "-ec",
+            py_spy(str(spy), pid, seconds, str(self.environment.root / DIRECTORY / "profile.svg")),
+        ]
 
 
 def main(argv: Sequence[str]) -> int:

@@ -133,7 +133,7 @@ class Tools:
 
     def _node_current(self) -> bool:
         known = self._checksum(self._node_locks)
-        return not self._node_locks or _text(self._folder("node.stamp")) == known
+        return not self._node_locks or _text(self._node_stamp) == known
 
     @cached_property
     def _stamps(self) -> dict[Libraries, str]:
@@ -164,7 +164,7 @@ class Tools:
         outdated = list(self._stamps if anew else self._outdated())
         if self._node_locks and (anew or not self._node_current()):
             node.install(self.root, self.apps, self.shell)
-            self._write("node.stamp", self._checksum(self._node_locks))
+            _write(self._node_stamp, self._checksum(self._node_locks))
         self._beside("servers", _SERVERS)
         self.install_debugger()
         for wanted in outdated:
@@ -173,7 +173,7 @@ class Tools:
                 self._make(venv, wanted)
             if wanted in self.tested and not _has_pytest(venv):
                 self._add_pytest(venv)
-            (venv / "gangway.stamp").write_text(stamp, encoding="utf-8")
+            _write(venv / "gangway.stamp", stamp)
 
     def _make(self, venv: Path, wanted: Libraries) -> None:
         shutil.rmtree(venv, ignore_errors=True)
@@ -199,10 +199,10 @@ class Tools:
 
     def _beside(self, name: str, lock: str) -> None:
         text = (self.root / lock).read_text(encoding="utf-8")
-        known, mark = f"{self._interpreter}\n{sys.version}\n{text}", self._folder(f"{name}.stamp")
-        if _text(mark) != known:
-            self._target(self._folder(name), lock, self._interpreter)
-            self._write(f"{name}.stamp", known)
+        known, folder = f"{self._interpreter}\n{sys.version}\n{text}", self._folder(name)
+        if _text(folder / "gangway.stamp") != known:
+            self._target(folder, lock, self._interpreter)
+            _write(folder / "gangway.stamp", known)
 
     def _target(self, folder: Path, lock: str, python: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -271,9 +271,9 @@ class Tools:
         # Wheels are for one Python: two stacks may have two.
         return self.root / DIRECTORY / f"{name}-{self.python or _HERE}"
 
-    def _write(self, name: str, text: str) -> None:
-        self._folder(name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder(name).write_text(text, encoding="utf-8")
+    @property
+    def _node_stamp(self) -> Path:
+        return self.root / DIRECTORY / "node.stamp"
 
 
 def _shared(root: Path, found: Mapping[str, Libraries]) -> dict[str, Libraries]:
@@ -300,6 +300,11 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return ""
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def _uv() -> str:

@@ -35,8 +35,13 @@ from gangway.settings.environment import DEFAULT_STACK, NATIVE, Environment
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]+")
 # A checkout's own, and its history: neither is merged.
 _NOT_COPIED: Final = ("stacks", ".gangway", ".git")
-# The least and the most of each field of a cron line; both 0 and 7 are Sunday.
-_FIELDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+# The least and the most of each field of a cron line, as scripts/cron has them, and its names.
+_FIELDS: Final = (
+    (0, 59, ""), (0, 23, ""), (1, 31, ""),
+    (1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
+    (0, 7, "sun mon tue wed thu fri sat"),
+)  # fmt: skip
+_NICKNAMES: Final = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _RUNNER: Final = "test-runner"
 
 
@@ -64,7 +69,10 @@ class Addition:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's folder, and the environments that it is meant for, in containers and natively."""
+    """A stack's folder, and the environments that it is meant for, in containers and natively.
+
+    Of several that the same files make, as production and staging, the first one.
+    """
 
     root: Path
     name: str
@@ -140,12 +148,13 @@ def opened(root: Path, name: str | None = None) -> Stack:
             f"nothing is added to the {DEFAULT_STACK} stack: it is what all others begin with",
             fix=" or ".join(f"--stack {each}" for each in others),
         )
+    different = list({each.get("COMPOSE_FILE"): each for each in reversed(meant)}.values())[::-1]
     native_ones = [
         environment.load(root, each.name, stack=name, engine=NATIVE)
-        for each in meant
+        for each in different
         if each.kind != "prod"
     ]
-    return Stack(root, meant[0].stack, meant, native_ones)
+    return Stack(root, meant[0].stack, different, native_ones)
 
 
 def celery(stack: Stack, what: str) -> str:
@@ -166,25 +175,32 @@ def celery(stack: Stack, what: str) -> str:
 
 
 def schedule(text: str) -> str:
-    """Return a line of cron's five fields; raises GangwayError for another text."""
-    fields = text.split()
-    if len(fields) != len(_FIELDS) or not all(
-        _is_field(each, *bounds) for each, bounds in zip(fields, _FIELDS, strict=True)
+    """Return when a cron line runs: five fields, or a nickname; raises GangwayError for others."""
+    words = text.lower().split()
+    if words and words[0] in _NICKNAMES and len(words) == 1:
+        return words[0]
+    if len(words) != len(_FIELDS) or not all(
+        _is_field(word, *meaning) for word, meaning in zip(words, _FIELDS, strict=True)
     ):
         raise GangwayError(
-            f"{text!r} is no schedule as cron has it",
-            fix="minute, hour, day of the month, month, day of the week: '0 3 * * *' is at three",
+            f"{text!r} is no time as cron has it",
+            fix="minute, hour, day of the month, month, day of the week: '0 3 * * *' is at three; "
+            f"or one of {', '.join(_NICKNAMES)}",
         )
-    return " ".join(fields)
+    return " ".join(words)
 
 
-def _is_field(text: str, low: int, high: int) -> bool:
+def _is_field(text: str, low: int, high: int, names: str) -> bool:
     for part in text.split(","):
-        found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part)
+        found = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?", part)
         if not found:
             return False
-        numbers = [int(number) for number in found.groups()[:2] if number]
-        if sorted(numbers) != numbers or not all(low <= each <= high for each in numbers):
+        words = [word for word in found.groups()[:2] if word]
+        # The names' numbers are in their order; which they are doesn't matter here.
+        known = [str(number) for number in range(low, high + 1)]
+        if not all(word in known or word in names.split() for word in words):
+            return False
+        if all(word.isdecimal() for word in words) and words != sorted(words, key=int):
             return False
     return True
 
@@ -201,7 +217,7 @@ def program(stack: Stack, beside: Beside) -> Addition:
         entries.append(_service(f"{overlay}.yml", parts.overlay(beside.name, file)))
     settings = {f"{beside.prefix}_COMMAND": (beside.command, f"What the {beside.name} runs")}
     if beside.schedule:
-        about = "When, as cron has it: minute, hour, day of the month, month, day of the week"
+        about = f"When {beside.name} runs: minute, hour, day of the month, month, day of the week"
         settings[f"{beside.prefix}_SCHEDULE"] = (beside.schedule, about)
     return Addition(beside.name, entries, settings, list(parts.specs(beside)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -95,7 +96,8 @@ def check_name(name: str) -> None:
 
 def proposed(name: str) -> str:
     """Return a name that a project can have, as much like this one as possible."""
-    found = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "app"
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    found = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "app"
     return f"{found}-app" if found == DEFAULT_STACK else found
 
 
@@ -134,18 +136,28 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
     )
     ours = starter.files(names)
     settings = stack.facts(found)
-    own = Stack(found, names, theirs.definitions(root, found.foreign), _specs(ours)).files()
-    dockerignore, losses = _dockerignore(repository, settings)
+    tracked = repository.tracked()
+    foreign = theirs.read(root, found.foreign, theirs.env_values(root, tracked))
+    own = Stack(found, names, foreign, _specs(ours))
+    dockerignore, left_out, losses = _dockerignore(repository, settings)
     files = {
         **ours,
         ignored.FILE: File(dockerignore),
-        **{path: File(text) for path, text in {**own, **dict(_secrets(found))}.items()},
+        **{
+            path: File(text)
+            for path, text in {**own.files(), **dict(_secrets(own.given.secrets))}.items()
+        },
     }
-    findings = [*_wrong_facts(settings), *_in_the_way(root, files)]
+    # What follows from a wrong one is wrong, too.
+    wrong = [*_wrong_facts({name: settings.get(name, "") for name in found.facts})]
+    findings = [*(wrong or _wrong_facts(settings)), *_in_the_way(root, files)]
     if findings:
         raise FindingsError(findings)
+    losses += tuple(loss for each in foreign.values() for loss in each.losses)
     losses += _untracked(repository, files)
-    found = replace(found, losses=(*found.losses, *losses))
+    # What is left out of images needs no advice to leave it out.
+    kept = (loss for loss in found.losses if not _is_below(loss.where, left_out))
+    found = replace(found, losses=(*kept, *losses))
     return Plan(repository, found, names, files, frozenset(ours), tuple(_kept(root)))
 
 
@@ -164,16 +176,22 @@ def _wrong_facts(settings: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(f"{name}: {value!r} {fault}", None, f"-e {name}=… ({meaning})")
 
 
-def _secrets(found: Found) -> Iterator[tuple[str, str]]:
-    for name, value in found.secrets.items():
+def _secrets(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
         for environment in ("dev", "test"):
             path = f"secrets/{environment}/{name.lower()}"
             yield path, f"{value}\n" if value else ""
 
 
+def _is_below(place: str, folders: Iterable[str]) -> bool:
+    path = PurePosixPath(place)
+    return place.endswith("/") and any(path.is_relative_to(folder) for folder in folders)
+
+
 def _dockerignore(
     repository: Repository, settings: Mapping[str, str]
-) -> tuple[str, tuple[Loss, ...]]:
+) -> tuple[str, list[str], tuple[Loss, ...]]:
+    """Return what doesn't go into the app's image: the list, the folders, and what to say of it."""
     source = settings["API_SOURCE"]
     entries = [name.rstrip("/") for name in repository.ignored()]
     tops = [name for name in entries if PurePosixPath(name).parent == PurePosixPath(source)]
@@ -189,7 +207,8 @@ def _dockerignore(
         )
         for each in big
     )
-    return ignored.text(source, locks, skipped, big), losses
+    left_out = [*skipped, *(each.path for each in big)]
+    return ignored.text(source, locks, skipped, big), left_out, losses
 
 
 def _paths(settings: Mapping[str, str]) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from gangway.operations.adoption import parts
+import yaml
+
+from gangway.operations.adoption import parts, theirs
 from gangway.operations.adoption.parts import Anchors, Port
 from gangway.operations.adoption.services import BROKER_PORTS, Given, Other
 
@@ -23,8 +26,9 @@ def files(given: Given) -> dict[str, str]:
     texts = {
         "compose.yml": _compose(given),
         "dev.yml": _overlay(given, "in development", _dev(given)),
-        "test.yml": _overlay(given, "in tests", _test(given)),
-        "prod.yml": _overlay(given, "in production", _prod(given)),
+        "test.yml": _overlay(given, "in tests", _test(given)) + _media_in_memory(given),
+        "prod.yml": _overlay(given, "in production", _prod(given))
+        + ("\nvolumes:\n  static: {}\n" if given.static else ""),
     }
     if given.has_native:
         texts["native.yml"] = _overlay(given, "without containers", _native(given))
@@ -44,22 +48,27 @@ def _services(blocks: Iterable[str]) -> str:
 
 
 def _compose(given: Given) -> str:
-    parts = [f"# What {given.names.project} has besides {given.names.compose}.yml.\n"]
+    texts = [f"# What {given.names.project} has besides {given.names.compose}.yml.\n"]
     if app := _app(given):
         about = "# What the app gets besides, in every service that runs it.\n"
-        parts.append(about + "x-app: &app\n" + "".join(app))
-    parts.append(_services(_blocks(given)))
-    if given.secrets:
-        folder = "${SECRETS_DIR:-./secrets/prod}"
-        names = [name.lower() for name in given.secrets]
-        lines = [f'  {name}: {{file: "{folder}/{name}"}}\n' for name in names]
-        parts.append("secrets:\n" + "".join(lines))
-    volumes = ["broker-data"] if given.queue else []
-    volumes += [name for other in given.others for name in other.foreign.volumes]
-    if volumes:
-        lines = [f"  {name}: {{}}\n" for name in dict.fromkeys(volumes)]
-        parts.append("volumes:\n" + "".join(lines))
-    return "\n".join(parts)
+        texts.append(about + "x-app: &app\n" + "".join(app))
+    texts.append(_services(_blocks(given)))
+    tops: dict[str, dict[str, str]] = {
+        "secrets": {
+            name.lower(): f'{{file: "${{SECRETS_DIR:-./secrets/prod}}/{name.lower()}"}}'
+            for name in given.secrets
+        },
+        "configs": {},
+        "volumes": {name: "{}" for name in _volumes(given)},
+    }
+    for part, entries in tops.items():
+        for other in given.others:
+            for name, options in (other.theirs.top.get(part) or {}).items():
+                entries.setdefault(name, _flow(options))
+        if entries:
+            lines = [f"  {name}: {text}\n" for name, text in entries.items()]
+            texts.append(f"{part}:\n" + "".join(lines))
+    return "\n".join(texts)
 
 
 def _app(given: Given) -> list[str]:
@@ -69,7 +78,20 @@ def _app(given: Given) -> list[str]:
         *_env_files(given),
         *(["  environment: &app-environment\n", *environment] if environment else []),
         *_secrets(given),
+        *_media(given),
     ]
+
+
+def _volumes(given: Given) -> Iterator[str]:
+    if given.queue:
+        yield "broker-data"
+    if given.media:
+        yield "media"
+
+
+def _media(given: Given) -> list[str]:
+    """Return the lines that mount what the app may write to."""
+    return [f'  volumes: ["media:{given.media}"]\n'] if given.media else []
 
 
 def _env_files(given: Given) -> list[str]:
@@ -141,20 +163,34 @@ def _broker(given: Given) -> str:
 
 
 def _other(other: Other) -> str:
-    resets = (
-        f"    {key}: !reset {nothing}"
-        for key, nothing in _RESET.items()
-        if other.definition.get(key) or (key == "ports" and other.ports)
-    )
-    limits = parts.limits(other.prefix, **other.limits())
+    copy = other.theirs.copy
+    if copy is None:
+        about = f"As {other.foreign.file} has it, but for what stands here and in dev.yml."
+        head = [f"    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}"]
+        head += [
+            f"    {key}: !reset {nothing}"
+            for key, nothing in _RESET.items()
+            if other.definition.get(key) or (key == "ports" and other.ports)
+        ]
+        if env_file := other.definition.get("env_file"):
+            files = theirs.optional_env_files(env_file, other.folder)
+            head.append(f"    env_file: !override {_flow(files)}")
+    else:
+        about = f"A copy: {other.foreign.file} can't be read without a .env of its own."
+        dumped = yaml.safe_dump(copy, sort_keys=False, allow_unicode=True, width=100)
+        head = textwrap.indent(dumped, "    ").splitlines() if copy else []
     lines = [
-        f"  # As {other.foreign.file} has it, but for what stands here and in dev.yml.",
+        f"  # {about}",
         f"  {other.name}:",
-        f"    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}",
-        *resets,
-        *parts.contained(limits),
+        *head,
+        *parts.contained(parts.limits(other.prefix, **other.limits())),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10**6)
+    return text.strip()
 
 
 # ---- what is different in each environment
@@ -180,11 +216,16 @@ def _test(given: Given) -> Iterator[str]:
     runner = [f"  {line}" for line in _env_files(given)]
     if environment := _environment(given):
         runner += ["    environment:\n", *(f"  {line}" for line in environment)]
-    runner += [f"  {line}" for line in _secrets(given)]
+    runner += [f"  {line}" for line in (*_secrets(given), *_media(given))]
     if needs := _needs(given):
         runner += ["    depends_on:\n", *needs]
     if runner:
         yield "  test-runner:\n" + "".join(runner)
+
+
+def _media_in_memory(given: Given) -> str:
+    options = "{type: tmpfs, device: tmpfs, o: mode=1777}"
+    return f"\nvolumes:\n  media: {{driver_opts: {options}}}\n" if given.media else ""
 
 
 def _broker_port(environment: str) -> Port:
@@ -202,25 +243,54 @@ def _in_memory(other: Other) -> str:
 
 
 def _prod(given: Given) -> Iterator[str]:
+    if given.static:
+        yield _static(given)
+    if served := list(_served(given)):
+        mounts = ", ".join(f'"{volume}:/srv/{volume}:ro"' for volume in served)
+        waits = "    depends_on: {static: {condition: service_completed_successfully}}\n"
+        yield f"  nginx:\n    volumes: [{mounts}]\n" + (waits if given.static else "")
     if given.queue:
         yield (
             "  # It reads a secret, which is the user's alone.\n"
             '  broker: {user: "${APP_UID:-10001}:${APP_GID:-10001}"}\n'
         )
+    for other in given.others:
+        if other.theirs.for_development:
+            yield (
+                "  # For developers: without this line it is there in production, too.\n"
+                f"  {other.name}: {{profiles: !override [development-only]}}\n"
+            )
+
+
+def _served(given: Given) -> Iterator[str]:
+    """Yield the volumes that the proxy serves files of."""
+    if given.static:
+        yield "static"
+    if given.media and given.media_url:
+        yield "media"
+
+
+def _static(given: Given) -> str:
+    return f"""\
+  # Puts the files that the image was built with where the proxy finds them, and ends. Those of
+  # earlier releases stay, for the pages that still ask for them.
+  static:
+    extends: {{file: {given.names.compose}.yml, service: migrate}}
+    entrypoint: [cp, --recursive, {given.static}/., /srv/static/]
+    command: !reset []
+    environment: !override {{ENVIRONMENT: "${{ENVIRONMENT:-production}}"}}
+    secrets: !reset []
+    depends_on: !override {{migrate: {{condition: service_completed_successfully}}}}
+    volumes: ["static:/srv/static"]
+"""
 
 
 def _native(given: Given) -> Iterator[str]:
-    port = '"${PUBLISHED_BROKER_PORT:?}"'
     if given.queue:
         volumes = ".gangway/native/${COMPOSE_PROJECT_NAME}/volumes"
         yield (
             "  broker:\n    restart: on-failure\n    environment:\n      REDIS_BIND: 127.0.0.1\n"
-            f"      REDIS_PORT: {port}\n      REDIS_DIR: {volumes}/broker-data\n"
+            f"      REDIS_PORT: 6379\n      REDIS_DIR: {volumes}/broker-data\n"
         )
-        programs = (each.name for each in given.programs)
-        for name in ("migrate", "api", *programs, "test-runner"):
-            yield f"  {name}: {{environment: {{BROKER_HOST: 127.0.0.1, BROKER_PORT: {port}}}}}\n"
     for other in given.others:
-        yield (
-            f"  # In containers alone.\n  {other.name}: {{profiles: !override [containers-only]}}\n"
-        )
+        yield parts.not_native(other.name)

@@ -22,6 +22,8 @@ _NEVER: Final = """\
 **/.gangway
 **/.env
 **/.env.*
+**/.envs
+**/db.sqlite3
 **/.venv
 **/venv
 **/__pycache__

@@ -84,17 +84,18 @@ def program(beside: Beside, base: str, anchors: Anchors) -> str:
     extends: {{file: {base}, service: api}}
 {app}    profiles: !override [{beside.name}]
     environment:
-{environment}{_interface(beside)}      APP_TARGET: ${{{prefix}_COMMAND:?}}
-{needs}{_health(beside)}    deploy:
+{environment}{_runs(beside)}{needs}{_health(beside)}    deploy:
       replicas: {replicas}
       resources: {limits(prefix)}
 """
 
 
-def _interface(beside: Beside) -> str:
+def _runs(beside: Beside) -> str:
+    command = f"${{{beside.prefix}_COMMAND:?}}"
     if not beside.schedule:
-        return "      APP_INTERFACE: program\n"
-    return f"      APP_INTERFACE: cron\n      APP_SCHEDULE: ${{{beside.prefix}_SCHEDULE:?}}\n"
+        return f"      APP_INTERFACE: program\n      APP_TARGET: {command}\n"
+    schedule = f"${{{beside.prefix}_SCHEDULE:?}}"
+    return f"      APP_INTERFACE: cron\n      APP_TARGET: {schedule} {command}\n"
 
 
 def _health(beside: Beside) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from gangway.operations.adoption import theirs
 from gangway.operations.adoption.found import Foreign, Found
 from gangway.operations.adoption.parts import Beside, Port, variable
 from gangway.operations.adoption.starter import Names
-
-Definition = Mapping[str, Any]
-"""A service as a Compose file has it."""
+from gangway.operations.adoption.theirs import Node, Theirs
 
 # Services that every stack has, and words that its variables begin with.
 _TAKEN: Final = frozenset(
     {
         "api", "broker", "downgrade", "gangway", "history", "makemigration", "migrate", "nginx",
-        "postgres", "redis", "seed", "test", "test-runner",
+        "postgres", "redis", "seed", "static", "test", "test-runner",
     }
 )  # fmt: skip
 # The secrets that every stack has.
@@ -35,13 +35,23 @@ class Other:
 
     name: str
     foreign: Foreign
-    definition: Definition
+    theirs: Theirs
     ports: tuple[Port, ...]
 
     @property
     def prefix(self) -> str:
         """What its variables begin with."""
         return variable(self.name)
+
+    @property
+    def definition(self) -> Node:
+        """What stands in the user's file."""
+        return self.theirs.definition
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The folder of the user's file."""
+        return PurePosixPath(self.foreign.file).parent
 
     @property
     def condition(self) -> str:
@@ -62,31 +72,21 @@ class Other:
         kept: list[Any] = []
         targets: list[str] = []
         for mount in self.definition.get("volumes") or ():
-            if isinstance(mount, str):
+            if theirs.is_path(mount):
+                kept.append(theirs.mount_from_the_top(mount, self.folder))
+            elif isinstance(mount, str):
                 source, _, rest = mount.partition(":")
-                is_path = source.startswith((".", "/", "~", "$"))
-                target = rest.partition(":")[0] or source
-                entry: Any = f"{self._from_the_top(source)}:{rest}"
+                targets.append(rest.partition(":")[0] or source)
             else:
-                is_path = mount.get("type") == "bind"
-                target = str(mount.get("target", ""))
-                entry = {**mount, "source": self._from_the_top(str(mount.get("source", "")))}
-            if is_path and target:
-                kept.append(entry)
-            else:
-                targets.append(target)
+                targets.append(str(mount.get("target", "")))
         return kept, targets
 
     def _limit(self, *names: str) -> str:
         resources = (self.definition.get("deploy") or {}).get("resources") or {}
         own = {**(resources.get("limits") or {}), **self.definition}
-        return str(next((own[name] for name in names if own.get(name)), ""))
-
-    def _from_the_top(self, path: str) -> str:
-        folder = PurePosixPath(self.foreign.file).parent
-        if not path.startswith(".") or folder == PurePosixPath():
-            return path
-        return f"./{folder / path}"
+        found = str(next((own[name] for name in names if own.get(name)), ""))
+        # A reference would be one within another.
+        return "" if "$" in found else found
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ class Given:
     """What the stack's files are made from.
 
     `secrets` has the value for development and tests of each variable that is a secret of the app;
-    `variables` says whether it has plain ones, `queue` whether it needs a broker.
+    `variables` says whether it has plain ones, `queue` whether it needs a broker. `static` is the
+    folder of the static files that the proxy serves, in the image; `media` is what the app may
+    write to, and `media_url` where the proxy serves it.
     """
 
     names: Names
@@ -103,6 +105,9 @@ class Given:
     secrets: Mapping[str, str]
     variables: bool
     queue: bool
+    static: str = ""
+    media: str = ""
+    media_url: str = ""
 
     @property
     def has_native(self) -> bool:
@@ -110,8 +115,8 @@ class Given:
         return bool(self.others or self.queue)
 
 
-def given(found: Found, names: Names, definitions: Mapping[str, Definition]) -> Given:
-    """Return what the stack's files are made from; `definitions` are the foreign services'."""
+def given(found: Found, names: Names, foreign: Mapping[str, Theirs]) -> Given:
+    """Return what the stack's files are made from; `foreign` has what is in the user's files."""
     taken = set(_TAKEN)
     programs = tuple(
         Beside(_free(each.name, taken, lambda name: f"{name}-program"), each.command)
@@ -119,13 +124,27 @@ def given(found: Found, names: Names, definitions: Mapping[str, Definition]) -> 
     )
     used = set(_PUBLISHED)
     others = []
-    for foreign in found.foreign:
-        name = _free(foreign.name, taken, lambda name: f"other-{name}")
-        definition = definitions.get(foreign.name, {})
-        others.append(Other(name, foreign, definition, _ports(name, foreign.ports, used)))
+    for each in found.foreign:
+        name = _free(each.name, taken, lambda name: f"other-{name}")
+        there = foreign.get(each.name, Theirs({}))
+        others.append(Other(name, each, there, _ports(name, each.ports, used)))
     own = {name: value for name, value in found.secrets.items() if name not in _CORE_SECRETS}
     variables = any(found.variables.values())
-    return Given(names, programs, tuple(others), own, variables, found.queue)
+    facts = found.facts
+    return Given(
+        names, programs, tuple(others), own, variables, found.queue,
+        static=_inside(facts, "API_STATIC") if facts.get("API_STATIC_URL") else "",
+        media=_inside(facts, "API_MEDIA"),
+        media_url=facts.get("API_MEDIA_URL", ""),
+    )  # fmt: skip
+
+
+def _inside(facts: Mapping[str, str], name: str) -> str:
+    """Return where a folder of the app is in a container; nothing where there is none."""
+    folder = facts.get(name)
+    if not folder:
+        return ""
+    return posixpath.normpath(posixpath.join("/srv/app", facts.get("API_WORKDIR", ""), folder))
 
 
 def _free(name: str, taken: set[str], other: Callable[[str], str]) -> str:

@@ -9,12 +9,13 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from gangway.operations.adoption import compose, described, services
 from gangway.operations.adoption.found import Found
 from gangway.operations.adoption.services import Given
 from gangway.operations.adoption.starter import Names
+from gangway.operations.adoption.theirs import Theirs
 from gangway.settings import envfile
 from gangway.settings.contract import Spec
 
@@ -56,13 +57,12 @@ OVERLAYS: Final = ("dev", "test", "prod")
 class Stack:
     """What the folder is made from: the app, its names, and what it is given.
 
-    `foreign` has the definition of each service that stays in a Compose file of the user's, and
-    `specs` what the facts mean.
+    `foreign` has what is in the user's Compose files, and `specs` what the facts mean.
     """
 
     found: Found
     names: Names
-    foreign: Mapping[str, Mapping[str, Any]]
+    foreign: Mapping[str, Theirs]
     specs: Mapping[str, Spec]
 
     def files(self) -> dict[str, str]:
@@ -85,8 +85,8 @@ class Stack:
         added = f"{folder}/compose.yml:{folder}/${{OVERLAY}}.yml"
         profiles = ["database", "api", *(each.name for each in self.given.programs)]
         lines = [
-            f"# {_sentence(self.found.about)}. The facts about the app, for every environment;",
-            f"# `{self.names.invoke} dev.env` shows what each makes of them.",
+            f"# {_sentence(self.found.about)}.",
+            f"# Its facts in every environment; `{self.names.invoke} dev.env` shows where from.",
             "",
             "# What containers, images and volumes are named after",
             f"PROJECT={self.names.project}",
@@ -136,6 +136,10 @@ class Stack:
 def facts(found: Found) -> dict[str, str]:
     """Return the variables of the stack's file, those that the samples have otherwise included."""
     given = {name: value for name, value in found.facts.items() if value}
+    for name in _SAID_EMPTY:
+        # A command that does nothing still needs a driver for the database that it is locked by.
+        if given.get(name) in ("true", ":"):
+            del given[name]
     source, port = given.get("API_SOURCE", "."), given.get("API_PORT", "8000")
     migrate = given.get("MIGRATE_COMMAND", "")
     prefix = given.get("API_PREFIX", "").rstrip("/") or "/api"

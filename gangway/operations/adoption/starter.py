@@ -96,12 +96,12 @@ class Lock:
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
-# What there is for the samples alone: of folders, all that is in them.
+# What there is for the samples alone, or for this checkout, by how a path begins.
 _LEFT_OUT: Final = (
-    ".dockerignore", "apps/", "docker/frontend.Dockerfile", "docker/offline/langflow.Dockerfile",
-    "docker/offline/overrides-langflow.txt", "docker/offline/requirements-langflow.in",
-    "docker/offline/requirements-langflow.txt", "scripts/bootstrap", "scripts/host/",
-    "scripts/native/qdrant", "scripts/node-test",
+    ".dockerignore", "apps/", "docker/app.Dockerfile.dockerignore", "docker/frontend.Dockerfile",
+    "docker/offline/langflow.", "docker/offline/overrides-langflow.", "docker/offline/qdrant",
+    "docker/offline/requirements-langflow.", "docker/offline/requirements-qdrant.",
+    "scripts/bootstrap", "scripts/host/", "scripts/native/qdrant", "scripts/node-test",
 )  # fmt: skip
 
 # Entries of YAML files.
@@ -122,6 +122,7 @@ _ENTRIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("groups", "Apps", "API_URL"),
         ("groups", "Apps", "APP_REPLICAS"),
         ("groups", "Images and builds", "LANGFLOW_IMAGE"),
+        ("groups", "Images and builds", "QDRANT_IMAGE"),
         ("groups", "Limits", "APP_CPUS"),
         ("groups", "Limits", "APP_MEMORY"),
         ("groups", "Limits", "SCHEDULER_CPUS"),
@@ -133,6 +134,7 @@ _ENTRIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 _VARIABLES: Final = frozenset(
     {
         "COMPOSE_PROFILES", "STACK_APPS", "TEST_LOCKS", "PUBLISHED_APP_PORT", "LANGFLOW_IMAGE",
+        "QDRANT_IMAGE",
     }
 )  # fmt: skip
 
@@ -156,8 +158,8 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("${API_SOURCE:-apps/api}", "${API_SOURCE:?}"),
         ("${API_LOCK:-apps/api/requirements.txt}", "${API_LOCK:?}"),
         ("${API_TARGET:-api.main:app}", "${API_TARGET:?}"),
-        ("${MIGRATE_COMMAND:-python -m api.migrate}", "${MIGRATE_COMMAND:-}"),
-        ("${SEED_COMMAND:-python -m api.seed}", "${SEED_COMMAND:-}"),
+        ("${MIGRATE_COMMAND-python -m api.migrate}", "${MIGRATE_COMMAND:-}"),
+        ("${SEED_COMMAND-python -m api.seed}", "${SEED_COMMAND:-}"),
         (
             "${DB_IMPORTS-alembic.config alembic.command sqlalchemy.ext.asyncio}",
             "${DB_IMPORTS:-}",
@@ -178,7 +180,9 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "env/dev.env": (
         ("# docs/variables.md says what each variable means. ", "# `invoke dev.env` shows all. "),
     ),
+    "env/contract.yml": (("Base of the front end's image", "Node, which builds API_ASSETS"),),
     "env/engines/native.env": ((" (docs/native.md)", ""),),
+    "docker/app.Dockerfile": ((": docs/adopting.md.", ", which the stack's facts are."),),
     "tasks.py": (("they are in gangway/tasks/", "they are in the package gangway"),),
 }
 

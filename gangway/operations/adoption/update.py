@@ -144,6 +144,12 @@ class Update:
         return Change(path, "beside", why, theirs.data, theirs.executable)
 
 
+def top(folder: Path) -> Path:
+    """Return the nearest folder, this one or one that it is in, with a lock; else this one."""
+    whole = folder.resolve()
+    return next((each for each in (whole, *whole.parents) if (each / starter.LOCK).exists()), whole)
+
+
 def update(
     root: Path, *, dry_run: bool = False, top: Path | None = None, version: str = __version__
 ) -> int:

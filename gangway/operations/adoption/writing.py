@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gangway import __version__
 from gangway.base.errors import GangwayError
+from gangway.base.process import ends_as_interrupts, interrupts_later
 from gangway.operations.adoption import starter
 from gangway.operations.adoption.adopt import Plan
 from gangway.operations.adoption.git import Repository
@@ -92,11 +93,13 @@ def _all_or_nothing(repository: Repository) -> Iterator[_Made]:
     """Yield what collects all that is made; where that fails, none of it is left."""
     made = _Made(repository.root)
     try:
-        yield made
+        with ends_as_interrupts():
+            yield made
     except BaseException as error:
-        with suppress(GangwayError):
-            repository.unstage(made.files)
-        made.remove()
+        with interrupts_later():
+            with suppress(GangwayError):
+                repository.unstage(made.files)
+            made.remove()
         if isinstance(error, OSError):
             raise GangwayError(
                 f"cannot write it: {error.strerror}; nothing was changed",

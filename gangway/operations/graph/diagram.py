@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from gangway.model.model import Model
+from gangway.model.model import Model, replicas
 
 _STATES: Final = {
     "service_healthy": "healthy",
@@ -71,8 +71,8 @@ def describe(model: Model, title: str, optional: Collection[str] = ()) -> Diagra
 
 def _reach(service: Mapping[str, Any], networks: Mapping[str, Any]) -> Iterator[str]:
     """Yield how many containers there are, their published ports and their networks."""
-    if (replicas := int((service.get("deploy") or {}).get("replicas") or 1)) > 1:
-        yield f"{replicas} copies"
+    if (number := replicas(service)) > 1:
+        yield f"{number} copies"
     published = [port for port in service.get("ports") or () if port.get("published")]
     for port in sorted(published, key=lambda port: (int(port["target"]), str(port["published"]))):
         host = port.get("host_ip") or "*"

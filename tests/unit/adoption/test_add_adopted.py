@@ -68,7 +68,7 @@ def test_a_program_has_the_variables_secrets_and_queue_of_the_app(
     name = words[1]
     for kind, services in models(root).items():
         worker, own = services["worker"], services[name]
-        theirs = {"APP_TARGET", "APP_INTERFACE", "APP_SCHEDULE"}
+        theirs = {"APP_TARGET", "APP_INTERFACE"}
         environment = {k: v for k, v in own["environment"].items() if k not in theirs}
         assert environment == {k: v for k, v in worker["environment"].items() if k not in theirs}
         assert environment["BROKER_HOST"] == "broker" and environment["SITE"] == "shop"

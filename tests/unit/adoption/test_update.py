@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gangway import __main__, __version__
 from gangway.base.errors import GangwayError
 from gangway.operations.adoption import starter
 from gangway.operations.adoption.starter import LOCK, Lock, Names
@@ -17,12 +18,12 @@ from gangway.operations.adoption.update import update
 from tests.unit.conftest import ROOT
 
 OLD = {
-    "docker/app.Dockerfile": "FROM one\nRUN two\nRUN three\nRUN four\nRUN five\n",
+    "docker/base.Dockerfile": "FROM one\nRUN two\nRUN three\nRUN four\nRUN five\n",
     "scripts/serve": "#!/bin/sh\nexec old\n",
     "scripts/lib.sh": "old\n",
 }
 NEW = OLD | {
-    "docker/app.Dockerfile": "FROM one\nRUN two\nRUN three\nRUN four\nRUN 5\n",
+    "docker/base.Dockerfile": "FROM one\nRUN two\nRUN three\nRUN four\nRUN 5\n",
     "scripts/serve": "#!/bin/sh\nexec new\n",
 }
 
@@ -105,52 +106,52 @@ def test_what_changed_is_staged_and_nothing_is_committed(theirs: Repository) -> 
     before = theirs.git("rev-parse", "HEAD")
     theirs.update("0.2.0", NEW)
     assert theirs.git("rev-parse", "HEAD") == before
-    assert theirs.status() == ["M  docker/app.Dockerfile", f"M  {LOCK}", "M  scripts/serve"]
+    assert theirs.status() == ["M  docker/base.Dockerfile", f"M  {LOCK}", "M  scripts/serve"]
     theirs.git("reset", "--quiet", "--hard")
     assert theirs.read("scripts/serve") == OLD["scripts/serve"]
 
 
 def test_an_edit_elsewhere_in_the_file_is_merged(theirs: Repository) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("one", "mine"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("one", "mine"))
     assert theirs.update("0.2.0", NEW) == 0
-    assert theirs.read("docker/app.Dockerfile") == NEW["docker/app.Dockerfile"].replace(
+    assert theirs.read("docker/base.Dockerfile") == NEW["docker/base.Dockerfile"].replace(
         "one", "mine"
     )
 
 
 def test_the_next_update_merges_what_was_merged_before(theirs: Repository) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("one", "mine"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("one", "mine"))
     theirs.update("0.2.0", NEW)
     theirs.commit()
-    newest = NEW | {"docker/app.Dockerfile": "FROM one\nRUN two\nRUN 3\nRUN four\nRUN 5\n"}
+    newest = NEW | {"docker/base.Dockerfile": "FROM one\nRUN two\nRUN 3\nRUN four\nRUN 5\n"}
     assert theirs.update("0.3.0", newest) == 0
-    assert theirs.read("docker/app.Dockerfile") == "FROM mine\nRUN two\nRUN 3\nRUN four\nRUN 5\n"
+    assert theirs.read("docker/base.Dockerfile") == "FROM mine\nRUN two\nRUN 3\nRUN four\nRUN 5\n"
 
 
 def test_both_have_changed_a_line_it_is_marked_and_named(
     theirs: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("five", "V"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("five", "V"))
     assert theirs.update("0.2.0", NEW) == 1
     marked = "<<<<<<< yours\nRUN V\n=======\nRUN 5\n>>>>>>> Gangway 0.2.0\n"
-    assert theirs.read("docker/app.Dockerfile").endswith(marked)
+    assert theirs.read("docker/base.Dockerfile").endswith(marked)
     assert theirs.read("scripts/serve") == NEW["scripts/serve"]
     said = capsys.readouterr()
-    assert "conflict  docker/app.Dockerfile" in said.out
-    assert "git add docker/app.Dockerfile" in said.err
+    assert "conflict  docker/base.Dockerfile" in said.out
+    assert "git add docker/base.Dockerfile" in said.err
 
 
 def test_a_conflict_is_not_committed_before_it_is_resolved(theirs: Repository) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("five", "V"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("five", "V"))
     theirs.update("0.2.0", NEW)
-    assert "UU docker/app.Dockerfile" in theirs.status()
+    assert "UU docker/base.Dockerfile" in theirs.status()
     assert theirs.update("0.2.0", NEW) == 1
-    theirs.edit("docker/app.Dockerfile", "FROM mine\n")
+    theirs.edit("docker/base.Dockerfile", "FROM mine\n")
     assert theirs.update("0.2.0", NEW) == 0
 
 
 def test_twice_is_up_to_date(theirs: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("one", "mine"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("one", "mine"))
     theirs.edit("scripts/lib.sh", "mine\n")
     theirs.update("0.2.0", NEW)
     before = theirs.read(LOCK), theirs.status()
@@ -200,7 +201,7 @@ def test_a_file_where_a_folder_is_needed_is_refused(theirs: Repository) -> None:
 def test_what_is_dropped_goes_and_its_empty_folder(theirs: Repository) -> None:
     theirs.update("0.2.0", {name: text for name, text in NEW.items() if "docker" not in name})
     assert not (theirs.root / "docker").exists()
-    assert "D  docker/app.Dockerfile" in theirs.status()
+    assert "D  docker/base.Dockerfile" in theirs.status()
 
 
 def test_what_is_dropped_and_edited_is_the_users_from_then_on(
@@ -272,19 +273,19 @@ def test_an_edit_before_the_first_commit_is_left_with_the_newer_file_beside(
     for path in theirs.git("ls-files").splitlines():
         (other.root / path).parent.mkdir(parents=True, exist_ok=True)
         (other.root / path).write_text(theirs.read(path))
-    other.edit("docker/app.Dockerfile", "FROM mine\n")
+    other.edit("docker/base.Dockerfile", "FROM mine\n")
     assert other.update("0.2.0", NEW) == 1
-    assert other.read("docker/app.Dockerfile") == "FROM mine\n"
-    assert other.read("docker/app.Dockerfile.new") == NEW["docker/app.Dockerfile"]
-    (other.root / "docker/app.Dockerfile.new").unlink()
+    assert other.read("docker/base.Dockerfile") == "FROM mine\n"
+    assert other.read("docker/base.Dockerfile.new") == NEW["docker/base.Dockerfile"]
+    (other.root / "docker/base.Dockerfile.new").unlink()
     other.commit()
-    newest = NEW | {"docker/app.Dockerfile": "FROM 3\n"}
+    newest = NEW | {"docker/base.Dockerfile": "FROM 3\n"}
     assert other.update("0.3.0", newest) == 1
-    assert "<<<<<<< yours" in other.read("docker/app.Dockerfile")
+    assert "<<<<<<< yours" in other.read("docker/base.Dockerfile")
 
 
 def test_a_shallow_clone_is_told_how_to_get_the_rest(tmp_path: Path, theirs: Repository) -> None:
-    theirs.edit("docker/app.Dockerfile", "FROM mine\n")
+    theirs.edit("docker/base.Dockerfile", "FROM mine\n")
     theirs.git("clone", "--quiet", "--depth=1", f"file://{theirs.root}", str(tmp_path / "clone"))
     shallow = tmp_path / "clone"
     top = theirs.starter("0.2.0", NEW)
@@ -305,7 +306,7 @@ def test_files_of_a_newer_gangway_are_refused(theirs: Repository) -> None:
 def test_a_dry_run_says_the_same_and_writes_nothing(
     theirs: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs.edit("docker/app.Dockerfile", OLD["docker/app.Dockerfile"].replace("five", "V"))
+    theirs.edit("docker/base.Dockerfile", OLD["docker/base.Dockerfile"].replace("five", "V"))
     assert theirs.update("0.2.0", NEW, dry_run=True) == 1
     planned = capsys.readouterr().out
     assert theirs.status() == []
@@ -314,12 +315,12 @@ def test_a_dry_run_says_the_same_and_writes_nothing(
 
 
 def test_bytes_that_are_no_text_are_kept(theirs: Repository) -> None:
-    (theirs.root / "docker/app.Dockerfile").write_bytes(
+    (theirs.root / "docker/base.Dockerfile").write_bytes(
         b"FROM m\xefne\nRUN two\nRUN three\nRUN four\nRUN five\n"
     )
     theirs.commit()
     assert theirs.update("0.2.0", NEW) == 0
-    mine = (theirs.root / "docker/app.Dockerfile").read_bytes()
+    mine = (theirs.root / "docker/base.Dockerfile").read_bytes()
     assert mine == b"FROM m\xefne\nRUN two\nRUN three\nRUN four\nRUN 5\n"
 
 
@@ -337,10 +338,10 @@ def test_it_works_in_a_folder_of_a_larger_repository(tmp_path: Path, theirs: Rep
     part = Path(whole.root / "part")
     whole.git("clone", "--quiet", str(theirs.root), str(part))
     subprocess.run(["rm", "-rf", str(part / ".git")], check=True)
-    whole.edit("part/docker/app.Dockerfile", OLD["docker/app.Dockerfile"])
-    whole.edit("part/docker/app.Dockerfile", "FROM mine\n")
+    whole.edit("part/docker/base.Dockerfile", OLD["docker/base.Dockerfile"])
+    whole.edit("part/docker/base.Dockerfile", "FROM mine\n")
     assert update(part, top=theirs.starter("0.2.0", NEW), version="0.2.0") == 1
-    assert "UU part/docker/app.Dockerfile" in whole.status()
+    assert "UU part/docker/base.Dockerfile" in whole.status()
     assert "M  part/scripts/serve" in whole.status()
 
 
@@ -374,3 +375,27 @@ def test_a_file_that_cannot_be_written_is_said_with_the_way_back(theirs: Reposit
     theirs.git("reset", "--quiet", "--hard")
     (theirs.root / "scripts/.serve.part").rmdir()
     assert theirs.update("0.2.0", NEW) == 0
+
+
+def test_the_command_line_brings_the_installed_one_to_a_folder_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = {path: file.text for path, file in starter.originals(ROOT).items()}
+    older = whole | {"scripts/seed": "#!/bin/sh\n"}
+    found = Repository(tmp_path / "theirs", tmp_path / "starters")
+    found.adopt("0.0.1", older)
+    monkeypatch.chdir(found.root / "scripts")
+    assert __main__.main(["update"]) == 0
+    assert "replaced  scripts/seed" in capsys.readouterr().out
+    assert found.read("scripts/seed") == whole["scripts/seed"]
+    assert __main__.main(["update"]) == 0
+    assert capsys.readouterr().err == f"up to date: Gangway {__version__}\n"
+
+
+def test_a_workflow_comes_with_an_update_where_the_lock_asks_for_it(tmp_path: Path) -> None:
+    whole = {path: file.text for path, file in starter.originals(ROOT).items()}
+    found = Repository(tmp_path / "theirs", tmp_path / "starters")
+    found.adopt("0.1.0", whole)
+    found.edit(LOCK, found.read(LOCK).replace('"ci": ""', '"ci": "github"'))
+    assert found.update("0.1.0", whole) == 0
+    assert "invoke test.run" in found.read(starter.CI["github"])
