@@ -13,7 +13,7 @@ from gangway.operations.adoption.look.shell import Command, commands, substitute
 from gangway.operations.adoption.look.tree import Tree, join, parent, within
 
 _PYTHON = re.compile(
-    r"(?:.*/)?(?:python:(?P<tag>\d[\w.]*)|[\w./-]*?\bpython-?:?(?P<version>3\.\d+)\b)"
+    r"(?:.*/)?(?:python:(?P<tag>\d[\w.]*)|[\w./:-]*?\bpython-?:?(?P<version>3\.\d+)\b)"
 )
 _NODE = re.compile(r"(?:.*/)?(?:node|bun|deno|pnpm)(?::|$)")
 

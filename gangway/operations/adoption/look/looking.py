@@ -97,7 +97,8 @@ def _name(app: App) -> str:
     texts = [tree.text(path) for path in compose.compose_files(tree)]
     names = [name for text in texts for name in re.findall(r"(?m)^name:\s*[\"']?([\w.-]+)", text)]
     names.append(starts.values_for(tree, "").get("COMPOSE_PROJECT_NAME", ""))
-    names += [pyproject.name_of(pyproject.table_of(tree, each)) for each in (app.entry.project, "")]
+    tables = [pyproject.table_of(tree, folder) for folder in (app.entry.project, "")]
+    names += [str(table.get("project", {}).get("name", "")) for table in tables]
     return naming.choose(names, tree.root.resolve().name)
 
 

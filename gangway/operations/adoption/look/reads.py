@@ -145,7 +145,9 @@ def _helped(node: ast.Call, source: Source) -> Read | None:
         if kind not in _KINDS:
             return None
     short = function.rpartition(".")[2]
-    is_env = short.lower() == "env" and "environ" in source.text
+    # Made of environ or environs here, or taken over from the settings that do.
+    taken = any(each.local == short and each.name for each in source.imports)
+    is_env = short.lower() == "env" and ("environ" in source.text or taken)
     is_config = short == "config" and re.search(r"decouple|starlette\.config", source.text)
     own = source.readers
     is_helper = (short in _HELPERS or function in own) and kind == "str"

@@ -36,7 +36,7 @@ def read(tree: Tree, folder: str, project: str) -> Lock:
     if folder != project or pyproject.workspace(tree, folder):
         lock.package = name
     lock.beside = tuple(pyproject.siblings(tree, table, project, folder))
-    _groups(tree, lock, table, folder if folder != project else "")
+    _groups(tree, lock, table, folder if folder != project else None)
     used = blocks
     if name in blocks:
         own = tomllib.loads(blocks[name][0])["package"][0]
@@ -54,9 +54,9 @@ def read(tree: Tree, folder: str, project: str) -> Lock:
     return lock
 
 
-def _groups(tree: Tree, lock: Lock, table: Mapping[str, Any], shared: str) -> None:
+def _groups(tree: Tree, lock: Lock, table: Mapping[str, Any], shared: str | None) -> None:
     lock.groups, lock.testers = pyproject.groups(table)
-    if lock.package and not lock.testers and shared != "":
+    if not lock.testers and shared is not None:
         # What the members share is a group of the whole workspace.
         more, lock.testers = pyproject.groups(pyproject.table_of(tree, shared))
         lock.groups += tuple(each for each in more if each not in lock.groups)
