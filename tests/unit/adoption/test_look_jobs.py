@@ -207,7 +207,7 @@ def test_what_the_entrypoint_puts_in_at_every_start_goes_with_the_migrations(
         ALEMBIC,
         {"Procfile": "web: alembic upgrade head && python initial_data.py && uvicorn main:app\n"},
     )
-    assert found.facts["MIGRATE_COMMAND"] == "alembic upgrade head --then python initial_data.py"
+    assert found.facts["MIGRATE_COMMAND"] == "alembic upgrade head && python initial_data.py"
 
 
 def test_first_rows_that_nobody_runs_are_developments(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def _before(
     if extra:
         # What is run at every start today goes with the migrations: production needs it, too.
         parts = [part for part in (found.migrate, *extra) if part != NOTHING]
-        found.migrate = " --then ".join(parts)
+        found.migrate = " && ".join(parts)
 
 
 def _prepares(tree: Tree, path: str) -> bool:
