@@ -328,7 +328,7 @@ ours = 'shop.plugin'
         "from importlib import metadata as m; print(m.version('the-shop'),"
         " [each.value for each in m.entry_points(group='plugins')])"
     )
-    asked = [place.venv / "bin" / "python", "-c", code]
+    asked = [str(place.venv / "bin" / "python"), "-c", code]
     assert subprocess.check_output(asked, text=True).strip() == "2.5 ['shop.plugin']"
     program = subprocess.run(
         [place.venv / "bin" / "shop"], env={"PYTHONPATH": str(place.root)}, check=False
