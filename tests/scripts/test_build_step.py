@@ -58,6 +58,7 @@ def test_what_built_the_assets_is_there_for_it_and_then_gone(tmp_path: Path) -> 
     ("variables", "says"),
     [
         ({"BUILD_COMMAND": "sh -c 'echo why; exit 3'"}, "API_BUILD_COMMAND ended with 3: sh -c"),
+        ({"BUILD_COMMAND": "sh -c 'x"}, "API_BUILD_COMMAND has a quote that is not closed: sh -c"),
         ({"BUILD_COMMAND": "nowhere"}, "cannot run nowhere: No such file"),
         ({"BUILD_COMMAND": "true", "BUILD_ENV": "KEY"}, "API_BUILD_ENV has KEY, which is not NAME"),
         ({"STATIC": "static"}, "API_STATIC=static: the build step left no "),
