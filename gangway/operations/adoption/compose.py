@@ -59,7 +59,7 @@ def _compose(given: Given) -> str:
             for name in given.secrets
         },
         "configs": {},
-        "volumes": {name: "{}" for name in _volumes(given)},
+        "volumes": dict.fromkeys(_volumes(given), "{}"),
     }
     for part, entries in tops.items():
         for other in given.others:
@@ -154,9 +154,9 @@ def _broker(given: Given) -> str:
       REDIS_MAXMEMORY: ${{BROKER_MAXMEMORY:-128mb}}
       REDIS_MAXMEMORY_POLICY: noeviction
       REDIS_APPENDONLY: "yes"
-      REDIS_DIR: /data
-    volumes: ["broker-data:/data"]
-    tmpfs: !override ["/tmp:mode=1777,size=16m"]
+      REDIS_DIR: /var/tmp
+    # Everybody may write there in any image, and a new volume takes that over.
+    volumes: ["broker-data:/var/tmp"]
     deploy:
       resources: {parts.limits("BROKER", memory="192m")}
 """
@@ -209,7 +209,7 @@ def _test(given: Given) -> Iterator[str]:
     for program in given.programs:
         yield parts.overlay(program.name, f"{given.names.compose}.test.yml")
     if given.queue:
-        memory = '    volumes: !reset []\n    tmpfs: ["/data:mode=1777,size=64m"]\n'
+        memory = '    volumes: !reset []\n    tmpfs: ["/var/tmp:mode=1777,size=64m"]\n'
         yield parts.local("broker") + memory + parts.published(_broker_port("test"))
     for other in given.others:
         yield parts.local(other.name) + _in_memory(other)

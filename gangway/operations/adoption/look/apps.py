@@ -30,6 +30,7 @@ _WORDS = (
     r"FastAPI|Starlette|Flask|Quart|Litestar|Dash\(|dash\.|get_[aw]sgi_application"
     r"|(create|make|build|get|init)_(app|application)\b|ProtocolTypeRouter"
 )
+_SETTINGS = "DJANGO_SETTINGS_MODULE"
 _MAIN_FILES = ("main", "app", "asgi", "wsgi", "server", "application", "run", "__init__", "api")
 _MAIN_NAMES = ("app", "application", "server", "api")
 
@@ -107,9 +108,12 @@ def _instances(source: Source, factories: list[Application]) -> Iterator[Applica
             made.setdefault(name, framework)
             if framework != "Dash":
                 yield _application(framework, source, name, value)
-        elif isinstance(value, ast.Attribute) and made.get(name_of(value.value)) == "Dash":
-            if value.attr == "server":
-                yield _application("Dash", source, name, value)
+        elif (
+            isinstance(value, ast.Attribute)
+            and value.attr == "server"
+            and made.get(name_of(value.value)) == "Dash"
+        ):
+            yield _application("Dash", source, name, value)
     for name, framework in made.items():
         # A Dash app without a name for its server is served by its attribute.
         servers = [value for _, value in source.assigned() if name_of(value) == f"{name}.server"]
@@ -246,11 +250,11 @@ _PROJECT = (
 def settings_named(source: Source) -> str:
     """Return the settings module that a file of Django's sets where nobody else has."""
     for call in source.calls():
-        if name_of(call.func).endswith("environ.setdefault") and len(call.args) == 2:
-            if text_of(call.args[0]) == "DJANGO_SETTINGS_MODULE":
-                return text_of(call.args[1]) or ""
+        is_default = name_of(call.func).endswith("environ.setdefault") and len(call.args) == 2
+        if is_default and text_of(call.args[0]) == _SETTINGS:
+            return text_of(call.args[1]) or ""
     for node in source.nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            if text_of(node.targets[0].slice) == "DJANGO_SETTINGS_MODULE":
-                return text_of(node.value) or ""
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(target, ast.Subscript) and text_of(target.slice) == _SETTINGS:
+            return text_of(getattr(node, "value", None)) or ""
     return ""

@@ -43,13 +43,10 @@ class Assets:
     losses: list[Loss] = field(default_factory=list)
 
 
-def find(
-    tree: Tree, source: str, built: Iterable[tuple[str, Command, str]], *, others: Iterable[str]
-) -> Assets:
+def find(tree: Tree, source: str, built: Iterable[tuple[str, Command, str]]) -> Assets:
     """Return what Node builds for the app in a folder.
 
-    `built` is what a Dockerfile builds: folder, command, place; `others` are folders of apps that
-    stay what they are.
+    `built` is what a Dockerfile builds: folder, command, place.
     """
     result = Assets()
     every = list(built)
@@ -79,7 +76,7 @@ def find(
             result.found, result.folder, result.where = True, folder, place
             result.command = "npm run build"
             result.evidence.append((f"assets in {folder or '.'} ({kind}): npm run build", place))
-        elif folder not in set(others):
+        else:
             result.evidence.append((f"a front end in {folder or '.'} ({kind})", place))
             result.losses.append(
                 Loss(
@@ -102,7 +99,8 @@ def _installable(tree: Tree, result: Assets) -> None:
         Loss(
             "no package-lock.json, yarn.lock or pnpm-lock.yaml beside it",
             join(result.folder, "package.json"),
-            f"each build may install others: npm install --package-lock-only (in {result.folder or '.'})",
+            "each build may install others: npm install --package-lock-only"
+            f" (in {result.folder or '.'})",
         )
     )
 

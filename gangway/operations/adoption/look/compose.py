@@ -29,8 +29,7 @@ def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
         return loader.construct_mapping(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    assert isinstance(node, yaml.ScalarNode)
-    return loader.construct_scalar(node)
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
 
 _Loader.add_multi_constructor("!", _tagged)
@@ -166,7 +165,7 @@ class Service:
             match = re.search(r"(\d+)(?:-(\d+))?(?:/\w+)?$", str(given))
             if match:
                 first, last = int(match[1]), int(match[2] or match[1])
-                found += [port for port in range(first, min(last, first + 20) + 1)]
+                found += range(first, min(last, first + 20) + 1)
         return tuple(dict.fromkeys(found))
 
     @property
@@ -228,7 +227,7 @@ def load(
     """Return a Compose file's services and all of its content; nothing where it isn't one."""
     try:
         content = yaml.load(tree.text(path), Loader=_Loader)  # noqa: S506 # safe, with tags
-    except (yaml.YAMLError, AssertionError, ValueError, TypeError):
+    except (yaml.YAMLError, ValueError, TypeError):
         return [], {}
     if not isinstance(content, dict) or not isinstance(content.get("services"), dict):
         return [], {}

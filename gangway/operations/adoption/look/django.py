@@ -40,10 +40,8 @@ class Site:
 
     @property
     def differ(self) -> bool:
-        """Whether DJANGO_SETTINGS_MODULE must be set: somewhere another module counts than is taken."""
-        return any(module not in (self.default,) for module in self.settings.values()) or (
-            self.serves != self.default
-        )
+        """Whether DJANGO_SETTINGS_MODULE must be set: somewhere the default isn't what counts."""
+        return any(each != self.default for each in (self.serves, *self.settings.values()))
 
 
 def site(
@@ -58,8 +56,8 @@ def site(
     serves = default
     for name in ("asgi.py", "wsgi.py"):
         for path in sources.tree.named(name, under=folder):
-            if path in sources.files and (named := settings_named(sources[path])):
-                serves = named
+            if path in sources.files:
+                serves = settings_named(sources[path]) or serves
     default = default or serves
     if not default:
         return None
@@ -68,8 +66,8 @@ def site(
         known["prod"] = serves
     found = Site(folder, known, default, serves, all_roots)
     for module in dict.fromkeys(known.values()):
-        if path := sources.module_file(all_roots, module):
-            found.places[module] = path
+        if file := sources.module_file(all_roots, module):
+            found.places[module] = file
     return found
 
 
@@ -161,19 +159,15 @@ def allows(hosts: Any, host: str, *, debug: bool) -> bool | None:
     known = listed(hosts)
     if debug and not known:
         known = [".localhost", "127.0.0.1", "[::1]"]
-    for each in known:
-        if (
-            each == "*"
-            or each == host
-            or (each.startswith(".") and (host == each[1:] or host.endswith(each)))
-        ):
-            return True
-    return False
+    return any(
+        each in ("*", host) or (each.startswith(".") and (host == each[1:] or host.endswith(each)))
+        for each in known
+    )
 
 
 def packages_with_migrations(sources: Sources, folder: str) -> list[str]:
     """Return the labels of the site's own apps that have migrations."""
-    found = {}
+    found: dict[str, None] = {}
     for path in sources.tree.below(folder):
         if path.endswith("/migrations/__init__.py") or re.search(
             r"/migrations/0\d+_\w+\.py$", path

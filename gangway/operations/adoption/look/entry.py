@@ -50,7 +50,9 @@ class Entry:
 def choose(
     sources: Sources, servings: Iterable[Serving], app: str | None, named: str = ""
 ) -> Entry:
-    """Choose the application; `app` is the folder that the user asked for, `named` FastAPI's own word.
+    """Choose the application: of the folder `app`, where the user names one.
+
+    `named` is the entry point that FastAPI's own command line is told.
 
     Raises GangwayError for no application, for two in folders of their own, and for Python 2.
     """
@@ -130,7 +132,7 @@ def _none(sources: Sources, app: str | None) -> GangwayError:
         )
     where = f" in {app}" if app is not None else ""
     return GangwayError(
-        f"no app found{where}: no FastAPI, Starlette, Flask, Dash or Django application is made there",
+        f"no app found{where}: nothing makes a FastAPI, Starlette, Flask, Dash or Django app",
         where=app,
         fix="run it in the folder of the repository that has the app, or start anew: gangway new",
     )

@@ -17,7 +17,9 @@ _NAME = re.compile(
     r"|(example|sample|template|local|dev|development|test|prod|production|web|app|django|backend)\.env"
 )
 _EXAMPLE = re.compile(r"example|sample|template|dist|default")
-_NOT_FOR_APP = re.compile(r"(^|[._-])(db|database|postgres|mysql|pgadmin|minio|traefik|nginx)([._-]|$)")
+_NOT_FOR_APP = re.compile(
+    r"(^|[._-])(db|database|postgres|mysql|pgadmin|minio|traefik|nginx)([._-]|$)"
+)
 _KINDS = (
     (re.compile(r"prod"), "prod"),
     (re.compile(r"test|\.ci\b"), "test"),
@@ -59,7 +61,9 @@ def env_files(tree: Tree, folders: Iterable[str], named: Iterable[str] = ()) -> 
         found += [path, *(f"{path}{end}" for end in (".example", ".sample", "-sample", "-example"))]
         found += [join(parent(path), f"{name}.template")]
     there = [path for path in dict.fromkeys(found) if _is_there(tree, path)]
-    known = [path for path in there if not _NOT_FOR_APP.search(path.rpartition("/")[2]) or path in named]
+    known = [
+        path for path in there if not _NOT_FOR_APP.search(path.rpartition("/")[2]) or path in named
+    ]
     return sorted(known, key=lambda path: not _EXAMPLE.search(path.rpartition("/")[2]))
 
 

@@ -70,31 +70,33 @@ def for_django(health: Health, kinds: Iterable[Settings], *, hosts_are_set: bool
     if health.path == "tcp":
         return health
     every = list(kinds)
-    candidates = ["localhost"]
-    for settings in every:
-        for each in listed(settings.get("ALLOWED_HOSTS")):
-            candidates.append(each.lstrip(".") if each != "*" else "localhost")
-    for host in dict.fromkeys(candidates):
-        answers = [
-            allows(settings.get("ALLOWED_HOSTS"), host, debug=settings.get("DEBUG") is True)
-            for settings in every
-        ]
-        if False not in answers or (hosts_are_set and host == "localhost"):
-            health.host = "" if host == "localhost" else host
-            break
-    else:
-        where = every[-1].where("ALLOWED_HOSTS")
+    host = _host(every, hosts_are_set=hosts_are_set)
+    if host is None:
         health.losses.append(
             Loss(
-                f"{health.path} answers 400 in some environment: no host is in ALLOWED_HOSTS of all",
-                where,
+                f"{health.path} answers 400 somewhere: no host is in ALLOWED_HOSTS everywhere",
+                every[-1].where("ALLOWED_HOSTS"),
                 "add localhost to it; until then the port alone is probed",
             )
         )
         health.path = "tcp"
         return health
+    health.host = "" if host == "localhost" else host
     _scheme(health, every)
     return health
+
+
+def _host(every: list[Settings], *, hosts_are_set: bool) -> str | None:
+    """Return a host that all environments let through, localhost where it is one of them."""
+    known = [host for settings in every for host in listed(settings.get("ALLOWED_HOSTS"))]
+    for host in dict.fromkeys(["localhost", *(each.lstrip(".") for each in known if each != "*")]):
+        answers = [
+            allows(settings.get("ALLOWED_HOSTS"), host, debug=settings.get("DEBUG") is True)
+            for settings in every
+        ]
+        if False not in answers or (hosts_are_set and host == "localhost"):
+            return host
+    return None
 
 
 def _scheme(health: Health, every: list[Settings]) -> None:
@@ -108,7 +110,7 @@ def _scheme(health: Health, every: list[Settings]) -> None:
         if header is UNKNOWN or not header:
             health.losses.append(
                 Loss(
-                    "SECURE_SSL_REDIRECT without SECURE_PROXY_SSL_HEADER: every answer is a redirect",
+                    "SECURE_SSL_REDIRECT without SECURE_PROXY_SSL_HEADER: all is redirected",
                     settings.where("SECURE_SSL_REDIRECT"),
                     'set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https");'
                     " until then the port alone is probed",

@@ -13,52 +13,59 @@ from gangway.operations.adoption.look.shell import Command, commands, substitute
 from gangway.operations.adoption.look.tree import Tree, join, parent, within
 
 _PYTHON = re.compile(
-    r"(?:.*/)?(?:python:(?P<tag>\d[\w.]*)|[\w./-]*?\bpython-?:?(?P<version>3\.\d+)\b)"
+    r"(?:.*/)?(?:python:(?P<tag>\d[\w.]*)|[\w./:-]*?\bpython-?:?(?P<version>3\.\d+)\b)"
 )
 _NODE = re.compile(r"(?:.*/)?(?:node|bun|deno|pnpm)(?::|$)")
 
 # Tools of a Dockerfile and its entrypoint, for which the images have what they need.
 _TOOLS = frozenset(
     {
-        "apt-transport-https", "apt-utils", "bash", "bash-completion", "ca-certificates", "curl", "dirmngr",
-        "dumb-init", "gnupg", "gnupg2", "gosu", "less", "locales", "lsb-release", "nano", "nc", "ncat",
-        "netcat", "netcat-openbsd", "netcat-traditional", "openssh-client", "procps", "software-properties-common",
-        "ssh", "sudo", "tini", "unzip", "vim", "wait-for-it", "wget", "python3", "python3-pip", "python3-venv",
-        "python3-dev", "python-dev", "python3-setuptools", "python3-wheel", "nodejs", "npm", "yarn",
+        "apt-transport-https", "apt-utils", "bash", "bash-completion", "ca-certificates", "curl",
+        "dirmngr", "dumb-init", "gnupg", "gnupg2", "gosu", "less", "locales", "lsb-release",
+        "nano", "nc", "ncat", "netcat", "netcat-openbsd", "netcat-traditional", "openssh-client",
+        "procps", "software-properties-common", "ssh", "sudo", "tini", "unzip", "vim",
+        "wait-for-it", "wget", "python3", "python3-pip", "python3-venv", "python3-dev",
+        "python-dev", "python3-setuptools", "python3-wheel", "nodejs", "npm", "yarn",
     }
 )  # fmt: skip
 _COMPILERS = frozenset(
-    {"build-essential", "gcc", "g++", "make", "cmake", "pkg-config", "git", "rustc", "cargo", "clang", "autoconf",
-     "automake", "libtool", "patch", "swig"}
+    {
+        "build-essential", "gcc", "g++", "make", "cmake", "pkg-config", "git", "rustc", "cargo",
+        "clang", "autoconf", "automake", "libtool", "patch", "swig",
+    }
 )  # fmt: skip
 # What a development package is for, when the app runs.
 _AT_RUN_TIME = {
-    "libpq-dev": "libpq5", "libffi-dev": "libffi8", "libxml2-dev": "libxml2", "libxslt1-dev": "libxslt1.1",
-    "libxslt-dev": "libxslt1.1", "libjpeg-dev": "libjpeg62-turbo", "libjpeg62-turbo-dev": "libjpeg62-turbo",
-    "zlib1g-dev": "zlib1g", "libmagic-dev": "libmagic1", "libcairo2-dev": "libcairo2",
-    "libpango1.0-dev": "libpango-1.0-0", "libldap2-dev": "libldap2", "libsasl2-dev": "libsasl2-2",
-    "libssl-dev": "", "libbz2-dev": "", "liblzma-dev": "", "libsqlite3-dev": "", "libreadline-dev": "",
-    "libncurses5-dev": "", "libncurses-dev": "", "libc6-dev": "", "libc-dev": "", "musl-dev": "",
-    "libyaml-dev": "libyaml-0-2", "libxmlsec1-dev": "libxmlsec1-openssl",
+    "libpq-dev": "libpq5", "libffi-dev": "libffi8", "libxml2-dev": "libxml2",
+    "libxslt1-dev": "libxslt1.1", "libxslt-dev": "libxslt1.1", "libjpeg-dev": "libjpeg62-turbo",
+    "libjpeg62-turbo-dev": "libjpeg62-turbo", "zlib1g-dev": "zlib1g",
+    "libmagic-dev": "libmagic1", "libcairo2-dev": "libcairo2",
+    "libpango1.0-dev": "libpango-1.0-0", "libldap2-dev": "libldap2",
+    "libsasl2-dev": "libsasl2-2", "libssl-dev": "", "libbz2-dev": "", "liblzma-dev": "",
+    "libsqlite3-dev": "", "libreadline-dev": "", "libncurses5-dev": "", "libncurses-dev": "",
+    "libc6-dev": "", "libc-dev": "", "musl-dev": "", "libyaml-dev": "libyaml-0-2",
+    "libxmlsec1-dev": "libxmlsec1-openssl",
 }  # fmt: skip
 
 # What a RUN may do without a word: it prepares an image that is Gangway's affair here.
 _SILENT = frozenset(
     {
-        "rm", "mkdir", "chown", "chmod", "groupadd", "useradd", "addgroup", "adduser", "usermod", "groupmod",
-        "usermod", "set", "echo", "true", ":", "touch", "find", "export", "ldconfig", "pip", "pip3", "uv",
-        "poetry", "pipenv", "pdm", "rye", "corepack", "cd", "ls", "cat", "test", "[", "virtualenv", "env",
-        "install-php-extensions", "which", "printf", "pwd", "sync", "dpkg-reconfigure", "update-ca-certificates",
-        "locale-gen",
-        "flake8",
-        "black",
-        "isort",
-        "ruff",
-        "mypy",
-        "pylint",
-        "djlint", "exit", "else", "fi", "if", "done", "hash", "dos2unix",
+        "rm", "mkdir", "chown", "chmod", "groupadd", "useradd", "addgroup", "adduser", "usermod",
+        "groupmod", "set", "echo", "true", ":", "touch", "find", "export", "ldconfig", "pip",
+        "pip3", "uv", "poetry", "pipenv", "pdm", "rye", "corepack", "cd", "ls", "cat", "test",
+        "[", "virtualenv", "env", "install-php-extensions", "which", "printf", "pwd", "sync",
+        "dpkg-reconfigure", "update-ca-certificates", "locale-gen", "flake8", "black", "isort",
+        "ruff", "mypy", "pylint", "djlint", "exit", "else", "fi", "if", "done", "hash",
+        "dos2unix",
     }
 )  # fmt: skip
+# What may do so as well, by what it is told.
+_SILENT_IF = (
+    (("python", "python3"), r"^python3? -m (pip|venv|ensurepip|compileall)\b"),
+    (("sed",), r"\\r"),
+    (("ln", "cp", "mv"), r"poetry|entrypoint|/usr/local/bin|/start"),
+    (("curl", "wget"), r"poetry|astral|/uv/|pdm|nodesource|pyenv"),
+)
 _IGNORED_ENV = re.compile(
     r"PYTHON(UNBUFFERED|DONTWRITEBYTECODE|PATH|FAULTHANDLER|HASHSEED|IOENCODING|OPTIMIZE)"
     r"|PATH|HOME|USER|SHELL|TERM|LANG|LANGUAGE|LC_\w+|DEBIAN_FRONTEND|VIRTUAL_ENV|VIRTUALENV"
@@ -106,7 +113,11 @@ class Image:
     def holds(self, path: str) -> bool:
         """Say whether a file of the repository is in it; so is any where nothing is copied."""
         folders = [mine for _, mine in self.reader.copies] if self.reader else []
-        whole = [mine for mine in folders if not mine or mine in self.reader.tree.folders] if self.reader else []
+        whole = (
+            [mine for mine in folders if not mine or mine in self.reader.tree.folders]
+            if self.reader
+            else []
+        )
         if not whole and self.reader is not None:
             return within(self.reader.context, path)
         return any(within(mine, path) for mine in folders)
@@ -228,7 +239,7 @@ class _Reader:
                 self.image.python = version.strip("."), self._at(stage.line)
                 return
 
-    # -- where things of the image are in the repository -------------------------------------------
+    # -- where things of the image are in the repository ------------------------------------------
 
     def _copies(self) -> Iterator[tuple[str, str]]:
         """Yield folders and files of the image with what they are in the repository."""
@@ -269,7 +280,7 @@ class _Reader:
                     best = len(there), found
         return best[1] if best else None
 
-    # -- instructions ------------------------------------------------------------------------------
+    # -- instructions -----------------------------------------------------------------------------
 
     def _stage(self, stage: Stage, *, own: bool) -> None:
         values, folder = self.file.values(stage), "/"
@@ -278,21 +289,24 @@ class _Reader:
                 folder = substituted(each.text, values)
             elif each.name == "RUN":
                 self._run(each, values, own=own)
-            elif each.name == "EXPOSE" and own:
-                match = re.match(r"(\d+)", substituted(each.text, values))
-                if match:
-                    self.image.port = int(match[1]), self._at(each.line)
-            elif each.name == "ENV" and own:
-                self._environment(each, values)
-            elif each.name == "HEALTHCHECK" and own:
-                self.image.healthcheck = substituted(each.text, values), self._at(each.line)
-            elif each.name == "COPY" and own and (other := each.flag("from")):
-                self._from_elsewhere(each, other)
-            elif each.name == "VOLUME" and own:
-                for word in each.words or each.text.split():
-                    self.image.volumes.append((word, self._at(each.line)))
+            elif own:
+                self._said(each, values)
         if own:
             self.image.workdir = self.in_repository(join(folder)) if folder != "/" else None
+
+    def _said(self, instruction: Instruction, values: Mapping[str, str]) -> None:
+        """Take in what an instruction says of the container, or what it copies from elsewhere."""
+        text, where = substituted(instruction.text, values), self._at(instruction.line)
+        if instruction.name == "EXPOSE" and (match := re.match(r"\d+", text)):
+            self.image.port = int(match[0]), where
+        elif instruction.name == "ENV":
+            self._environment(instruction, values)
+        elif instruction.name == "HEALTHCHECK":
+            self.image.healthcheck = text, where
+        elif instruction.name == "VOLUME":
+            self.image.volumes += [(word, where) for word in instruction.words or text.split()]
+        elif instruction.name == "COPY" and (other := instruction.flag("from")):
+            self._from_elsewhere(instruction, other)
 
     def _from_elsewhere(self, instruction: Instruction, name: str) -> None:
         if self.file.stage(name) or re.search(r"astral-sh/uv|/uv\b", name):
@@ -326,7 +340,9 @@ class _Reader:
                 pipes[-1] += [replace(inner, line=command.line) for inner in self._of_script(one)]
             if not command.piped:
                 pipes.append([])
-        steps = any((known := job(each)) and known.kind == "collect" for pipe in pipes for each in pipe)
+        steps = any(
+            (known := job(each)) and known.kind == "collect" for pipe in pipes for each in pipe
+        )
         for pipe in filter(None, pipes):
             line = instruction.line + pipe[0].line + extra
             if len(pipe) > 1 and any(each.piped for each in pipe[:-1]):
@@ -342,7 +358,9 @@ class _Reader:
         silent = [each.program == "xargs" or self._is_silent(each) for each in pipe]
         if all(silent[1:]) and pipe[0].program not in ("curl", "wget"):
             return
-        if re.search(r"poetry|astral|/uv/|pdm|nodesource|pyenv|bun\.sh|gpg|apt-key|sources\.list", text):
+        if re.search(
+            r"poetry|astral|/uv/|pdm|nodesource|pyenv|bun\.sh|gpg|apt-key|sources\.list", text
+        ):
             return
         self._lose(f"RUN {text}", line, "do it in docker/app.Dockerfile")
 
@@ -386,30 +404,14 @@ class _Reader:
         )
 
     def _is_silent(self, command: Command) -> bool:
-        program, words = command.program, command.words
+        """Say whether a command only prepares an image, which is Gangway's affair here."""
+        program, text = command.program, command.text
         if program in _SILENT or program.startswith(("$", "#")) or not program:
             return True
-        if re.fullmatch(r"python[\d.]*", program):
-            return words[1:3] in (
-                ("-m", "pip"),
-                ("-m", "venv"),
-                ("-m", "ensurepip"),
-                ("-m", "compileall"),
-            )
-        if program == "sed":
-            return any("\\r" in word for word in words)
-        if program in ("ln", "cp", "mv"):
-            # A link of the entrypoint's, or of Poetry's.
-            return any(
-                re.search(r"poetry|entrypoint|/usr/local/bin|/start", word) for word in words
-            )
-        if program in ("curl", "wget"):
-            return any(
-                re.search(r"poetry|astral|/uv/|pdm|nodesource|pyenv", word) for word in words
-            )
         if program in ("npm", "yarn", "pnpm", "bun"):
             return not self._is_node(command)
-        return is_waiting(command)
+        known = next((pattern for names, pattern in _SILENT_IF if program in names), None)
+        return is_waiting(command) if known is None else re.search(known, text) is not None
 
     def _is_node(self, command: Command) -> bool:
         words = command.words
@@ -473,7 +475,7 @@ class _Reader:
     def _node_command(self, command: Command, place: str, folder: str) -> None:
         self.image.assets.append((folder, command, place))
 
-    # -- what it starts -----------------------------------------------------------------------------
+    # -- what it starts ---------------------------------------------------------------------------
 
     def _start(self) -> None:
         entrypoint: tuple[str, ...] = ()
@@ -527,10 +529,12 @@ class _Reader:
             text, functions = self._functions(script)
             named = next((word for word in (*inner.words[1:], *rest) if word in functions), "")
             called = called or named in rest
-            for each in commands(functions[named] if named else text):
-                for one in unwrapped(each):
-                    if one.words[0].strip('"') not in ("$@", "$*", "${@}"):
-                        every.append((one, f"{script}:{each.line + 1}"))
+            every += [
+                (one, f"{script}:{each.line + 1}")
+                for each in commands(functions[named] if named else text)
+                for one in unwrapped(each)
+                if one.words[0].strip('"') not in ("$@", "$*", "${@}")
+            ]
         return every, called
 
     def _script_file(self, command: Command) -> str | None:

@@ -1,4 +1,4 @@
-"""What an app's libraries need to be built and to run: Debian packages, sources in place of wheels."""
+"""What an app's libraries need to be built and to run: Debian packages, sources for wheels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.image import Image
-from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.look.locks.lock import Lock
 from gangway.operations.adoption.look.tree import Tree
 
 
@@ -47,47 +47,43 @@ class Needs:
 
 def needs(lock: Lock, image: Image | None, tree: Tree) -> Needs:
     """Return what the libraries of a lock need, an existing Dockerfile's packages among it."""
-    found = Needs()
+    found = Needs([*_from_source(lock), *lock.elsewhere])
     if image:
         found.build += image.build_packages
         found.run += image.run_packages
-    for name in lock.from_source:
-        _add(found.from_source, name)
-    if lock.kind in ("requirements", "pipenv") or lock.missing:
-        for name in WITHOUT_WHEELS:
-            if lock.has(name):
-                _add(found.from_source, name)
-        if "c" in lock.extras.get("psycopg", ()):
-            _add(found.from_source, "psycopg-c")
     for name in found.from_source:
         known = WITHOUT_WHEELS.get(name, Source())
-        for each in known.build:
-            if not (each in _COMPILER and "build-essential" in found.build):
-                _add(found.build, each)
-        for each in known.run:
-            _add(found.run, each)
-    for name in lock.elsewhere:
-        _add(found.from_source, name)
+        has_compiler = "build-essential" in found.build
+        _add(
+            found.build, *(each for each in known.build if not (has_compiler and each in _COMPILER))
+        )
+        _add(found.run, *known.run)
+    if lock.elsewhere:
         _add(found.build, "git")
-    if lock.has("psycopg") and not lock.has("psycopg-binary", "psycopg-c"):
-        if not lock.extras.get("psycopg", frozenset()) & {"binary", "c"}:
-            # It finds the system's libpq when it is imported.
-            _add(found.run, "libpq5")
-    if "libpq5" in found.run and "libpq-dev" in found.run:
-        found.run.remove("libpq-dev")
-    for name in _MYSQL:
-        if lock.has(name):
-            where = tree.line(lock.path, name)
-            found.losses.append(
-                Loss(
-                    f"the driver {name}",
-                    where,
-                    "the database is PostgreSQL: take psycopg, and change the address",
-                )
-            )
+    if lock.has("psycopg") and not _has_libpq(lock):
+        # It finds the system's when it is imported.
+        _add(found.run, "libpq5")
+    for name in filter(lock.has, _MYSQL):
+        do = "the database is PostgreSQL: take psycopg, and change the address"
+        found.losses.append(Loss(f"the driver {name}", tree.line(lock.path, name), do))
     return found
 
 
-def _add(names: list[str], name: str) -> None:
-    if name not in names:
-        names.append(name)
+def _from_source(lock: Lock) -> list[str]:
+    names = list(lock.from_source)
+    if lock.kind in ("requirements", "pipenv") or lock.missing:
+        # Their files' names aren't in it.
+        names += [name for name in WITHOUT_WHEELS if lock.has(name)]
+        if "c" in lock.extras.get("psycopg", ()):
+            names.append("psycopg-c")
+    return list(dict.fromkeys(names))
+
+
+def _has_libpq(lock: Lock) -> bool:
+    return lock.has("psycopg-binary", "psycopg-c") or not {"binary", "c"}.isdisjoint(
+        lock.extras.get("psycopg", ())
+    )
+
+
+def _add(names: list[str], *more: str) -> None:
+    names += [name for name in dict.fromkeys(more) if name not in names]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.django import packages_with_migrations
-from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.look.locks.lock import Lock
 from gangway.operations.adoption.look.programs import Job, is_waiting, job, server, unwrapped
 from gangway.operations.adoption.look.python import Sources, is_aside
 from gangway.operations.adoption.look.shell import Command, commands
@@ -52,14 +52,12 @@ class Migrations:
             "SEED_COMMAND": self.seed,
             "DB_IMPORTS": self.imports,
         }
-        for name, value in (
-            ("MAKEMIGRATION_COMMAND", self.make),
-            ("DOWNGRADE_COMMAND", self.downgrade),
-            ("HISTORY_COMMAND", self.history),
-        ):
-            if value:
-                found[name] = value
-        return found
+        tools = {
+            "MAKEMIGRATION_COMMAND": self.make,
+            "DOWNGRADE_COMMAND": self.downgrade,
+            "HISTORY_COMMAND": self.history,
+        }
+        return {**found, **{name: value for name, value in tools.items() if value}}
 
 
 def find(
@@ -85,7 +83,7 @@ def find(
         and lock.has("flask-migrate", "flask-alembic")
         and (ini := _flask(tree, source, workdir))
     ):
-        found = _flask_migrate(tree, flask, ini, workdir)
+        found = _flask_migrate(flask, ini, workdir)
     elif ini := _alembic(tree, source, workdir):
         found = _with_alembic(tree, ini, workdir)
     else:
@@ -111,7 +109,7 @@ def _django(sources: Sources, folder: str) -> Migrations:
 
 
 def _alembic(tree: Tree, source: str, workdir: str) -> str:
-    """Return the alembic.ini to take: one in the working directory, above it, or below the source."""
+    """Return the alembic.ini to take: in the working directory, above it, or below the source."""
     for folder in ancestors(workdir):
         if within(source, folder) and tree.has(join(folder, "alembic.ini")):
             return join(folder, "alembic.ini")
@@ -191,7 +189,7 @@ def _flask(tree: Tree, source: str, workdir: str) -> str:
     return found[0] if found else ""
 
 
-def _flask_migrate(tree: Tree, target: str, path: str, workdir: str) -> Migrations:
+def _flask_migrate(target: str, path: str, workdir: str) -> Migrations:
     app = target.removesuffix("()")
     folder = seen_from(workdir, parent(path))
     option = "" if folder == "migrations" else f" --directory {folder}"
@@ -259,7 +257,7 @@ def _before(
     if extra:
         # What is run at every start today goes with the migrations: production needs it, too.
         parts = [part for part in (found.migrate, *extra) if part != NOTHING]
-        found.migrate = " --then ".join(parts)
+        found.migrate = " && ".join(parts)
 
 
 def _prepares(tree: Tree, path: str) -> bool:
@@ -290,7 +288,8 @@ def _seed(
     if django is not None:
         for path in tree.below(django):
             match = re.search(
-                r"/management/commands/((?:seed|populate_db|load_initial|load_demo|loaddemo|create_demo|initial_data|demo_data)\w*)\.py$", path
+                r"/management/commands/((?:seed|populate_db|load_initial|load_demo|loaddemo|create_demo|initial_data|demo_data)\w*)\.py$",
+                path,
             )
             if match and not is_aside(path):
                 found.seed, found.seed_where = f"python manage.py {match[1]}", path

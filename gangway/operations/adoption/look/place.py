@@ -71,9 +71,9 @@ def find(
 def _workdir(tree: Tree, project: str, root: str, manage: str | None, image: Image | None) -> str:
     if manage is not None:
         return manage
-    if image and image.workdir is not None and within(project, image.workdir):
-        if within(image.workdir, root):
-            return image.workdir
+    today = image.workdir if image else None
+    if today is not None and within(project, today) and within(today, root):
+        return today
     if root == project or root.rpartition("/")[2] in ("src", "lib"):
         return project
     if tree.has(join(project, "alembic.ini")) and not tree.has(join(root, "alembic.ini")):

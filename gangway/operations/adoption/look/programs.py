@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gangway.operations.adoption.look.shell import Command, commands, words_of
 
-_WRAPPERS = frozenset({"s6-setuidgid", "tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"})
+_WRAPPERS = frozenset(
+    {"s6-setuidgid", "tini", "dumb-init", "gosu", "su-exec", "nice", "exec", "env", "time"}
+)
 _RUNNERS = {
     "uv": "run",
     "poetry": "run",
@@ -21,16 +23,20 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Options without a value, of the servers.
 _SWITCHES = frozenset(
     {
-        "--preload", "--reload", "--daemon", "-D", "--capture-output", "--no-sendfile", "--reuse-port",
-        "--proxy-headers", "--no-proxy-headers", "--no-access-log", "--access-log", "--factory",
-        "--use-colors", "--no-use-colors", "--no-server-header", "--no-date-header", "--debug", "--call",
-        "--enable-stdio-inheritance", "--statsd", "--spew", "--check-config", "--print-config", "-R",
-        "--insecure", "--noreload", "--no-reload", "--debugger", "--no-debugger", "--with-threads",
-        "--without-threads", "--nothreading", "--nostatic",
+        "--preload", "--reload", "--daemon", "-D", "--capture-output", "--no-sendfile",
+        "--reuse-port", "--proxy-headers", "--no-proxy-headers", "--no-access-log",
+        "--access-log", "--factory", "--use-colors", "--no-use-colors", "--no-server-header",
+        "--no-date-header", "--debug", "--call", "--enable-stdio-inheritance", "--statsd",
+        "--spew", "--check-config", "--print-config", "-R", "--insecure", "--noreload",
+        "--no-reload", "--debugger", "--no-debugger", "--with-threads", "--without-threads",
+        "--nothreading", "--nostatic",
     }
 )  # fmt: skip
 _ADDRESS = re.compile(r"(?:.*:)?(\d{2,5})/?")
 _PYTHON = re.compile(r"python[\d.]*")
+_APP_SERVERS = frozenset(
+    {"gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve"}
+)
 _SERVERS = frozenset(
     {"gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "fastapi", "flask",
      "uwsgi", "quart"}
@@ -50,9 +56,6 @@ class Server:
     interface: str = ""
     """`asgi` or `wsgi`, where the command says it."""
     port: int | None = None
-    folder: str = ""
-    """The folder that it changes to, as it says it."""
-    factory: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,17 @@ def unwrapped(command: Command, values: Mapping[str, str] | None = None) -> list
         words = rest
     if not words:
         return []
-    if words[0].startswith("/") and (_PYTHON.fullmatch(program) or program in _KNOWN):
-        # Of a virtual environment, which is another one here.
-        words[0] = program
+    return [replace(command, words=tuple(_plainly(program, words)))]
+
+
+def _plainly(program: str, words: list[str]) -> list[str]:
+    """Return a command's words as they are here: Django's alike, of no other environment."""
     if program in ("manage.py", "django-admin", "django-admin.py"):
-        words = ["python", "manage.py", *words[1:]]
-    elif _PYTHON.fullmatch(program) and words[1:3] in (["-m", "manage"], ["-m", "django"]):
-        words = ["python", "manage.py", *words[3:]]
-    return [replace(command, words=tuple(words))]
+        return ["python", "manage.py", *words[1:]]
+    if _PYTHON.fullmatch(program) and words[1:3] in (["-m", "manage"], ["-m", "django"]):
+        return ["python", "manage.py", *words[3:]]
+    known = words[0].startswith("/") and (_PYTHON.fullmatch(program) or program in _KNOWN)
+    return [program, *words[1:]] if known else words
 
 
 def _without_wrapper(program: str, words: list[str]) -> list[str] | None:
@@ -104,13 +110,10 @@ def _without_wrapper(program: str, words: list[str]) -> list[str] | None:
         return rest[1:] if program in ("gosu", "su-exec", "s6-setuidgid") else rest
     if program in _RUNNERS and _RUNNERS[program] in words[1:2]:
         return _after_options(words[2:])
-    if program == "watchfiles":
-        return _watched(words)
-    if program == "watchmedo" and "--" in words:
-        return words[words.index("--") + 1 :]
-    if _PYTHON.fullmatch(program) and words[1:2] == ["-m"] and len(words) > 2 and words[2] in _KNOWN:
-        return words[2:]
-    return None
+    if program in ("watchfiles", "watchmedo"):
+        return words[words.index("--") + 1 :] if "--" in words else _watched(words)
+    is_module = _PYTHON.fullmatch(program) and words[1:2] == ["-m"]
+    return words[2:] if is_module and _KNOWN & set(words[2:3]) else None
 
 
 def _after_options(words: list[str]) -> list[str]:
@@ -141,50 +144,37 @@ def _watched(words: list[str]) -> list[str]:
 def server(command: Command) -> Server | None:
     """Return what a command serves, None where it serves nothing."""
     program, words = command.program, list(command.words[1:])
-    if program in ("gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve"):
+    if program in _APP_SERVERS:
         return _app_server(program, words)
-    if program == "uwsgi":
-        return _uwsgi(words)
-    if program == "fastapi" and words[:1] in (["run"], ["dev"]):
-        plain, options = _options(words[1:])
-        target = plain[0] if plain else options.get("--entrypoint", options.get("-e", ""))
-        return Server("fastapi", target, "asgi", _port(options, "--port") or 8000)
-    if program in ("flask", "quart") and "run" in words:
-        _, options = _options(words)
-        target = options.get("--app", options.get("-A", ""))
-        interface = "asgi" if program == "quart" else "wsgi"
-        return Server(program, target, interface, _port(options, "--port", "-p") or 5000)
-    if is_python(command) and words and words[0].endswith("manage.py"):
-        if words[1:2] and re.fullmatch(r"runserver(_plus)?", words[1]):
-            plain, _ = _options(words[2:])
-            match = _ADDRESS.fullmatch(plain[0]) if plain else None
-            return Server("manage.py", "", "", int(match[1]) if match else 8000)
-    return None
-
-
-def _app_server(program: str, words: Sequence[str]) -> Server | None:
     plain, options = _options(words)
-    if not plain:
-        return Server(program, "", "", _port(options, "-b", "--bind", "--port", "-p"))
-    target, factory = plain[0], "--factory" in words or "--call" in words
-    interface = "" if program == "gunicorn" else "asgi"
-    if program == "waitress-serve":
-        interface = "wsgi"
-    if program == "granian":
-        interface = "wsgi" if options.get("--interface") == "wsgi" else "asgi"
-    worker = options.get("-k", options.get("--worker-class", ""))
-    if program == "gunicorn":
-        interface = "asgi" if "uvicorn" in worker.lower() or "asgi" in worker.lower() else "wsgi"
+    port = _port(options, "--port", "-p", "--http", "--http-socket", "--socket")
+    found: Server | None = None
+    if program == "uwsgi":
+        target = options.get("--module", options.get("-w", options.get("--wsgi-file", "")))
+        found = Server("uwsgi", target, "wsgi", port)
+    elif program == "fastapi" and plain[:1] in (["run"], ["dev"]):
+        named = options.get("--entrypoint", options.get("-e", ""))
+        found = Server("fastapi", plain[1] if len(plain) > 1 else named, "asgi", port or 8000)
+    elif program in ("flask", "quart") and "run" in plain:
+        target = options.get("--app", options.get("-A", ""))
+        found = Server(program, target, "asgi" if program == "quart" else "wsgi", port or 5000)
+    elif is_python(command) and re.match(r"\S*manage\.py runserver", " ".join(plain)):
+        found = Server("manage.py", port=_port({"": plain[2]}, "") if plain[2:] else 8000)
+    return found
+
+
+def _app_server(program: str, words: Sequence[str]) -> Server:
+    plain, options = _options(words)
     port = _port(options, "-b", "--bind", "--port", "-p", "--listen")
-    folder = options.get("--chdir", options.get("--app-dir", options.get("--root-path", "")))
-    return Server(program, target, interface, port, folder, factory)
-
-
-def _uwsgi(words: Sequence[str]) -> Server:
-    _, options = _options(words)
-    target = options.get("--module", options.get("-w", options.get("--wsgi-file", "")))
-    port = _port(options, "--http", "--http-socket", "--socket")
-    return Server("uwsgi", target, "wsgi", port, options.get("--chdir", ""))
+    if not plain:
+        return Server(program, "", "", port)
+    worker = options.get("-k", options.get("--worker-class", "")).lower()
+    is_wsgi = {
+        "gunicorn": "uvicorn" not in worker and "asgi" not in worker,
+        "waitress-serve": True,
+        "granian": options.get("--interface") == "wsgi",
+    }.get(program, False)
+    return Server(program, plain[0], "wsgi" if is_wsgi else "asgi", port)
 
 
 def _options(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -218,6 +208,14 @@ def _port(options: Mapping[str, str], *names: str) -> int | None:
     return None
 
 
+_JOBS = {
+    "rq": "worker", "rqworker": "worker", "arq": "worker", "dramatiq": "worker",
+    "huey_consumer": "worker", "taskiq": "worker", "rqscheduler": "scheduler",
+    "aerich": "migrate", "piccolo": "migrate", "yoyo": "migrate", "pytest": "test", "nox": "test",
+    "tox": "test",
+}  # fmt: skip
+
+
 def is_python(command: Command) -> bool:
     """Say whether a command is Python with a script or a module."""
     return _PYTHON.fullmatch(command.program) is not None
@@ -225,28 +223,21 @@ def is_python(command: Command) -> bool:
 
 def job(command: Command) -> Job | None:
     """Return what else a command does for the app, None where that can't be told."""
-    words = command.words[1:]
-    program = command.program
+    program, words = command.program, command.words[1:]
     if program == "celery":
         return _celery(command)
-    if program in ("rq", "rqworker") or program in ("arq", "dramatiq", "huey_consumer", "taskiq"):
-        kind = "scheduler" if "scheduler" in words else "worker"
-        return Job(kind, command)
-    if program in ("rqscheduler",):
-        return Job("scheduler", command)
-    if program == "alembic":
-        return Job("migrate", command) if "upgrade" in words else None
-    if program in ("aerich", "piccolo", "yoyo"):
-        return Job("migrate", command)
-    if program == "pytest" or program == "nox" or program == "tox":
-        return Job("test", command)
-    if program == "flask":
-        if "db" in words and "upgrade" in words:
-            return Job("migrate", command)
-        return Job("collect" if {"digest", "assets", "translate", "compile", "build"} & set(words) else "python", command)
     if is_python(command) and words:
         return _python(command)
-    return None
+    kind = _JOBS.get(program, "")
+    if kind == "worker" and "scheduler" in words:
+        kind = "scheduler"
+    if program == "alembic":
+        kind = "migrate" if "upgrade" in words else ""
+    if program == "flask":
+        steps = {"digest", "assets", "translate", "compile", "build"} & set(words)
+        migrates = {"db", "upgrade"} <= set(words)
+        kind = "migrate" if migrates else "collect" if steps else "python"
+    return Job(kind, command) if kind else None
 
 
 def _celery(command: Command) -> Job | None:
@@ -259,21 +250,11 @@ def _celery(command: Command) -> Job | None:
 
 
 _MANAGE = {
-    "migrate": "migrate",
-    "collectstatic": "collect",
-    "compilemessages": "collect",
-    "compress": "collect",
-    "tailwind": "collect",
-    "test": "test",
-    "loaddata": "seed",
-    "rqworker": "worker",
-    "rqscheduler": "scheduler",
-    "run_huey": "worker",
-    "qcluster": "worker",
-    "procrastinate": "worker",
-    "rundramatiq": "worker",
-    "db_worker": "worker",
-}
+    "migrate": "migrate", "collectstatic": "collect", "compilemessages": "collect",
+    "compress": "collect", "tailwind": "collect", "test": "test", "loaddata": "seed",
+    "rqworker": "worker", "rqscheduler": "scheduler", "run_huey": "worker", "qcluster": "worker",
+    "procrastinate": "worker", "rundramatiq": "worker", "db_worker": "worker",
+}  # fmt: skip
 
 
 def _python(command: Command) -> Job:
@@ -289,43 +270,35 @@ def _python(command: Command) -> Job:
     if words[:2] == ("-m", "rq"):
         return Job("worker", command)
     text = " ".join(words)
-    for kind, pattern in (
-        ("seed", r"initial_data|seed|populate|fixtures"),
-        ("migrate", r"\bmigrat(e|ions)\b"),
-        ("wait", r"pre_start|wait_for|wait-for"),
-        ("scheduler", r"schedul|cron"),
-        ("worker", r"worker|consumer"),
-    ):
-        if re.search(pattern, text):
-            return Job(kind, command)
-    return Job("python", command)
+    kinds = (kind for kind, pattern in _SCRIPTS if re.search(pattern, text))
+    return Job(next(kinds, "python"), command)
 
 
-_WAITS = frozenset({"wait-for-it", "wait-for-it.sh", "wait-for", "wait_for_it", "dockerize", "nc", "ncat",
-                    "pg_isready", "wait4ports", "sleep", "until", "while", "done", "wait"})  # fmt: skip
-_PLAIN = frozenset(
-    {"set", "echo", "printf", "shift", "true", ":", "cd", "trap", "if", "fi", "else", "elif", "[", "[[",
-     "mkdir", "exit", "rm", "source", ".", "export", "return", "do", "unset", "test", "local", "declare"}
+_SCRIPTS = (
+    ("seed", r"initial_data|seed|populate|fixtures"),
+    ("migrate", r"\bmigrat(e|ions)\b"),
+    ("wait", r"pre_start|wait_for|wait-for"),
+    ("scheduler", r"schedul|cron"),
+    ("worker", r"worker|consumer"),
+)
+
+
+_SHELLS_OWN = frozenset(
+    {
+        "wait-for-it", "wait-for-it.sh", "wait-for", "wait_for_it", "dockerize", "nc", "ncat",
+        "pg_isready", "wait4ports", "sleep", "until", "while", "done", "wait", "set", "echo",
+        "printf", "shift", "true", ":", "cd", "trap", "if", "fi", "else", "elif", "[", "[[",
+        "mkdir", "exit", "rm", "source", ".", "export", "return", "do", "unset", "test", "local",
+        "declare",
+    }
 )  # fmt: skip
 
 
 def is_waiting(command: Command) -> bool:
     """Say whether a command only waits for a service, or is only the shell's."""
-    program = command.program
     return (
-        program in _WAITS
-        or program in _PLAIN
-        or bool(re.search(r"wait[-_]?for", command.text))
+        command.program in _SHELLS_OWN
+        or re.search(r"wait[-_]?for", command.text) is not None
         or command.words[0].startswith(("$", "#"))
-        or command.words[0].endswith(("()", ">&2", ">"))
-        or bool(re.match(r">|2>", command.words[0]))
+        or command.words[0].endswith("()")
     )
-
-
-def first_server(every: Iterable[Command]) -> tuple[Server, Command] | None:
-    """Return the first command that serves, with what it says."""
-    for command in every:
-        for inner in unwrapped(command):
-            if found := server(inner):
-                return found, inner
-    return None

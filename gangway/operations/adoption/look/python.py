@@ -1,4 +1,4 @@
-"""Python sources as text and trees: what a module imports, where a name comes from. Nothing is run."""
+"""Python sources as text and trees: what a module imports, where a name comes from."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SIZE = 512 * 1024
 """A larger module is generated, or data."""
 _ASIDE = frozenset(
     {
-        "benchmark", "benchmarks", "doc", "docs", "e2e", "example", "examples", "fixtures", "node_modules",
-        "sample", "samples", "site-packages", "spec", "specs", "test", "tests", "venv", ".venv",
-        ".devcontainer", ".github",
+        "benchmark", "benchmarks", "doc", "docs", "e2e", "example", "examples", "fixtures",
+        "node_modules", "sample", "samples", "site-packages", "spec", "specs", "test", "tests",
+        "venv", ".venv", ".devcontainer", ".github",
     }
 )  # fmt: skip
 _ASIDE_NAME = re.compile(r"(test_.*|.*_test|tests|conftest)\.py")
@@ -48,7 +48,7 @@ class Source:
 
     @cached_property
     def module(self) -> ast.Module:
-        """The tree, less the statements that this Python doesn't know; an app may be for a newer one."""
+        """The tree, less the statements of a newer Python than this one."""
         return _parsed(self.text)
 
     @cached_property
@@ -108,13 +108,12 @@ class Source:
     def assigned(self) -> Iterator[tuple[str, ast.expr]]:
         """Yield what is assigned to plain names outside functions, branches included."""
         for statement in outside(self.module.body):
-            if isinstance(statement, ast.Assign):
-                for target in statement.targets:
-                    if isinstance(target, ast.Name):
-                        yield target.id, statement.value
-            elif isinstance(statement, ast.AnnAssign) and statement.value:
-                if isinstance(statement.target, ast.Name):
-                    yield statement.target.id, statement.value
+            if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+                continue
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, statement.value
 
     def calls(self) -> Iterator[ast.Call]:
         """Yield every call in the module."""
@@ -201,9 +200,7 @@ class Sources:
                     plain = Import(each.local, each.module, "")
                     if found := self.imported(source, all_roots, plain):
                         waiting.append(found[0])
-            for folder in ancestors(parent(path)):
-                if self.tree.has(init := join(folder, "__init__.py")):
-                    waiting.append(init)
+            waiting += [join(folder, "__init__.py") for folder in ancestors(parent(path))]
         return frozenset(known)
 
     def import_root(self, path: str) -> str:
@@ -317,7 +314,10 @@ def imports_of(nodes: Iterable[ast.AST]) -> Iterator[Import]:
 # Newer than the Python that Gangway may run on, and plain enough to be said in older words.
 _NEWER = (
     (re.compile(r"^(\s*except\s+)([\w.]+(?:\s*,\s*[\w.]+)+)(\s*:)", re.MULTILINE), r"\1(\2)\3"),
-    (re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE), r"\1"),
+    (
+        re.compile(r"^(\s*(?:async\s+)?(?:def|class)\s+\w+)\[[^\]\n]*\](?=\s*[(:])", re.MULTILINE),
+        r"\1",
+    ),
     (re.compile(r"^(\s*)type\s+(\w+)(?:\[[^\]\n]*\])?\s*=", re.MULTILINE), r"\1\2 ="),
 )
 _TRIES = 20

@@ -58,7 +58,7 @@ def choose(pins: Iterable[tuple[str, str]], asked: Iterable[tuple[str, str]]) ->
             where=specifiers[0][2],
             fix=f"there are images for {VERSIONS[0]} to {VERSIONS[-1]}: allow one of them",
         )
-    losses = []
+    losses: list[Loss] = []
     for version, where in versions:
         short = ".".join(version.split(".")[:2])
         if short in allowed:
@@ -67,7 +67,7 @@ def choose(pins: Iterable[tuple[str, str]], asked: Iterable[tuple[str, str]]) ->
             other = next(place for each, _, place in specifiers if not _allows(each, short))
             do = f"{other} doesn't allow it: make them say the same"
         else:
-            do = f"there are images for {VERSIONS[0]} to {VERSIONS[-1]}: the nearest is taken, run the tests"
+            do = f"images are for {VERSIONS[0]} to {VERSIONS[-1]}: run the tests on the nearest"
         losses.append(Loss(f"Python {version}", where, do))
     if losses:
         nearest = min(allowed, key=lambda each: abs(_minor(each) - _minor(versions[0][0])))

@@ -1,4 +1,4 @@
-"""What of the environment the code reads: os.environ, getenv, env(), config(), settings of pydantic."""
+"""What of the environment the code reads, and what it does where nothing is set."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The methods of environ.Env and environs.Env that read a variable.
 _KINDS = frozenset(
     {
-        "str", "bool", "int", "float", "list", "tuple", "dict", "json", "url", "path", "bytes", "decimal",
-        "date", "datetime", "timedelta", "uuid", "log_level", "enum", "db", "db_url", "dj_db_url", "cache",
-        "cache_url", "email", "email_url", "search_url", "channels", "get_value", "dj_cache_url",
-        "dj_email_url",
+        "str", "bool", "int", "float", "list", "tuple", "dict", "json", "url", "path", "bytes",
+        "decimal", "date", "datetime", "timedelta", "uuid", "log_level", "enum", "db", "db_url",
+        "dj_db_url", "cache", "cache_url", "email", "email_url", "search_url", "channels",
+        "get_value", "dj_cache_url", "dj_email_url",
     }
 )  # fmt: skip
 # What they read where nobody says.
 _UNNAMED = {
-    "db": "DATABASE_URL", "db_url": "DATABASE_URL", "dj_db_url": "DATABASE_URL", "cache": "CACHE_URL",
-    "cache_url": "CACHE_URL", "email": "EMAIL_URL", "email_url": "EMAIL_URL",
+    "db": "DATABASE_URL", "db_url": "DATABASE_URL", "dj_db_url": "DATABASE_URL",
+    "cache": "CACHE_URL", "cache_url": "CACHE_URL", "email": "EMAIL_URL",
+    "email_url": "EMAIL_URL",
 }  # fmt: skip
 _HELPERS = frozenset(
     {"get_env", "get_env_variable", "get_env_value", "get_env_var", "env_var", "require_env"}
@@ -106,7 +107,8 @@ def _spares(node: ast.AST, field: str, source: Source) -> bool:
 
 def _mentions_environment(test: ast.AST, source: Source) -> bool:
     return any(
-        environment_read(node, source) or (isinstance(node, ast.Compare) and _asks_for(node, source))
+        environment_read(node, source)
+        or (isinstance(node, ast.Compare) and _asks_for(node, source))
         for node in ast.walk(test)
     )
 
@@ -143,7 +145,9 @@ def _helped(node: ast.Call, source: Source) -> Read | None:
         if kind not in _KINDS:
             return None
     short = function.rpartition(".")[2]
-    is_env = short.lower() == "env" and "environ" in source.text
+    # Made of environ or environs here, or taken over from the settings that do.
+    taken = any(each.local == short and each.name for each in source.imports)
+    is_env = short.lower() == "env" and ("environ" in source.text or taken)
     is_config = short == "config" and re.search(r"decouple|starlette\.config", source.text)
     own = source.readers
     is_helper = (short in _HELPERS or function in own) and kind == "str"
@@ -196,7 +200,7 @@ def _asks_for(node: ast.Compare, source: Source) -> bool:
     )
 
 
-# -- pydantic ---------------------------------------------------------------------------------------
+# -- pydantic ---------------------------------------------------------------------------------
 
 
 def _is_settings(node: ast.ClassDef, source: Source) -> bool:
@@ -253,27 +257,32 @@ def _named(field: str, prefix: str, value: ast.expr | None) -> tuple[list[str], 
 
 def _configured(node: ast.ClassDef, source: Source) -> tuple[str, str]:
     """Return a settings class's prefix and its delimiter of nested names."""
+    known: dict[str, ast.expr] = {}
     for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
-            if any(name_of(target) == "model_config" for target in statement.targets):
-                call = statement.value
-                return (
-                    text_of(argument(call, None, "env_prefix")) or "",
-                    text_of(argument(call, None, "env_nested_delimiter")) or "",
-                )
-        if isinstance(statement, ast.ClassDef) and statement.name == "Config":
-            known = {
-                name_of(target): text_of(each.value) or ""
+        if isinstance(statement, ast.Assign) and name_of(statement.targets[0]) == "model_config":
+            known.update(_entries(statement.value))
+        elif isinstance(statement, ast.ClassDef) and statement.name == "Config":
+            known.update(
+                (name_of(each.targets[0]), each.value)
                 for each in statement.body
                 if isinstance(each, ast.Assign)
-                for target in each.targets
-            }
-            return known.get("env_prefix", ""), known.get("env_nested_delimiter", "")
+            )
+    if known:
+        prefix, delimiter = known.get("env_prefix"), known.get("env_nested_delimiter")
+        return text_of(prefix) or "", text_of(delimiter) or ""
     names = [name_of(base) for base in node.bases]
     for other in source.module.body:
         if isinstance(other, ast.ClassDef) and other.name in names and other is not node:
             return _configured(other, source)
     return "", ""
+
+
+def _entries(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names and values of a call's keywords, or of a dictionary."""
+    if isinstance(value, ast.Call):
+        yield from ((each.arg or "", each.value) for each in value.keywords)
+    elif isinstance(value, ast.Dict):
+        yield from zip((text_of(key) or "" for key in value.keys), value.values, strict=True)
 
 
 def _model(annotation: str, source: Source) -> ast.ClassDef | None:

@@ -19,7 +19,8 @@ _GUARDS = re.compile(
 )
 _ROUTERS = frozenset({"APIRouter", "Blueprint", "APIBlueprint"})
 _APPS = ("FastAPI", "Flask", "Starlette", "Quart")
-_NEEDS_NOTHING = re.compile(r"Request|Response|BackgroundTasks|WebSocket")
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_NEEDS_NOTHING = re.compile(r"Request|Response|BackgroundTasks|WebSocket|Session")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Web:
         value = self.values.of(node, source) if node is not None else ""
         return value if isinstance(value, str) else "" if value is UNKNOWN else str(value)
 
-    # -- routers --------------------------------------------------------------------------------------
+    # -- routers ----------------------------------------------------------------------------------
 
     def _define(self, source: Source) -> None:
         for node in source.nodes:
@@ -134,7 +135,7 @@ class Web:
                 methods = argument(each, None, "methods")
                 if _gets(methods):
                     function = self._function(argument(each, 1, "endpoint"), source)
-                    router.routes.append(_route(path, source.where(each), function, source, []))
+                    router.routes.append(_route(path, source.where(each), function, []))
             elif kind == "Mount":
                 inner = argument(each, None, "routes")
                 if isinstance(inner, ast.List):
@@ -175,7 +176,7 @@ class Web:
                     return key if key in self.routers else self._key_in(*key, depth + 1)
         return None
 
-    # -- what is in them ------------------------------------------------------------------------------
+    # -- what is in them --------------------------------------------------------------------------
 
     def _fill(self, source: Source) -> None:
         app = self._app_of(source)
@@ -222,7 +223,7 @@ class Web:
         if router is None or path is None:
             return
         others = [each for each in function.decorator_list if each is not decorator]
-        route = _route(self._value(path, source), source.where(function), function, source, others)
+        route = _route(self._value(path, source), source.where(function), function, others)
         if _guarded(argument(decorator, None, "dependencies")) or _other_status(decorator):
             route = Route(route.path, route.where, open=False)
         router.routes.append(route)
@@ -247,9 +248,7 @@ class Web:
             if router is None or not _gets(argument(call, None, "methods")):
                 return
             path = self._value(argument(call, 0, "rule", "path"), source)
-            router.routes.append(
-                _route(path, source.where(call), self._function(view, source), source, [])
-            )
+            router.routes.append(_route(path, source.where(call), self._function(view, source), []))
         elif method == "add_resource" and len(call.args) > 1:
             self._resource(call, source, app)
 
@@ -262,9 +261,7 @@ class Web:
         for get in found.body:
             if isinstance(get, ast.FunctionDef) and get.name == "get":
                 path = self._value(call.args[1], source)
-                owner.routes.append(
-                    _route(path, source.where(get), get, source, found.decorator_list)
-                )
+                owner.routes.append(_route(path, source.where(get), get, found.decorator_list))
 
     def _function(self, node: ast.AST | None, source: Source) -> ast.AST | None:
         found = definition(self.sources, self.values.roots, node, source)
@@ -278,21 +275,17 @@ def definition(
     if isinstance(node, ast.Lambda):
         return node, source
     name = name_of(node)
-    if not name:
-        return None
+    for statement in source.nodes if name else ():
+        if isinstance(statement, _DEFINITIONS) and statement.name == name:
+            return statement, source
     head, _, rest = name.partition(".")
-    for statement in source.nodes:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if statement.name == name:
-                return statement, source
-    for each in source.imports:
-        if each.local == head:
-            found = sources.imported(source, roots, each)
-            if found:
-                inner = ".".join(part for part in (found[1], rest) if part)
-                other = sources[found[0]]
-                if inner and other.path != source.path:
-                    return definition(sources, roots, ast.parse(inner, mode="eval").body, other)
+    for each in source.imports if name else ():
+        found = sources.imported(source, roots, each) if each.local == head else None
+        if found:
+            inner = ".".join(part for part in (found[1], rest) if part)
+            other = sources[found[0]]
+            if inner and other.path != source.path:
+                return definition(sources, roots, ast.parse(inner, mode="eval").body, other)
     return None
 
 
@@ -321,14 +314,13 @@ def _other_status(decorator: ast.Call) -> bool:
 
 
 def _route(
-    path: str, where: str, function: ast.AST | None, source: Source, decorators: Iterable[ast.expr]
+    path: str, where: str, function: ast.AST | None, decorators: Iterable[ast.expr]
 ) -> Route:
-    return Route(path, where, is_open(function, source, decorators, path), touches(function))
+    return Route(path, where, is_open(function, decorators, path), touches(function))
 
 
 def is_open(
     function: ast.AST | None,
-    source: Source,
     decorators: Iterable[ast.expr],
     path: str,
     *,
@@ -341,16 +333,13 @@ def is_open(
         return False
     if isinstance(function, ast.Lambda):
         return not _answers_otherwise(function.body)
-    if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-        if not django and not all(_is_given(*each) for each in _parameters(function)):
-            return False
-        return not any(
-            _answers_otherwise(node.value)
-            for statement in function.body
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Return) and node.value and statement is function.body[-1]
-        )
-    return False
+    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    if not django and not all(_is_given(*each) for each in _parameters(function)):
+        return False
+    # What it comes to where nothing is amiss.
+    last = (node for node in ast.walk(function.body[-1]) if isinstance(node, ast.Return))
+    return not any(_answers_otherwise(node.value) for node in last if node.value)
 
 
 def _parameters(
@@ -364,17 +353,12 @@ def _parameters(
 
 def _is_given(place: ast.arg, default: ast.expr | None) -> bool:
     """Say whether a view's parameter asks nothing of who makes the request."""
-    if place.arg in ("self", "request", "cls"):
-        return True
     annotation = ast.unparse(place.annotation) if place.annotation else ""
     given = f"{annotation} {ast.unparse(default) if default else ''}"
-    if _GUARDS.search(f"{given} {place.arg}") and "Depends" in given:
-        return False
-    if re.search(r"\b(Depends|Security)\b", given) or annotation.endswith("Dep"):
-        return "Security" not in given
-    if default is not None:
-        return True
-    return bool(_NEEDS_NOTHING.search(annotation)) or "Session" in annotation or "Dep" in annotation
+    if re.search(r"\b(Depends|Security)\b|Dep$", given.strip()):
+        return not _GUARDS.search(f"{given} {place.arg}")
+    has_value = default is not None or place.arg in ("self", "request", "cls")
+    return has_value or _NEEDS_NOTHING.search(annotation) is not None
 
 
 def _answers_otherwise(value: ast.AST) -> bool:
@@ -387,22 +371,26 @@ def _answers_otherwise(value: ast.AST) -> bool:
     name = name_of(value.func).rpartition(".")[2]
     if re.search(r"redirect|abort|NotFound|Forbidden|BadRequest", name, re.IGNORECASE):
         return True
-    status = argument(value, None, "status", "status_code")
-    return isinstance(status, ast.Constant) and status.value != 200
+    given = argument(value, None, "status", "status_code")
+    return isinstance(given, ast.Constant) and given.value != 200
 
 
 _TOUCHES = re.compile(
-    r"\b(execute|ping|ensure_connection|cursor|session|get_db|database|redis|engine|objects)\b",
+    r"\.(execute|ping|ensure_connection|cursor|scalars?|query|objects)\b|\b(session|get_db|database)\b",
     re.IGNORECASE,
 )
 
 
 def touches(function: ast.AST | None) -> bool:
     """Say whether a view asks a data store."""
-    return function is not None and bool(_TOUCHES.search(ast.unparse(function)))
+    if function is None:
+        return False
+    # Its own name says nothing.
+    text = re.sub(r"\b(def|class) \w+", "", ast.unparse(function))
+    return _TOUCHES.search(text) is not None
 
 
-# -- Django -----------------------------------------------------------------------------------------
+# -- Django ---------------------------------------------------------------------------------------
 
 
 class Urls:
@@ -476,9 +464,7 @@ class Urls:
                 yield from self._file(path, prefix, seen)
             elif module == "health_check.urls":
                 yield Route(prefix, source.where(call), open=True, touches=True)
-        elif isinstance(first, ast.List):
-            yield from self._patterns(first, source, prefix, seen)
-        elif isinstance(first, ast.Name):
+        elif isinstance(first, ast.List | ast.Name):
             yield from self._patterns(first, source, prefix, seen)
 
     def _is_open(self, view: ast.AST, source: Source, path: str) -> bool:
@@ -487,46 +473,39 @@ class Urls:
             function = view.func
             if isinstance(function, ast.Attribute) and function.attr == "as_view":
                 return self._class_is_open(function.value, source)
-            if _GUARDS.search(ast.unparse(function)) or not view.args:
-                return False
-            return self._is_open(view.args[0], source, path)
+            plain = view.args and not _GUARDS.search(ast.unparse(function))
+            return bool(plain) and self._is_open(view.args[0], source, path)
         found = definition(self.sources, self.values.roots, view, source)
         if not found or isinstance(found[0], ast.ClassDef):
             return False
-        function_node, where = found
-        decorators = list(getattr(function_node, "decorator_list", ()))
+        decorators = list(getattr(found[0], "decorator_list", ()))
         names = [ast.unparse(each) for each in decorators]
         if any("api_view" in name for name in names):
-            allowed = [name for name in names if "permission_classes" in name]
-            if self.closed and not any("AllowAny" in name for name in allowed):
-                return False
-            if any("AllowAny" not in name for name in allowed):
+            if not self._lets_in([name for name in names if "permission_classes" in name]):
                 return False
             decorators = [each for each in decorators if "permission" not in ast.unparse(each)]
-        return is_open(function_node, where, decorators, path, django=True)
+        return is_open(found[0], decorators, path, django=True)
 
     def _class_is_open(self, node: ast.AST, source: Source) -> bool:
         found = definition(self.sources, self.values.roots, node, source)
-        if not found:
-            return source.origin(node).endswith("generic.TemplateView")
-        view, where = found
-        if not isinstance(view, ast.ClassDef):
-            return False
+        if not found or not isinstance(found[0], ast.ClassDef):
+            return not found and source.origin(node).endswith("generic.TemplateView")
+        view, where = found[0], found[1]
         bases = " ".join(where.origin(base) for base in view.bases)
         if _GUARDS.search(bases) or "Mixin" in bases:
             return False
-        permissions = _permissions(view)
-        if permissions is not None and "AllowAny" not in permissions and permissions != "[]":
-            return False
-        if self.closed and permissions is None and "rest_framework" in bases:
+        if "rest_framework" in bases and not self._lets_in(_permissions(view)):
             return False
         for statement in view.body:
-            if (
-                isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
-                and statement.name == "get"
-            ):
-                return is_open(statement, where, statement.decorator_list, "", django=True)
+            if isinstance(statement, _DEFINITIONS) and statement.name == "get":
+                return is_open(statement, statement.decorator_list, "", django=True)
         return "TemplateView" in bases
+
+    def _lets_in(self, permissions: list[str]) -> bool:
+        """Say whether a view of Django REST framework lets anybody in by its own permissions."""
+        if not permissions:
+            return not self.closed
+        return all("AllowAny" in each or each.endswith("[]") for each in permissions)
 
     def _touches(self, view: ast.AST, source: Source) -> bool:
         if isinstance(view, ast.Call) and isinstance(view.func, ast.Attribute):
@@ -543,12 +522,13 @@ def _assigned_to(node: ast.AST) -> tuple[list[str], ast.expr | None]:
     return [], None
 
 
-def _permissions(view: ast.ClassDef) -> str | None:
+def _permissions(view: ast.ClassDef) -> list[str]:
+    found = []
     for statement in view.body:
         names, value = _assigned_to(statement)
         if "permission_classes" in names and value is not None:
-            return ast.unparse(value)
-    return None
+            found.append(ast.unparse(value))
+    return found
 
 
 def _from_pattern(pattern: str) -> str:

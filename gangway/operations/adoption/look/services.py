@@ -12,18 +12,54 @@ from gangway.operations.adoption.look.image import base_image, is_python
 from gangway.operations.adoption.look.tree import Tree
 
 _POSTGRES = re.compile(
-    r"(^|/)(postgres|postgresql|postgis|pgvector|timescaledb(-ha)?|pg-?vector|alpine-postgres|spilo)([-:.\w]*)$"
+    r"(^|/)(postgres|postgresql|postgis|pg-?vector|timescaledb(-ha)?|alpine-postgres|spilo)([-:.\w]*)$"
 )
 _PLAIN_POSTGRES = re.compile(r"(bitnami/|bitnamilegacy/)?(postgres|postgresql)")
 _REDIS = re.compile(r"(^|/)(redis|valkey|keydb|redis-stack(-server)?|dragonfly)([-\w]*)$")
-_PROXY = re.compile(
-    r"(^|/)(nginx(-unprivileged|-proxy|-certbot)?|traefik|caddy|haproxy|httpd|certbot|acme-companion|envoy"
-    r"|docker-gen|letsencrypt-nginx-proxy-companion|swag)$"
-)
-_OTHER_DATABASE = re.compile(
-    r"(^|/)(mysql|mariadb|percona|mongo|mssql|server/mssql|oracle-xe|cockroach)([-\w]*)$"
+# What an image's name says it is, the first that fits; none of these looks at a store.
+_IMAGES = (
+    ("foreign", re.compile(r"backup|exporter|insight|commander")),
+    ("postgres", _POSTGRES),
+    ("redis", _REDIS),
+    (
+        "proxy",
+        re.compile(
+            r"(^|/)(nginx(-unprivileged|-proxy|-certbot)?|traefik|caddy|haproxy|httpd|certbot"
+            r"|acme-companion|envoy|docker-gen|letsencrypt-nginx-proxy-companion|swag)$"
+        ),
+    ),
+    (
+        "database",
+        re.compile(
+            r"(^|/)(mysql|mariadb|percona|mongo|mssql|server/mssql|oracle-xe|cockroach)([-\w]*)$"
+        ),
+    ),
 )
 _FRONT_END = re.compile(r"(^|/)(node|bun|deno)$")
+_TESTS = re.compile(r"playwright|cypress|selenium|(^|[/.-])e2e")
+# What becomes of a service that isn't carried over: what is said of it, and what to do.
+_SAID = {
+    "proxy": (
+        "the proxy {name} ({image})",
+        "Gangway's nginx is in its place in production: move what it routes to docker/nginx",
+    ),
+    "assets": (
+        "the service {name}, which builds the front end",
+        "the image builds it (API_ASSETS); while editing, run its own watcher on this machine",
+    ),
+    "e2e": (
+        "the tests of {name}",
+        "they stay in their file: run them against the published port when you want them",
+    ),
+    "monitor": (
+        "{name} looks at the queue",
+        "it stays in its file, and must be told the broker's password: redis_password's",
+    ),
+    "database": (
+        "the database {name} ({image})",
+        "it stays in its file; backups, migrations and production's data are PostgreSQL's alone",
+    ),
+}
 
 
 @dataclass
@@ -58,9 +94,10 @@ def sort(
     holds: Callable[[Service], bool],
     monitors: Collection[tuple[str, str]] = (),
 ) -> Services:
-    """Sort services; `dockerfiles` are all of them, path → text, and `holds` knows the app's images.
+    """Sort services; `holds` says whether one has the app in it.
 
-    `monitors` are those that look at the app's queue, by name and file: they stay in their files.
+    `dockerfiles` are all of them, path → text; `monitors` are the services that look at the app's
+    queue, by name and file: they stay in their files.
     """
     found = Services()
     every = list(services)
@@ -83,6 +120,10 @@ def sort(
 
 
 def _sort_in(found: Services, service: Service, kind: str) -> None:
+    if kind in _SAID:
+        what, do = _SAID[kind]
+        text = what.format(name=service.name, image=service.image or "built here")
+        found.losses.append(Loss(text, service.where, do))
     if kind == "postgres":
         found.postgres.append(service)
         found.losses += _postgres_losses(service)
@@ -90,48 +131,8 @@ def _sort_in(found: Services, service: Service, kind: str) -> None:
         found.redis.append(service)
     elif kind == "own":
         found.own.append(service)
-    elif kind == "proxy":
-        found.losses.append(
-            Loss(
-                f"the proxy {service.name} ({service.image or 'built here'})",
-                service.where,
-                "Gangway's nginx is in its place in production: move what it routes besides to docker/nginx",
-            )
-        )
-    elif kind == "assets":
-        found.losses.append(
-            Loss(
-                f"the service {service.name}, which builds the front end",
-                service.where,
-                "the image builds it (API_ASSETS); while editing, run its own watcher on this machine",
-            )
-        )
-    elif kind == "e2e":
-        found.losses.append(
-            Loss(
-                f"the tests of {service.name}",
-                service.where,
-                "they stay in their file: run them against the published port when you want them",
-            )
-        )
-    else:
+    elif kind in ("foreign", "monitor", "database"):
         found.foreign.append(service)
-        if kind == "monitor":
-            found.losses.append(
-                Loss(
-                    f"{service.name} looks at the queue",
-                    service.where,
-                    "it stays in its file, and must be told the broker's password: redis_password's",
-                )
-            )
-        if kind == "database":
-            found.losses.append(
-                Loss(
-                    f"the database {service.name} ({service.image})",
-                    service.where,
-                    "it stays in its file; backups, migrations and production's data are PostgreSQL's alone",
-                )
-            )
 
 
 def _kind(
@@ -140,34 +141,25 @@ def _kind(
     dockerfiles: Mapping[str, str],
     holds: Callable[[Service], bool],
 ) -> str:
-    name = service.image_name
-    text = ""
-    path = service.dockerfile
-    if path is not None:
-        text = dockerfiles.get(path, "") or tree.text(path)
-        base = re.sub(r"[:@].*", "", base_image(text, path, service.target)).removeprefix(
-            "docker.io/"
-        )
-        if not is_python(text, path, service.target):
-            name = base
-    if _POSTGRES.search(name) and not re.search(r"backup|exporter", name):
-        return "postgres"
-    if _REDIS.search(name) and not re.search(r"exporter|insight|commander", name):
-        return "redis"
-    if _PROXY.search(name):
-        return "proxy"
-    if _OTHER_DATABASE.search(name):
-        return "database"
+    """Return what a service is: by the image that it has, or by what it is built from."""
+    path, name = service.dockerfile, service.image_name
     if path is None:
-        plain_python = re.fullmatch(r"(.*/)?python", name)
-        return "own" if plain_python and holds(service) else "foreign"
-    if re.search(r"playwright|cypress|selenium|(^|[/.-])e2e", f"{path} {service.name}"):
-        return "e2e"
-    if text and is_python(text, path, service.target):
-        return "own" if holds(service) else "foreign"
-    if _FRONT_END.search(name) and text and is_python(text, path):
-        return "assets"
-    return "foreign"
+        if re.fullmatch(r"(.*/)?python", name) and holds(service):
+            return "own"
+        return _by_image(name)
+    text = dockerfiles.get(path) or tree.text(path)
+    if is_python(text, path, service.target):
+        kind = "own" if holds(service) else "foreign"
+    else:
+        name = re.sub(r"[:@].*", "", base_image(text, path, service.target))
+        kind = _by_image(name.removeprefix("docker.io/"))
+        if _FRONT_END.search(name) and is_python(text, path):
+            kind = "assets"
+    return "e2e" if _TESTS.search(f"{path} {service.name}") else kind
+
+
+def _by_image(name: str) -> str:
+    return next((kind for kind, pattern in _IMAGES if pattern.search(name)), "foreign")
 
 
 def _postgres_losses(service: Service) -> list[Loss]:
@@ -177,7 +169,7 @@ def _postgres_losses(service: Service) -> list[Loss]:
             Loss(
                 f"the image {service.image} of {service.name}",
                 service.where,
-                "the database is plain PostgreSQL: name an image with its extensions in POSTGRES_IMAGE",
+                "PostgreSQL is plain here: name an image with its extensions in POSTGRES_IMAGE",
             )
         )
     for source, target in service.mounts:
@@ -192,7 +184,15 @@ def _postgres_losses(service: Service) -> list[Loss]:
     return losses
 
 
-def stay(tree: Tree, found: Services) -> tuple[list[Foreign], list[Loss]]:
+@dataclass(frozen=True)
+class Staying:
+    """The services that stay in their files, and what must be known of them."""
+
+    foreign: list[Foreign]
+    losses: list[Loss]
+
+
+def stay(tree: Tree, found: Services) -> Staying:
     """Return the services that stay in their files, and what must be known of them.
 
     One that several files have is taken from the first.
@@ -209,7 +209,7 @@ def stay(tree: Tree, found: Services) -> tuple[list[Foreign], list[Loss]]:
                 ports += [port for port in other.ports if port not in ports]
         result.append(Foreign(service.name, service.file, tuple(ports), service.volumes))
         losses += _needs(tree, service, own)
-    return result, losses
+    return Staying(result, losses)
 
 
 def _once(losses: Iterable[Loss]) -> list[Loss]:
@@ -236,7 +236,7 @@ def _needs(tree: Tree, service: Service, own: set[str]) -> list[Loss]:
             Loss(
                 f"{service.name} waits for {', '.join(waits)}",
                 service.where,
-                "the app's service is called api here: what asks for it by the old name finds nothing",
+                "the app is called api here: whatever asks for it by the old name finds nothing",
             )
         )
     return losses

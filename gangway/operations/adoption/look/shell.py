@@ -1,4 +1,4 @@
-"""Shell lines as far as a Dockerfile, a start script or a Procfile needs them: commands in words."""
+"""Shell lines as far as a Dockerfile or a start script needs them: commands in words."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _CHOICE = re.compile(
 # What a `case` does can't be told.
 _CASE = re.compile(r"\bcase\s[^\n]*?\sin\b.*?\besac\b", re.DOTALL)
 _PERHAPS, _SURELY = "\x01", "\x02"
+_NO_WORDS = frozenset({_PERHAPS, _SURELY, "{", "}", "(", ")", "then", "do", "!"})
 _SEPARATORS = frozenset({"&&", "||", ";", "|", "&", "\n"})
 
 
@@ -79,24 +80,30 @@ def commands(text: str, values: Mapping[str, str] | None = None) -> list[Command
     chosen = _CHOICE.sub(lambda match: _chosen(match, known), _CASE.sub(_only_lines, joined))
     perhaps = False
     for words, line, piped in _split(chosen):
-        environment: dict[str, str] = {}
         perhaps = (perhaps or _PERHAPS in words) and _SURELY not in words
-        words = [word for word in words if word not in (_PERHAPS, _SURELY)]
-        rest = [word for word in words if word not in ("{", "}", "(", ")", "then", "do", "!")]
-        if rest[:1] in (["export"], ["exec"], ["env"]) and len(rest) > 1:
-            exported = rest[0] == "export"
-            rest = rest[1:]
-            if exported and all(_ASSIGNMENT.match(word) for word in rest):
-                known.update(word.split("=", 1) for word in rest)
-                continue
-        while rest and _ASSIGNMENT.match(rest[0]):
-            name, _, value = rest.pop(0).partition("=")
-            environment[name] = value
+        environment, rest = _parted([word for word in words if word not in _NO_WORDS])
+        if rest[:1] == ["export"]:
+            environment, rest = _parted(rest[1:])
         if not rest:
             known.update(environment)
             continue
         found.append(Command(tuple(rest), environment, line, piped, perhaps))
     return found
+
+
+def _parted(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return what is set in front of a command, and its words without what merely runs it."""
+    environment: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        if _ASSIGNMENT.match(rest[0]):
+            name, _, value = rest.pop(0).partition("=")
+            environment[name] = value
+        elif rest[0] in ("exec", "env") and len(rest) > 1:
+            rest.pop(0)
+        else:
+            break
+    return environment, rest
 
 
 def words_of(command: object) -> tuple[str, ...]:
@@ -110,24 +117,16 @@ def words_of(command: object) -> tuple[str, ...]:
 
 
 def _without_comments(text: str) -> str:
-    # A comment between the lines of a command that goes on is dropped with its line.
-    lines = [
-        "\\" if re.match(r"\s*#", line) and _goes_on(lines_before) else line
-        for lines_before, line in _with_before(text.split("\n"))
-    ]
-    return "\n".join("" if re.match(r"\s*#", line) else line for line in lines)
-
-
-def _with_before(lines: list[str]) -> Iterator[tuple[str, str]]:
-    before = ""
-    for line in lines:
-        yield before, line
-        if not re.match(r"\s*#", line):
-            before = line
-
-
-def _goes_on(line: str) -> bool:
-    return line.rstrip().endswith("\\")
+    found: list[str] = []
+    goes_on = False
+    for line in text.split("\n"):
+        if re.match(r"\s*#", line):
+            # Between the lines of a command that goes on, it doesn't end it.
+            found.append("\\" if goes_on else "")
+            continue
+        goes_on = line.rstrip().endswith("\\")
+        found.append(line)
+    return "\n".join(found)
 
 
 def _only_lines(match: re.Match[str]) -> str:

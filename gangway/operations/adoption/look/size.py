@@ -43,7 +43,7 @@ def losses(tree: Tree, source: str) -> Iterator[Loss]:
         yield Loss(
             f"{totals[folder] // MEGABYTE} MB in {folder}",
             f"{folder}/",
-            "each build would copy it into the image: leave it out in .dockerignore, or mount it as a volume",
+            "each build would copy it into the image: name it in .dockerignore, or move it away",
         )
 
 
@@ -54,7 +54,7 @@ def _measured(tree: Tree, folder: str) -> int:
         folders[:] = [name for name in folders if not _OUT.search(name)]
         for name in names:
             try:
-                total += os.lstat(os.path.join(here, name)).st_size  # noqa: PTH116, PTH118
+                total += os.lstat(os.path.join(here, name)).st_size  # noqa: PTH118
             except OSError:
                 continue
             count += 1

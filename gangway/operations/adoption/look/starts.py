@@ -77,8 +77,10 @@ def read(tree: Tree, services: Iterable[Service]) -> Starts:
         )
         if image is not None:
             found.images[path] = image
+    built = {each.image: each.dockerfile for each in known if each.dockerfile and each.image}
     for service in known:
-        if start := _of_service(tree, service, found):
+        dockerfile = service.dockerfile or built.get(service.image)
+        if start := _of_service(service, dockerfile, found):
             found.every.append(start)
     for path in sorted(found.images, key=rank):
         image = found.images[path]
@@ -90,33 +92,30 @@ def read(tree: Tree, services: Iterable[Service]) -> Starts:
 
 
 def rank(path: str) -> tuple[bool, bool, int, str]:
-    """Return how likely a Dockerfile or a Compose file is production's: the smallest is the likeliest."""
+    """Return how likely a file is production's by its name: the smallest is the likeliest."""
     local = re.search(r"(^|[/._-])(local|dev|development|test|tests|ci|docs?)([/._-]|$)", path)
     named = re.search(r"prod", path)
     return bool(local), not named, path.count("/"), path
 
 
-def _of_service(tree: Tree, service: Service, found: Starts) -> Start | None:
-    path = service.dockerfile
+def _of_service(service: Service, path: str | None, found: Starts) -> Start | None:
+    """Return what a service starts, from the image of a Dockerfile or from Python's own."""
     image = found.images.get(path) if path else None
-    if path and image is None:
-        return None
-    if path is None and not re.fullmatch(r"(.*/)?python", service.image_name):
-        return None
-    folder = ""
     if image is not None:
         started = image.runs(service.entrypoint, service.command, service.where)
         if not service.command and service.entrypoint is None:
             started = image.started
         folder = image.workdir if image.workdir is not None else service.context or ""
-    else:
-        command = Command(service.command, {})
-        started = [(each, service.where) for each in unwrapped(command)] if service.command else []
-        mounts = [
-            join(service.folder, source) for source, _ in service.mounts if source.startswith(".")
-        ]
-        folder = mounts[0] if mounts else ""
-    return Start(service.name, started, service.where, folder, image, service)
+        return Start(service.name, started, service.where, folder, image, service)
+    if path or not re.fullmatch(r"(.*/)?python", service.image_name):
+        return None
+    plain = unwrapped(Command(service.command, {})) if service.command else []
+    mounts = [
+        join(service.folder, source) for source, _ in service.mounts if source.startswith(".")
+    ]
+    folder = next(iter(mounts), "")
+    every = [(each, service.where) for each in plain]
+    return Start(service.name, every, service.where, folder, None, service)
 
 
 def _procfile(tree: Tree) -> list[Start]:

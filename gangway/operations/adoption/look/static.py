@@ -9,54 +9,51 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.django import Settings, listed
-from gangway.operations.adoption.look.handing import Sorted, harmless, is_ours
-from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.look.gathered import Gathered
+from gangway.operations.adoption.look.handing import Sorted, harmless
 from gangway.operations.adoption.look.place import Place
 from gangway.operations.adoption.look.reads import Read
 from gangway.operations.adoption.look.shell import Command
-from gangway.operations.adoption.look.tree import Tree, join, seen_from, within
+from gangway.operations.adoption.look.tree import join, seen_from, within
 from gangway.operations.adoption.look.values import UNKNOWN, repository_path
+from gangway.operations.adoption.look.variable_names import is_ours
 
 _COLLECT = "python manage.py collectstatic --no-input"
 
 
 @dataclass
 class Static:
-    """The facts about static and media files and the build step."""
+    """The facts about static and media files, and the build step."""
 
-    facts: dict[str, str] = field(default_factory=dict)
+    gathered: Gathered = field(default_factory=Gathered)
     command: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     """What an existing step sets for itself."""
-    evidence: list[tuple[str, str]] = field(default_factory=list)
-    losses: list[Loss] = field(default_factory=list)
 
 
 def static_files(
-    tree: Tree, place: Place, settings: Settings | None, steps: Iterable[tuple[Command, str]]
+    place: Place, settings: Settings | None, steps: Iterable[tuple[Command, str]]
 ) -> Static:
     """Return what is collected and uploaded; `steps` are those of an existing build."""
-    found = Static()
+    result = Static()
     lines: dict[str, None] = {}
     for command, where in steps:
         text = _without_python3(command)
         if "collectstatic" in text:
             text = _COLLECT
         if text not in lines:
-            found.evidence.append((f"build step: {text}", where))
+            result.gathered.saw(f"build step: {text}", where)
         lines[text] = None
-        found.environment.update(command.environment)
+        result.environment.update(command.environment)
     if settings is not None:
-        _static(found, place, settings, lines)
-        _media(found, place, settings)
+        _static(result.gathered, place, settings, lines)
+        _media(result.gathered, place, settings)
     if lines:
-        found.command = (
-            next(iter(lines)) if len(lines) == 1 else f"sh -c {shlex.quote(' && '.join(lines))}"
-        )
-        found.facts["API_BUILD_COMMAND"] = found.command
-    return found
+        every = " && ".join(lines)
+        result.command = every if len(lines) == 1 else f"sh -c {shlex.quote(every)}"
+        result.gathered.facts["API_BUILD_COMMAND"] = result.command
+    return result
 
 
 def _without_python3(command: Command) -> str:
@@ -67,66 +64,52 @@ def _without_python3(command: Command) -> str:
     return Command(tuple(words), {}).text
 
 
-def _static(found: Static, place: Place, settings: Settings, lines: dict[str, None]) -> None:
+def _static(found: Gathered, place: Place, settings: Settings, lines: dict[str, None]) -> None:
     root, url = settings.get("STATIC_ROOT"), settings.get("STATIC_URL")
     if root is UNKNOWN and "STATIC_ROOT" in settings.names:
         lines[_COLLECT] = None
-        found.losses.append(
-            Loss(
-                "where static files are collected can't be told",
-                settings.where("STATIC_ROOT"),
-                "name the folder in API_STATIC, seen from the working directory, and API_STATIC_URL",
-            )
+        found.lose(
+            "where static files are collected can't be told",
+            settings.where("STATIC_ROOT"),
+            "name the folder in API_STATIC, seen from the working directory, and API_STATIC_URL",
         )
-        return
-    if not root or not isinstance(root, str | PurePosixPath):
+    elif not root or not isinstance(root, str | PurePosixPath):
         lines.pop(_COLLECT, None)
         if "django.contrib.staticfiles" in listed(settings.get("INSTALLED_APPS")):
-            found.losses.append(
-                Loss(
-                    "STATIC_ROOT isn't set: static files can't be collected for production",
-                    settings.where("INSTALLED_APPS"),
-                    'set STATIC_ROOT = BASE_DIR / "staticfiles"; then API_STATIC=staticfiles and'
-                    f' API_BUILD_COMMAND="{_COLLECT}"',
-                )
+            found.lose(
+                "STATIC_ROOT isn't set: static files can't be collected for production",
+                settings.where("INSTALLED_APPS"),
+                'set STATIC_ROOT = BASE_DIR / "staticfiles"; then API_STATIC=staticfiles and'
+                f' API_BUILD_COMMAND="{_COLLECT}"',
             )
-        return
-    lines[_COLLECT] = None
-    folder = _seen(root, place)
-    found.evidence.append((f"static files in {folder}", settings.where("STATIC_ROOT")))
-    if (address := _address("/static/" if url is UNKNOWN else url)) is not None:
-        found.facts["API_STATIC"] = folder
-        found.facts["API_STATIC_URL"] = address
     else:
-        found.losses.append(
-            Loss(
-                f"STATIC_URL = {url!r} is elsewhere",
-                settings.where("STATIC_URL"),
-                "upload them there as before",
-            )
-        )
+        lines[_COLLECT] = None
+        folder = _seen(root, place)
+        found.saw(f"static files in {folder}", settings.where("STATIC_ROOT"))
+        address = _address("/static/" if url is UNKNOWN else url)
+        if address is None:
+            what = f"STATIC_URL = {url!r} is elsewhere"
+            found.lose(what, settings.where("STATIC_URL"), "upload them there as before")
+        else:
+            found.facts.update(API_STATIC=folder, API_STATIC_URL=address)
 
 
-def _media(found: Static, place: Place, settings: Settings) -> None:
+def _media(found: Gathered, place: Place, settings: Settings) -> None:
     root, url = settings.get("MEDIA_ROOT"), settings.get("MEDIA_URL")
     if not root or not isinstance(root, str | PurePosixPath):
         return
     where = settings.where("MEDIA_ROOT")
     path = _path(root, place)
     if path is None or not within(place.source, path):
-        found.losses.append(
-            Loss(
-                f"MEDIA_ROOT = {root} is outside the app's folder",
-                where,
-                "add a volume for it to the services in the stack's compose.yml",
-            )
+        found.lose(
+            f"MEDIA_ROOT = {root} is outside the app's folder",
+            where,
+            "add a volume for it to the services in the stack's compose.yml",
         )
         return
-    folder = seen_from(place.workdir, path)
-    found.facts["API_MEDIA"] = folder
-    found.evidence.append((f"uploads in {folder}", where))
-    if (address := _address(url)) is not None:
-        found.facts["API_MEDIA_URL"] = address
+    found.facts["API_MEDIA"] = seen_from(place.workdir, path)
+    found.facts["API_MEDIA_URL"] = _address(url) or ""
+    found.saw(f"uploads in {found.facts['API_MEDIA']}", where)
 
 
 def _path(root: Any, place: Place) -> str | None:
@@ -153,28 +136,29 @@ def _address(url: Any) -> str | None:
 
 def build_environment(
     reads: Mapping[str, list[Read]],
-    files: Iterable[str],
-    sorted_: Sorted,
+    wanted: Sorted,
     found: Static,
     module: str,
-    lock: Lock,
-    needed: frozenset[str],
+    imported: frozenset[str],
 ) -> str:
-    """Return the variables with which the build step can import the app: harmless words."""
+    """Return the variables with which the build step can import the app: harmless words.
+
+    `module` is Django's settings module, `imported` the files that it comes to import.
+    """
     values: dict[str, str] = {}
     if module:
         values["DJANGO_SETTINGS_MODULE"] = module
-    production = sorted_.environment("prod")
+    production = wanted.environment("prod")
     for name, every in reads.items():
-        required = [read for read in every if read.is_required and read.path in needed]
+        required = [read for read in every if read.is_required and read.path in imported]
         if required and not is_ours(name):
             known = production.get(name, "")
             simple = re.fullmatch(r"[\w.:/@,+-]+", known)
             values[name] = known if simple else harmless(required[0])
-    for name, value in found.environment.items():
-        # Static files are production's, whatever else a step was run with.
-        if "$" not in value and not (module and name == "DJANGO_SETTINGS_MODULE"):
-            values[name] = value
+    # Static files are production's, whatever else a step was run with.
+    own = {"DJANGO_SETTINGS_MODULE"} if module else set()
+    steps = found.environment.items()
+    values.update((name, value) for name, value in steps if "$" not in value and name not in own)
     if found.command.startswith(("flask ", "sh -c 'flask ")) and "FLASK_APP" in production:
         values["FLASK_APP"] = production["FLASK_APP"]
     return " ".join(

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.look.locks.lock import Lock
 from gangway.operations.adoption.look.tree import Tree, ancestors, join, parent, seen_from, within
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os.path
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,8 +13,6 @@ from gangway.operations.adoption.look.python import (
     Source,
     Sources,
     imports_of,
-    name_of,
-    outside,
     text_of,
 )
 from gangway.operations.adoption.look.reads import Read, environment_read
@@ -35,10 +34,14 @@ UNKNOWN: Any = _Unknown()
 
 Scope = dict[str, Any]
 _TRUE = frozenset({"1", "true", "yes", "y", "on", "t", "ok"})
+_TO_BOOL = ("strtobool", "str_to_bool", "str2bool")
 _PATHS = frozenset({"pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "environ.Path"})
 _TEXT = frozenset(
-    {"strip", "lstrip", "rstrip", "lower", "upper", "removesuffix", "removeprefix", "replace"}
-)
+    {
+        "strip", "lstrip", "rstrip", "lower", "upper", "removesuffix", "removeprefix", "replace",
+        "split",
+    }
+)  # fmt: skip
 _MAKE: Mapping[str, Callable[[Any], Any]] = {
     "str": str, "int": int, "list": list, "tuple": list, "set": list, "bool": bool,
 }  # fmt: skip
@@ -92,15 +95,8 @@ class Values:
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self._import(statement, source, scope)
-            elif isinstance(statement, ast.Assign):
-                value = self.of(statement.value, source, scope)
-                for target in statement.targets:
-                    _assign(target, value, scope)
-            elif isinstance(statement, ast.AnnAssign):
-                if statement.value:
-                    _assign(statement.target, self.of(statement.value, source, scope), scope)
-            elif isinstance(statement, ast.AugAssign):
-                _add(statement, self.of(statement.value, source, scope), scope)
+            elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                self._set(statement, source, scope)
             elif isinstance(statement, ast.If):
                 self._branch(statement, source, scope)
             elif isinstance(statement, ast.Try | ast.With):
@@ -109,6 +105,19 @@ class Values:
                 inner = dict(scope)
                 self._run(statement.body, source, inner)
                 scope[statement.name] = _Attributes(inner)
+
+    def _set(
+        self, statement: ast.Assign | ast.AnnAssign | ast.AugAssign, source: Source, scope: Scope
+    ) -> None:
+        if statement.value is None:
+            return
+        value = self.of(statement.value, source, scope)
+        if isinstance(statement, ast.AugAssign):
+            _add(statement, value, scope)
+            return
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for target in targets:
+            _assign(target, value, scope)
 
     def _branch(self, statement: ast.If, source: Source, scope: Scope) -> None:
         test = self.of(statement.test, source, scope)
@@ -273,7 +282,7 @@ class _Expression:
         if isinstance(node.op, ast.Div):
             return left / right
         if isinstance(node.op, ast.Mult):
-            return left * right
+            return left * right if isinstance(left, int) and isinstance(right, int) else UNKNOWN
         if isinstance(node.op, ast.Sub) and isinstance(left, PurePosixPath):
             # environ.Path(__file__) - 2 goes up.
             return left.parents[right - 1]
@@ -336,61 +345,48 @@ class _Expression:
     def _call(self, node: ast.Call) -> Any:
         name = self.source.origin(node.func)
         arguments = self._every(node.args)
-        if name in _PATHS or name.endswith("environ.Path"):
-            return UNKNOWN if UNKNOWN in arguments else PurePosixPath(*map(str, arguments))
-        if name.startswith("os.path.") and hasattr(os.path, name[8:]):
-            return self._os_path(name[8:], arguments)
-        if name in _MAKE and len(arguments) == 1:
-            return UNKNOWN if arguments[0] is UNKNOWN else _MAKE[name](arguments[0])
-        if name.rpartition(".")[2] in ("strtobool", "str_to_bool", "str2bool") and arguments:
-            return _cast(str(arguments[0]), "bool") if arguments[0] is not UNKNOWN else UNKNOWN
-        if name == "map" and len(arguments) == 2:
+        if name == "map" and isinstance(arguments[-1], list):
             # map(str.strip, hosts): the only thing that is done to a setting's parts.
-            every = arguments[1]
-            return [each.strip() for each in every] if isinstance(every, list) else UNKNOWN
+            return [each.strip() for each in arguments[-1]]
+        if UNKNOWN in arguments:
+            return UNKNOWN
+        if arguments and (function := _function(name)):
+            return function(*arguments)
         if isinstance(node.func, ast.Attribute):
-            return self._method(node.func, arguments)
+            return _method(self.value(node.func.value), node.func.attr, arguments)
         whole = self.value(node.func)
         return whole if isinstance(whole, _Attributes) else UNKNOWN
 
-    def _os_path(self, function: str, arguments: list[Any]) -> Any:
-        if UNKNOWN in arguments:
-            return UNKNOWN
-        texts = [str(each) for each in arguments]
-        if function == "join":
-            return os.path.join(*texts)  # noqa: PTH118
-        if function == "dirname":
-            return os.path.dirname(texts[0])  # noqa: PTH120
-        return texts[0] if function in ("abspath", "realpath", "normpath") else UNKNOWN
 
-    def _method(self, function: ast.Attribute, arguments: list[Any]) -> Any:
-        whole, name = self.value(function.value), function.attr
-        if whole is UNKNOWN or UNKNOWN in arguments:
-            return UNKNOWN
-        if isinstance(whole, PurePosixPath):
-            if name in ("resolve", "absolute", "expanduser"):
-                return whole
-            return whole.joinpath(*arguments) if name in ("joinpath", "path") else UNKNOWN
-        if isinstance(whole, str):
-            if name in _TEXT:
-                return getattr(whole, name)(*arguments)
-            if name == "split":
-                return whole.split(*arguments)
-            if name == "format":
-                return whole.format(*arguments)
-        if isinstance(whole, dict) and name == "get":
-            return whole.get(*arguments)
-        return UNKNOWN
+def _function(name: str) -> Callable[..., Any] | None:
+    """Return what a function does, for those that settings are made with."""
+    if name in _PATHS or name.endswith("environ.Path"):
+        return lambda *parts: PurePosixPath(*map(str, parts))
+    if name.startswith("os.path."):
+        return lambda *parts: _os_path(name.removeprefix("os.path."), list(map(str, parts)))
+    if name.rpartition(".")[2] in _TO_BOOL:
+        return lambda text, *_: _cast(str(text), "bool")
+    return _MAKE.get(name)
 
 
-def settings_default(source: Source, field: str) -> ast.expr | None:
-    """Return the default of a field of a class in a module, by the field's name."""
-    for node in source.nodes:
-        if isinstance(node, ast.ClassDef):
-            for statement in outside(node.body):
-                if isinstance(statement, ast.AnnAssign) and name_of(statement.target) == field:
-                    return statement.value
-    return None
+def _os_path(function: str, texts: list[str]) -> Any:
+    if function == "join":
+        return os.path.join(*texts)  # noqa: PTH118
+    if function == "dirname":
+        return os.path.dirname(texts[0])  # noqa: PTH120
+    return texts[0] if function in ("abspath", "realpath", "normpath") else UNKNOWN
+
+
+def _method(whole: Any, name: str, arguments: list[Any]) -> Any:
+    if isinstance(whole, PurePosixPath):
+        if name in ("joinpath", "path"):
+            return whole.joinpath(*arguments)
+        return whole if name in ("resolve", "absolute", "expanduser") else UNKNOWN
+    if isinstance(whole, str) and name in _TEXT:
+        return getattr(whole, name)(*arguments)
+    if isinstance(whole, str) and name == "format" and re.fullmatch(r"(?:[^{}]|\{\d*\})*", whole):
+        return whole.format(*arguments)
+    return whole.get(*arguments) if isinstance(whole, dict) and name == "get" else UNKNOWN
 
 
 def repository_path(value: Any) -> str | None:

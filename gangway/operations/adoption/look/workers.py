@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gangway.operations.adoption.found import Program
-from gangway.operations.adoption.look.locks import Lock
+from gangway.operations.adoption.found import Loss, Program
+from gangway.operations.adoption.look.locks.lock import Lock
 from gangway.operations.adoption.look.programs import Job
 from gangway.operations.adoption.look.python import Sources, module_name, name_of
 from gangway.operations.adoption.look.shell import Command
@@ -16,7 +17,7 @@ from gangway.operations.adoption.look.shell import Command
 # Options that write where a container can't, or that need a terminal.
 _FILES = ("--logfile", "-f", "--pidfile", "--schedule", "-s", "--statedb", "-S")
 _SCHEDULE = "--schedule=/tmp/celerybeat-schedule"
-_QUEUES = ("celery", "rq", "django-rq", "arq", "dramatiq", "huey", "taskiq", "flask-rq2")
+_QUEUES = ("rq", "django-rq", "arq", "huey", "taskiq", "flask-rq2")
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def _instances(sources: Sources, files: Iterable[str], root: str) -> Iterator[Ce
             yield Celery(target, source.where(value), source.path)
 
 
-def has_schedule(sources: Sources, files: Iterable[str], lock: Lock) -> str:
+def schedule(sources: Sources, files: Iterable[str]) -> str:
     """Return the place that gives beat something to do, nothing where there is none."""
-    words = r"\bbeat_schedule\b|\bCELERY_BEAT_SCHEDULE\b|\bCELERYBEAT_SCHEDULE\b|add_periodic_task|django_celery_beat"
+    words = r"\bbeat_schedule\b|\bCELERY_?BEAT_SCHEDULE\b|add_periodic_task|django_celery_beat"
     for source in sources.saying(words, sorted(files)):
         match = re.search(words, source.text)
         if match:
@@ -95,63 +96,83 @@ def command(job: Job, *, in_database: bool) -> str:
         if celery and word.startswith("--broker="):
             continue
         kept.append(word)
-    embedded = job.kind == "worker" and ("-B" in kept or "--beat" in kept)
-    if celery and (job.kind == "beat" or embedded) and not in_database:
-        if not any("DatabaseScheduler" in word or "redbeat" in word.lower() for word in kept):
-            kept.append(_SCHEDULE)
+    beats = celery and (job.kind == "beat" or "-B" in kept or "--beat" in kept)
+    elsewhere = in_database or re.search(r"DatabaseScheduler|redbeat", " ".join(kept))
+    if beats and not elsewhere:
+        kept.append(_SCHEDULE)
     return Command(tuple(kept), {}).text
 
 
-def programs(
-    jobs: Iterable[tuple[str, Job, str]],
-    celery: Celery | None,
-    *,
-    schedule: str,
-    in_database: bool,
-    lock: Lock,
-    django: bool,
-    arq: str = "",
-) -> tuple[list[Program], list[tuple[str, str]]]:
-    """Return what runs beside the web service, and the evidence.
+@dataclass
+class Beside:
+    """What runs beside the web service, and where that was found."""
 
-    `jobs` are what Compose files and a Procfile start: name, job, place. What nobody starts is
-    made up from the code where that is plain: a worker for Celery, a beat where it has a schedule.
+    programs: dict[str, Program] = field(default_factory=dict)
+    evidence: list[tuple[str, str]] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+    def add(self, name: str, line: str, where: str) -> None:
+        """Take a program in, unless it is there already."""
+        if name not in self.programs and line not in self.lines:
+            self.programs[name] = Program(name, line)
+            self.evidence.append((f"{name}: {line}", where))
+
+    @property
+    def lines(self) -> list[str]:
+        """The command lines."""
+        return [each.command for each in self.programs.values()]
+
+    def runs(self, pattern: str) -> bool:
+        """Say whether one of the command lines is such a one."""
+        return any(re.search(pattern, line) for line in self.lines)
+
+
+def started(jobs: Iterable[tuple[str, Job, str]], *, in_database: bool) -> Beside:
+    """Return what Compose files and a Procfile start: name, job and place of each.
+
+    `in_database` says that beat keeps its schedule there.
     """
-    found: dict[str, Program] = {}
-    evidence: list[tuple[str, str]] = []
+    found = Beside()
     for name, job, where in jobs:
         if job.kind not in ("worker", "beat", "scheduler", "python"):
             continue
         line = command(job, in_database=in_database)
-        if any(each.command == line for each in found.values()):
-            continue
-        known = _service_name(name, job.kind, found)
-        if known not in found:
-            found[known] = Program(known, line)
-            evidence.append((f"{known}: {line}", where))
-    kinds = " ".join(each.command for each in found.values())
-    if celery and not re.search(r"\bcelery\b.*\bworker\b", kinds):
-        job = Job(
-            "worker", Command(("celery", "-A", celery.target, "worker", "--loglevel=info"), {})
-        )
-        found["worker"] = Program("worker", command(job, in_database=in_database))
-        evidence.append((f"worker: {found['worker'].command}", celery.where))
-    beats = re.search(r"\bbeat\b|\s-B\b|--beat\b", kinds)
-    if celery and schedule and not beats:
-        job = Job("beat", Command(("celery", "-A", celery.target, "beat", "--loglevel=info"), {}))
-        found["beat"] = Program("beat", command(job, in_database=in_database))
-        evidence.append((f"beat: {found['beat'].command}", schedule))
-    if arq and not re.search(r"\barq\b", kinds):
-        found["worker"] = Program("worker", f"arq {arq}")
-        evidence.append((f"worker: arq {arq}", lock.path))
-    if not found and lock.has("rq", "django-rq"):
-        if django and lock.has("django-rq"):
-            found["worker"] = Program("worker", "python manage.py rqworker default")
-        elif not django:
-            found["worker"] = Program("worker", "rq worker")
-        if found:
-            evidence.append((f"worker: {found['worker'].command}", lock.path))
-    return list(found.values()), evidence
+        known = _service_name(name, job.kind, found.programs)
+        unknown = [word for word in shlex.split(line) if "$" in word]
+        if unknown:
+            line = shlex.join(word for word in shlex.split(line) if "$" not in word)
+            do = f"say what it is in {known.upper().replace('-', '_')}_COMMAND"
+            found.losses.append(Loss(f"{' '.join(unknown)} of {known}'s command", where, do))
+        found.add(known, line, where)
+    return found
+
+
+def made_up(
+    found: Beside, celery: Celery | None, schedule_where: str, *, in_database: bool
+) -> None:
+    """Add the worker, and the beat, of a Celery that nobody starts."""
+    if celery is None:
+        return
+    start = ("celery", "-A", celery.target)
+    beats = found.runs(r"\bbeat\b|\s-B\b|--beat\b")
+    if not found.runs(r"\bcelery\b.*\bworker\b"):
+        job = Job("worker", Command((*start, "worker", "--loglevel=info"), {}))
+        found.add("worker", command(job, in_database=in_database), celery.where)
+    if schedule_where and not beats:
+        job = Job("beat", Command((*start, "beat", "--loglevel=info"), {}))
+        found.add("beat", command(job, in_database=in_database), schedule_where)
+
+
+def of_library(found: Beside, lock: Lock, arq: str, *, django: bool) -> None:
+    """Add the worker of arq or RQ that nobody starts; `arq` is its WorkerSettings."""
+    if arq and not found.runs(r"\barq\b"):
+        found.add("worker", f"arq {arq}", lock.path)
+    if found.programs:
+        return
+    if django and lock.has("django-rq"):
+        found.add("worker", "python manage.py rqworker default", lock.path)
+    elif not django and lock.has("rq"):
+        found.add("worker", "rq worker", lock.path)
 
 
 def _service_name(name: str, kind: str, found: dict[str, Program]) -> str:
@@ -166,13 +187,16 @@ def _service_name(name: str, kind: str, found: dict[str, Program]) -> str:
     )
 
 
-def keeps_queue(lock: Lock, found: Iterable[Program], broker: str) -> bool:
+def keeps_queue(lock: Lock, lines: Iterable[str], broker: str) -> bool:
     """Say whether a queue is kept in Redis; `broker` is the broker's address where one is known."""
-    if broker and not re.match(r"rediss?://|sentinel://|\{", broker):
+    if broker and not re.match(r"rediss?://|sentinel://", broker):
         return False
-    if lock.has(*_QUEUES):
-        return True
-    return any(re.match(r"(celery|rq|arq|dramatiq|taskiq)\b", each.command) for each in found)
+    has_client = lock.has("redis", "hiredis") or "redis" in lock.extras.get("celery", ())
+    if lock.has("celery", "dramatiq", "kombu"):
+        # These know other brokers, too.
+        return has_client
+    pattern = re.compile(r"(celery|rq|arq|dramatiq|taskiq)\b")
+    return lock.has(*_QUEUES) or any(pattern.match(line) for line in lines)
 
 
 def worker_settings(sources: Sources, files: Iterable[str], root: str) -> str:

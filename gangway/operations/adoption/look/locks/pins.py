@@ -44,9 +44,8 @@ def pins(tree: Tree, path: str, seen: frozenset[str] = frozenset()) -> Iterator[
             name = re.search(r"#egg=([\w.-]+)", text) or re.match(r"([\w.-]+)(?:\[.*\])?\s*@", text)
             known = canonicalize_name(name[1]) if name else ""
             yield Pin(known, text, f"{path}:{line}", elsewhere=True)
-        elif not text.startswith("-"):
-            if found := _pin(text, f"{path}:{line}"):
-                yield found
+        elif not text.startswith("-") and (found := _pin(text, f"{path}:{line}")):
+            yield found
 
 
 def _pin(text: str, where: str) -> Pin | None:
@@ -65,13 +64,6 @@ def _pin(text: str, where: str) -> Pin | None:
         "--hash" in text,
         extras=frozenset(asked.extras),
     )
-
-
-def includes(tree: Tree, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the files that a requirements file includes, each with its place."""
-    for line, text in _lines(tree.text(path)):
-        if match := _INCLUDE.match(text):
-            yield join(parent(path), match[1]), f"{path}:{line}"
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
