@@ -325,6 +325,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         ),
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
+        "mypy build-step": mypy(["docker"], "docker/build-step"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 
