@@ -30,6 +30,7 @@ from tests.unit.adoption.repositories import (
     repository,
     snapshot,
 )
+from tests.unit.conftest import ROOT
 
 
 @pytest.fixture
@@ -405,8 +406,9 @@ def test_a_loss_is_a_line_whatever_stands_in_the_file(root: Path) -> None:
 def test_the_tasks_are_there_when_all_is_written(root: Path, somebody: None) -> None:
     adopted(root, FASTAPI, commit=True)
     invoke = str(Path(sys.executable).with_name("invoke"))
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [invoke, "dev.env"], cwd=root, capture_output=True, text=True, check=False
+        [invoke, "dev.env"], cwd=root, env=around, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("COMPOSE_PROJECT_NAME"))
