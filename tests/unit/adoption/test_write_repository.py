@@ -339,6 +339,7 @@ def test_of_a_whole_repository_nothing_personal_gets_into_an_image(root: Path) -
     lines = plan(root, FASTAPI).files[ignored.FILE].text.splitlines()
     assert "*" not in lines
     assert {"**/.git", "**/.env", "secrets", "env", "dist", "**/.gangway"} <= set(lines)
+    assert {"stacks/shop", "docker-compose.yml", "docker-compose.*.yml", "tasks.py"} <= set(lines)
 
 
 def test_a_lock_outside_of_the_apps_folder_is_there_for_the_build(tmp_path: Path) -> None:
