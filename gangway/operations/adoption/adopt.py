@@ -149,7 +149,7 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
         },
     }
     # What follows from a wrong one is wrong, too.
-    wrong = [*_wrong_facts({name: settings.get(name, "") for name in found.facts})]
+    wrong = list(_wrong_facts({name: settings.get(name, "") for name in found.facts}))
     findings = [*(wrong or _wrong_facts(settings)), *_in_the_way(root, files)]
     if findings:
         raise FindingsError(findings)

@@ -82,12 +82,12 @@ def _loss(loss: Loss) -> str:
 
 
 def _invoke(plan: Plan) -> str:
-    """Return how the tasks are called from here: by the program's path where PATH lacks it."""
+    """Return how the tasks are called from here: by its path where PATH has none, or another."""
     words = plan.names.invoke
     beside = Path(sys.executable).with_name("invoke")
     found = shutil.which("invoke")
-    if found is None and beside.exists():
-        return str(beside) + words.removeprefix("invoke")
+    if beside.exists() and not (found and beside.samefile(found)):
+        return shlex.quote(str(beside)) + words.removeprefix("invoke")
     return words
 
 
