@@ -29,6 +29,8 @@ os.environ["PATH"] = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.d
 # Every file in these that a shell would run is linted, with an extension or without.
 SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
+# What `gangway new` writes.
+NEW = "gangway/operations/adoption/new"
 # What an app's packages are locked by.
 LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
 # Python without an extension.
@@ -182,6 +184,12 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session
+def adopt(session: nox.Session) -> None:
+    """Adopt seven repositories that aren't ours; develop, test, ship and natively run each."""
+    end_to_end(session)
+
+
+@nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)
@@ -311,13 +319,14 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         **{f"mypy {app}": mypy([app, *beside.get(app, ())], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
+        "mypy new": mypy([NEW], *theirs, *names(f"{NEW}/**/*.py")),
         "mypy scripts": mypy(
             ["scripts"], *theirs, "--scripts-are-modules", *SCRIPTS, *names("scripts/*.py")
         ),
-        "mypy docker": mypy(["docker"], "docker/poetry-requirements"),
+        "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
+        "mypy build-step": mypy(["docker"], "docker/build-step"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
-        "mypy notes": mypy(["tests/e2e/notes"], *theirs, *names("tests/e2e/notes/**/*.py")),
     }
 
 

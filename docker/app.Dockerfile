@@ -1,8 +1,12 @@
-# One Dockerfile for every Python service; APP names its folder under apps/.
-#   base -> uv -> dependencies -> production, development (<- debugger)
-#             \-> test-dependencies -> test (all apps side by side)
-#   base -> browser -> worker: production with Chromium, and Playwright to drive it
+# One Dockerfile for every Python service. What an app is, its build arguments say: docs/adopting.md.
+#   base -> runtime -> development, test, production
+#       \-> uv -> building -> dependencies -> development-dependencies -> test-dependencies
+#                                         \-> built: the build step; production has its outputs
+#   node: the assets that the build step finds
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
+ARG NODE_IMAGE=node:24.19-trixie-slim
+# Which stages there are depends on these: an app without has none of them.
+ARG ASSETS
 
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
 FROM ${PYTHON_IMAGE} AS base
@@ -13,10 +17,15 @@ WORKDIR /srv/app
 ENTRYPOINT ["entrypoint"]
 CMD ["serve"]
 
+FROM base AS runtime
+COPY docker/install-packages /usr/local/sbin/
+ARG RUN_PACKAGES
+RUN --mount=type=cache,id=debian,target=/var/cache/debian,sharing=locked \
+    install-packages ${RUN_PACKAGES}
+
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
-COPY docker/with-index docker/install-dependencies docker/poetry-requirements docker/strip-wheels \
-    docker/compile-wheels /usr/local/bin/
+COPY docker/with-index docker/strip-wheels docker/compile-wheels /usr/local/bin/
 # What is installed is changed afterwards: it must not be linked to uv's cache.
 ENV UV_LINK_MODE=copy \
     BYTECODE_CACHE=/root/.cache/bytecode
@@ -27,100 +36,162 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         --disable-pip-version-check --root-user-action=ignore \
         --only-binary :all: --require-hashes -r /tmp/requirements-build.txt && \
     python -m venv --without-pip /opt/venv
+COPY docker/install-beside /usr/local/bin/
 
-FROM uv AS dependencies
-ARG APP
-# Whichever the app has: requirements.txt, uv.lock or poetry.lock.
-COPY apps/${APP}/*requirements.txt apps/${APP}/pyproject.tom[l] apps/${APP}/*.loc[k] /tmp/app/
-RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
+# The servers that `serve` runs, for an app that has none of its own.
+FROM uv AS servers
+COPY docker/requirements-serve.txt /tmp/
+RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /tmp/app && strip-wheels /opt/venv
+    with-index install-beside /opt/gangway/servers /tmp/requirements-serve.txt
 
-# The debugger, the profiler and what the reloader needs, for development only and apart from what
-# the app has.
+# The debugger, the profiler and what the reloader needs, for development only and where the app
+# doesn't find them.
 FROM uv AS debugger
 COPY docker/requirements-debug.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index /opt/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
-        --target /opt/debugger --require-hashes --only-binary :all: --compile-bytecode \
-        -r /tmp/requirements-debug.txt
+    with-index install-beside /opt/debugger /tmp/requirements-debug.txt
 
-FROM base AS development
+# pytest, for an app that has none.
+FROM uv AS pytest
+COPY docker/requirements-pytest.txt /tmp/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-beside /opt/gangway/pytest /tmp/requirements-pytest.txt
+
+FROM uv AS building
+COPY docker/install-packages /usr/local/sbin/
+ARG RUN_PACKAGES
+ARG BUILD_PACKAGES
+RUN --mount=type=cache,id=debian,target=/var/cache/debian,sharing=locked \
+    install-packages ${RUN_PACKAGES} ${BUILD_PACKAGES}
+COPY docker/install-dependencies /usr/local/bin/
+COPY docker/locks/ /usr/local/bin/locks/
+
+# What installing reads and nothing else, so that a change of source doesn't install it all again.
+FROM building AS locks
+ARG APP
+ARG LOCK
+ARG PACKAGE
+ARG EXTRAS
+ARG GROUPS
+ARG TEST_LOCKS
+WORKDIR /context
+# hadolint ignore=SC2128 # it is sh, to which GROUPS is a name like any other
+RUN --mount=type=bind,target=/context \
+    install-dependencies --files --package "${PACKAGE}" --extras "${EXTRAS}" --groups "${GROUPS}" \
+        "${LOCK:-${APP}}" ${TEST_LOCKS} >/tmp/files && \
+    mkdir /locks && \
+    xargs --delimiter '\n' cp --parents --target-directory /locks </tmp/files
+
+FROM building AS dependencies
+COPY --from=locks /locks /locks
+WORKDIR /locks
+ARG APP
+ARG LOCK
+ARG PACKAGE
+ARG EXTRAS
+ARG FROM_SOURCE
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index install-dependencies --package "${PACKAGE}" --extras "${EXTRAS}" \
+        --from-source "${FROM_SOURCE}" "${LOCK:-${APP}}" && \
+    strip-wheels /opt/venv
+
+FROM dependencies AS development-dependencies
+ARG GROUPS
+# hadolint ignore=SC2128 # as above
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    [ -z "${GROUPS}" ] || \
+    with-index install-dependencies --package "${PACKAGE}" --extras "${EXTRAS}" \
+        --groups "${GROUPS}" --from-source "${FROM_SOURCE}" "${LOCK:-${APP}}"
+
+FROM development-dependencies AS test-dependencies
+ARG TEST_LOCKS
+# hadolint ignore=SC2178 # as above
+RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    [ -z "${TEST_LOCKS}" ] || \
+    with-index install-dependencies --from-source "${FROM_SOURCE}" ${TEST_LOCKS}
+# hadolint ignore=SC2178 # as above
+RUN python -c 'import pytest' 2>/dev/null || \
+    echo /opt/gangway/pytest >"$(echo /opt/venv/lib/python*/site-packages)/pytest.pth"
+
+FROM runtime AS development
 # The mounted source is never written to, and a .pyc can't outlive an edit in the same second.
 ENV PYTHONDONTWRITEBYTECODE=1
 # `up --watch` copies files for a user whom the image knows.
 ARG APP_UID=0
 RUN getent passwd "${APP_UID}" || echo "developer:x:${APP_UID}:0::/tmp:/bin/sh" >>/etc/passwd
-COPY --link --from=dependencies /opt/venv /opt/venv
+COPY --link --from=development-dependencies /opt/venv /opt/venv
+COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY --link --from=debugger /opt/debugger /opt/debugger
 COPY scripts/ /opt/gangway/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
-ARG BESIDE
-# Another app whose packages this one imports; without one, the same again.
-COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
+COPY ${APP}/ /srv/app/
+ARG WORKDIR_IN_APP
+ARG MEDIA
+RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}"
 USER 10001:10001
 
-# The locks alone, so that a change of source doesn't install everything again.
-FROM base AS locks
-WORKDIR /apps
-COPY apps/ .
-ARG APPS
-RUN mkdir /locks && \
-    cp requirements-test.txt /locks && \
-    for app in ${APPS}; do \
-        [ -d "$app" ] || continue; \
-        find "$app" -mindepth 1 -maxdepth 1 \
-            \( -name requirements.txt -o -name '*.lock' -o -name pyproject.toml \) \
-            -exec cp --parents --target-directory /locks {} + ; \
-    done
-
-FROM uv AS test-dependencies
-COPY --from=locks /locks /locks
-RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
-    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /locks/*
-
-FROM base AS test
-# The sources are mounted read-only.
-ENV PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/coverage
+FROM runtime AS test
+# What is compiled when they run isn't for the checkout.
+ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=test-dependencies /opt/venv /opt/venv
+COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
+COPY --link --from=pytest /opt/gangway/pytest /opt/gangway/pytest
 COPY scripts/ /opt/gangway/bin/
-COPY apps/ /srv/apps/
-WORKDIR /srv/apps
+ARG WORKDIR_IN_APP
+ARG MEDIA
+RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}"
 USER 10001:10001
 CMD ["python", "-m", "pytest"]
 
-# What a browser needs, before all that changes more often.
-FROM base AS browser
-# hadolint ignore=DL3008 # a version would keep the security updates out
-RUN apt-get update -qq && \
-    apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core && \
-    # Drivers that draw by a graphics card, or do as if there were one: 200 MB that are never used.
-    dpkg --purge --force-depends libllvm19 libz3-4 mesa-libgallium && \
-    rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
-
-FROM dependencies AS worker-dependencies
+# hadolint ignore=DL3006 # as at the top
+FROM ${NODE_IMAGE} AS assets-node
+COPY docker/with-index docker/install-node-packages /usr/local/bin/
+WORKDIR /srv/app
 ARG APP
-COPY apps/${APP}/requirements-worker.txt /tmp/worker/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.cache/bytecode \
-    --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-dependencies /tmp/worker && strip-wheels /opt/venv
+ARG ASSETS
+COPY ${APP}/${ASSETS}/package.json ${APP}/${ASSETS}/package-lock.jso[n] \
+    ${APP}/${ASSETS}/yarn.loc[k] ${APP}/${ASSETS}/pnpm-lock.yam[l] ${APP}/${ASSETS}/.npmr[c] \
+    /srv/app/${ASSETS}/
+RUN --mount=type=cache,target=/root/.npm \
+    --mount=type=secret,id=ca_bundle --mount=type=secret,id=npmrc --mount=type=secret,id=npm_registry \
+    with-index install-node-packages "${ASSETS}"
+COPY ${APP}/ /srv/app/
+ARG ASSETS_COMMAND
+RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=npmrc --mount=type=secret,id=npm_registry \
+    cd "${ASSETS}" && with-index sh -c "${ASSETS_COMMAND:-npm run build}"
 
-FROM browser AS worker
-COPY --link --from=worker-dependencies /opt/venv /opt/venv
-COPY scripts/ /opt/gangway/bin/
+FROM base AS assets
+
+# hadolint ignore=DL3006 # it is one of these two
+FROM assets${ASSETS:+-node} AS wanted-assets
+
+FROM dependencies AS built
+COPY docker/build-step /usr/local/bin/
 ARG APP
-COPY apps/${APP}/ /srv/app/
-USER 10001:10001
+COPY ${APP}/ /srv/app/
+COPY --from=wanted-assets /srv/app/ /srv/app/
+ARG WORKDIR_IN_APP
+ARG PYTHONPATH_IN_APP
+ARG BUILD_COMMAND
+ARG BUILD_ENV
+ARG ASSETS
+ARG STATIC
+ARG MEDIA
+WORKDIR /srv/app
+RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
+    with-index build-step
 
-FROM base AS production
+FROM runtime AS production
 COPY --link --from=dependencies /opt/venv /opt/venv
+COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY scripts/ /opt/gangway/bin/
-ARG APP
-COPY apps/${APP}/ /srv/app/
-ARG BESIDE
-COPY apps/${BESIDE:-${APP}}/ /srv/${BESIDE:-app}/
+COPY --from=built /srv/app/ /srv/app/
+# For a volume that whoever runs it publishes the static files in.
+RUN install -d -m 1777 /srv/static
 USER 10001:10001

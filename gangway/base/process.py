@@ -93,7 +93,7 @@ class Runner:
         The end of the terminal counts as an interrupt: a group of its own doesn't hear of that.
         """
         program = None
-        with _ends_as_interrupts():
+        with ends_as_interrupts():
             try:
                 # It may not be on its way unknown to us when Ctrl-C comes.
                 with interrupts_later():
@@ -131,7 +131,7 @@ class Runner:
 
 
 @contextlib.contextmanager
-def _ends_as_interrupts() -> Iterator[None]:
+def ends_as_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt for the signals that end a process, too, unless they are ignored."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -40,6 +40,17 @@ class Debugger(NamedTuple):
     maps_paths: bool
 
 
+class Due(NamedTuple):
+    """What the services run from and should be built: a service for each, and why, for people.
+
+    `missing` was never built, `outdated` was made of something else than is there now.
+    """
+
+    missing: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    why: str = ""
+
+
 class Inside(NamedTuple):
     """What runs where a service does: lines of `/proc/PID/stat`, each with its program behind.
 
@@ -94,10 +105,6 @@ class Engine(Protocol):
         """How services run here: `in containers`, `natively`."""
 
     @property
-    def scratch(self) -> str:
-        """A folder that services may write to, and nobody else."""
-
-    @property
     def model(self) -> Model:
         """The merged model of the stack."""
 
@@ -147,8 +154,8 @@ class Engine(Protocol):
     def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
         """Return the call that builds what the services run from, or all for none named."""
 
-    def outdated(self, services: Sequence[str]) -> str:
-        """Return why that should be built now, for people; empty where it is up to date."""
+    def due(self, services: Sequence[str]) -> Due:
+        """Return which of that isn't there, or isn't up to date."""
 
     # ---- looking into a service
 

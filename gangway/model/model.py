@@ -20,6 +20,25 @@ def stop_order(needs: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
         left -= set(level)
 
 
+def unescaped(node: Any) -> Any:
+    """Return a part of the model with `$$` as `$`: Compose writes its output to be read again."""
+    if isinstance(node, str):
+        return node.replace("$$", "$")
+    if isinstance(node, Mapping):
+        return {key: unescaped(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [unescaped(value) for value in node]
+    return node
+
+
+def replicas(service: Mapping[str, Any]) -> int:
+    """Return how many containers a service of the model has."""
+    number = service.get("scale")
+    if number is None:
+        number = (service.get("deploy") or {}).get("replicas")
+    return 1 if number is None else int(number)
+
+
 class PublishedPort(NamedTuple):
     """A service's port as the host sees it."""
 
@@ -27,6 +46,7 @@ class PublishedPort(NamedTuple):
     host: str
     port: int
     target: int
+    protocol: str = "tcp"
 
 
 @dataclass(frozen=True)
@@ -80,14 +100,21 @@ class Model:
         return sorted(found, key=list(self.services).index)
 
     def published(self) -> list[PublishedPort]:
-        """Return the published ports, ordered by service and port."""
+        """Return the published ports, ordered by service and port.
+
+        Of a range the engine takes one that is free: it isn't among them.
+        """
         return [
             PublishedPort(
-                name, port.get("host_ip") or "0.0.0.0", int(port["published"]), int(port["target"])
+                name,
+                port.get("host_ip") or "0.0.0.0",
+                int(port["published"]),
+                int(port["target"]),
+                port.get("protocol") or "tcp",
             )
             for name, service in sorted(self.services.items())
             for port in service.get("ports") or ()
-            if port.get("published")
+            if str(port.get("published") or "").isdecimal()
         ]
 
     def volumes(self) -> list[str]:

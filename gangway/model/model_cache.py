@@ -1,8 +1,9 @@
 """The merged model as Compose made it last, for as long as all that it is made of stays the same.
 
 Merging takes Compose some 0.2 s, and every task that names a service needs the model. What refers
-to files that aren't merged themselves (`include`, `extends`, `env_file`) is never kept, nor is a
-model with a credential that isn't one of the repository's own.
+to files that aren't merged themselves is kept where it does so as a stack of somebody's own is
+written (`extends` and `env_file` in one line, of the repository's files); never with an `include`,
+nor is a model with a credential that isn't one of the repository's own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
 _EXTENDS: Final = re.compile(r"\bextends: \{(?:file: ([^\s,{}]+), )?service: [^\s,{}]+\}")
+_ENV_FILES: Final = re.compile(r"\benv_file:\n((?: +- \{path: [^,\n]+, required: false\}\n)+)")
+_PATH: Final = re.compile(r'path: "?([^,"\n]+)')
 # `${NAME}`, and `NAME` alone in a list of variables that are passed on.
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALWAYS: Final = re.compile(r"(COMPOSE|DOCKER)_|HOME$")
@@ -40,9 +43,10 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
             name: (environment.root / name).read_text(encoding="utf-8")
             for name in (*environment.files, *files)
         }
-    except (OSError, UnicodeDecodeError):
+        texts |= _others(environment, {name: texts[name] for name in files})
+    except (OSError, UnicodeDecodeError, _UnknownError):
         return None
-    if not program or any(_refers_elsewhere(texts[name], files) for name in files):
+    if not program:
         return None
     named = {word for text in texts.values() for word in _WORD.findall(text)}
     named |= {name for name in shell if _ALWAYS.match(name)}
@@ -55,11 +59,33 @@ def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | 
     }
 
 
-def _refers_elsewhere(text: str, files: Collection[str]) -> bool:
-    """Say whether a Compose file refers to others than these."""
-    # Without a file it is a service of the same one.
-    rest = _EXTENDS.sub(lambda found: "" if found[1] in (None, *files) else found[0], text)
-    return bool(_REFERS_TO_FILES.search(rest))
+class _UnknownError(Exception):
+    """A Compose file refers to others in a way that isn't looked into."""
+
+
+def _others(environment: Environment, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what the Compose files refer to besides each other, by path; "" for what isn't there.
+
+    Raises _UnknownError for what isn't known to be all.
+    """
+    found: dict[str, str] = {}
+    for text in texts.values():
+        # Without a file it is a service of the same one.
+        extended = {name for name in _EXTENDS.findall(text) if name and name not in texts}
+        rest = _ENV_FILES.sub("", _EXTENDS.sub("", text))
+        for name in extended:
+            found[name] = (environment.root / name).read_text(encoding="utf-8")
+            rest += found[name]
+        if _REFERS_TO_FILES.search(rest):
+            raise _UnknownError
+        for lines in _ENV_FILES.findall(text):
+            for path in _PATH.findall(lines):
+                name = path.replace("${OVERLAY}", environment.get("OVERLAY"))
+                if "$" in name:
+                    raise _UnknownError
+                file = environment.root / name
+                found[name] = file.read_text(encoding="utf-8") if file.exists() else ""
+    return found
 
 
 def kept(environment: Environment, made_of: Ingredients | None) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
@@ -13,6 +15,7 @@ from gangway.settings.plain import plain
 
 # What belongs to every stack, and is started by a task of its own alone.
 TASK_PROFILES: Final = ("test-runner",)
+_ENV_FILE: Final = re.compile(r"env file (\S+) not found")
 
 
 def compose(environment: Environment, *words: str) -> list[str]:
@@ -40,6 +43,12 @@ def render(environment: Environment, *flags: str) -> Model:
         done = environment.runner.capture(argv)
         if done.status != 0:
             said = done.stderr.strip().splitlines()
+            if gone := _ENV_FILE.search(done.stderr):
+                raise GangwayError(
+                    "an env_file of the Compose files isn't there",
+                    where=_shown(environment, gone[1]),
+                    fix="write it, or let it be missing: env_file: [{path: …, required: false}]",
+                )
             raise GangwayError(
                 "the Compose files can't be merged: " + (said[-1] if said else "no reason given"),
                 where=environment.get("COMPOSE_FILE"),
@@ -48,3 +57,8 @@ def render(environment: Environment, *flags: str) -> Model:
         model = json.loads(done.stdout)
         model_cache.keep(environment, made_of, model)
     return Model(model, frozenset(environment.profiles))
+
+
+def _shown(environment: Environment, path: str) -> str:
+    top = environment.root.resolve()
+    return Path(path).relative_to(top).as_posix() if Path(path).is_relative_to(top) else path

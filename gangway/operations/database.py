@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 
-from gangway.operations import calls
+from gangway.operations import calls, image_builds, preflight
 from gangway.operations.project import Project
 
 
 def one_off(project: Project, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
+    preflight.check_files(project, ["migrate"])
+    image_builds.refresh(project, project.model.wanted(["migrate"]))
     return calls.run(project, "run", "--rm", *calls.no_terminal(), "migrate", *command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gangway.base.errors import GangwayError
-from gangway.operations import calls, redis_keys
+from gangway.operations import calls, image_builds, preflight, redis_keys
 from gangway.operations.calls import no_terminal
 from gangway.operations.project import Project
 
@@ -17,7 +17,9 @@ def exec_(project: Project, service: str, command: Sequence[str]) -> int:
         raise GangwayError(
             "no command to run", fix=f"invoke {project.name}.exec {service} -- ls -l"
         )
-    return calls.run(project, "exec", *no_terminal(), service, *command)
+    return calls.run(
+        project, "exec", *no_terminal(), service, *_as_served(project, service, command)
+    )
 
 
 def shell(project: Project, services: Sequence[str]) -> int:
@@ -27,12 +29,24 @@ def shell(project: Project, services: Sequence[str]) -> int:
     service = services[0] if services else "api"
     calls.check_services(project, [service])
     start = "command -v bash >/dev/null && exec bash || exec sh"
-    return calls.run(project, "exec", *no_terminal(), service, "sh", "-c", start)
+    words = _as_served(project, service, ["sh", "-c", start])
+    return calls.run(project, "exec", *no_terminal(), service, *words)
+
+
+def _as_served(project: Project, service: str, command: Sequence[str]) -> list[str]:
+    """Return a command that sees what the service's program sees.
+
+    What an app reads (APP_READS) is put together by the entrypoint, which an engine's exec goes by.
+    """
+    environment = project.model.services[service].get("environment") or {}
+    return [*(["entrypoint"] if environment.get("APP_READS") else []), *command]
 
 
 def run(project: Project, service: str, command: Sequence[str]) -> int:
     """Run a command in a new container of a service, removed when it ends."""
     calls.check_services(project, [service])
+    preflight.check_files(project, [service])
+    image_builds.refresh(project, project.model.wanted([service]))
     return calls.run(project, "run", "--rm", *no_terminal(), service, *command)
 
 

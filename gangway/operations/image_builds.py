@@ -26,12 +26,19 @@ def build(project: Project, services: Sequence[str] = (), *, no_cache: bool = Fa
 
 
 def refresh(project: Project, services: Sequence[str]) -> None:
-    """Build all where what the services run from is out of date.
+    """Build what the services run from, as far as it isn't there or is out of date.
 
-    In production only missing images are built without --build.
+    Production only gets what is missing: what is out of date is said, and what makes it anew.
     """
-    if project.environment.kind == "prod":
-        return
-    if reason := project.engine.outdated(services):
-        say(reason)
-        build(project)
+    production = project.environment.kind == "prod"
+    if production and project.dry_run:
+        return  # it asks no engine
+    due = project.engine.due(services)
+    if due.missing or due.outdated:
+        say(due.why)
+    if production and due.outdated:
+        name = project.name
+        say(f"  {name} runs the images as they are; invoke {name}.up --build makes new ones")
+    names = (*due.missing, *(() if production else due.outdated))
+    if names:
+        build(project, names)

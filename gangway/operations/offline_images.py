@@ -17,14 +17,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gangway.base import output
 from gangway.base.errors import GangwayError, unknown
 from gangway.base.process import missing
+from gangway.settings.offline import (
+    DEFAULT_PYTHON,
+    PYTHONS,
+    REGISTRY,
+    RELEASES,
+    UNRELEASED,
+    python_image,
+)  # fmt: skip
 
-SUITE = "trixie"
 LABEL = "local.gangway.inputs"
 FOLDER = Path("docker/offline")
 #: What a small image never needs; kept out of every later installation, too.
@@ -50,11 +57,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class OfflineImage:
-    """One image: its name, its files under `docker/offline` and the images that it is made from."""
+    """One image: its name, its files under `docker/offline` and the images that it is made from.
+
+    `suite` is the Debian release of a root file system, `args` are a build's arguments.
+    """
 
     name: str
     files: tuple[str, ...]
     parents: tuple[str, ...] = ()
+    suite: str = ""
+    args: tuple[str, ...] = ()
 
     @property
     def dockerfile(self) -> str | None:
@@ -62,32 +74,48 @@ class OfflineImage:
         return next((name for name in self.files if name.endswith(".Dockerfile")), None)
 
 
-DEBIAN = OfflineImage("gangway.local/debian:13", ("debian",))
-PYTHON = OfflineImage("gangway.local/python:3.13", ("python.Dockerfile",), (DEBIAN.name,))
+def _debian(suite: str) -> OfflineImage:
+    return OfflineImage(f"{REGISTRY}debian:{RELEASES[suite]}", ("debian",), suite=suite)
 
 
-def _server(server: str, version: str) -> OfflineImage:
-    files = (f"{server}.Dockerfile", f"requirements-{server}.txt", "install-wheel", server)
-    return OfflineImage(f"gangway.local/{server}:{version}", files, (DEBIAN.name, PYTHON.name))
+def _python(version: str) -> OfflineImage:
+    debian = _debian(PYTHONS[version]).name
+    args = (f"DEBIAN_IMAGE={debian}", f"PYTHON={version}")
+    return OfflineImage(python_image(version), (PYTHON_FILE,), (debian,), args=args)
 
+
+PYTHON_FILE = "python.Dockerfile"
+DEBIAN = _debian(PYTHONS[DEFAULT_PYTHON])
+PYTHON = _python(DEFAULT_PYTHON)
+
+
+def _server(server: str, version: str, *more: str, parents: tuple[str, ...] = ()) -> OfflineImage:
+    files = (f"{server}.Dockerfile", f"requirements-{server}.txt", "install-wheel", server, *more)
+    above = (DEBIAN.name, PYTHON.name, *parents)
+    return OfflineImage(f"gangway.local/{server}:{version}", files, above)
+
+
+NODE = OfflineImage(
+    "gangway.local/node:24",
+    ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
+    (DEBIAN.name, PYTHON.name),
+)
+#: A sample's: an adopted repository has no Dockerfile for it.
+QDRANT = OfflineImage(
+    "gangway.local/qdrant-stand-in:1",
+    ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
+    (DEBIAN.name, PYTHON.name),
+)
 
 #: In the order in which they have to be built.
 IMAGES = (
     DEBIAN,
     PYTHON,
-    _server("postgres", "18"),
+    NODE,
+    _server("postgres", "18", "install-modules", "contrib", parents=(NODE.name,)),
     _server("redis", "9"),
     _server("nginx", "1.31"),
-    OfflineImage(
-        "gangway.local/qdrant-stand-in:1",
-        ("qdrant.Dockerfile", "requirements-qdrant.txt", "install-wheel", "qdrant"),
-        (DEBIAN.name, PYTHON.name),
-    ),
-    OfflineImage(
-        "gangway.local/node:24",
-        ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
-        (DEBIAN.name, PYTHON.name),
-    ),
+    QDRANT,
 )
 
 #: Built only when they are asked for by name, for what they take: 1.8 GB and some minutes.
@@ -127,6 +155,12 @@ class _Record:
     size: int
 
 
+def of(root: Path) -> tuple[OfflineImage, ...]:
+    """Return the images that a repository needs, in the order in which they have to be built."""
+    has_qdrant = (root / FOLDER / str(QDRANT.dockerfile)).exists()
+    return tuple(image for image in IMAGES if has_qdrant or image is not QDRANT)
+
+
 def status(root: Path, images: Sequence[OfflineImage] = IMAGES) -> tuple[ImageStatus, ...]:
     """Return how each image stands on this engine against the files in `root`.
 
@@ -151,24 +185,22 @@ def build_offline(
     ca_bundle: Path | None,
     force: bool = False,
     also: Sequence[str] = (),
+    pythons: Sequence[str] = (),
     say: Say = print,
 ) -> None:
     """Build what is missing or outdated (everything with `force`), telling `say` of each step.
 
-    `also` names images of ON_DEMAND that are wanted too.
+    `also` names images of ON_DEMAND that are wanted too, `pythons` versions of PYTHONS.
     `ca_bundle` is the file of certificates that downloads need on a closed network; it and the
-    package index of the environment (BUILD_INDEX_URL, else pip's or uv's) reach the builds as
-    secrets. Raises GangwayError for what the user can fix.
+    package index of the environment (BUILD_INDEX_URL, else pip's or uv's), like BUILD_NPM_REGISTRY,
+    reach the builds as secrets. Raises GangwayError for what the user can fix.
     """
     if ca_bundle is not None and not ca_bundle.is_file():
         raise GangwayError(
             f"the CA bundle {ca_bundle} is not a file",
             fix="name an existing PEM file, or none at all",
         )
-    for name in also:
-        if name not in ON_DEMAND:
-            raise unknown("image", name, sorted(ON_DEMAND))
-    images = (*IMAGES, *(ON_DEMAND[name] for name in also))
+    images = _wanted(of(root), also, pythons)
     hashes = input_hashes(root, images)
     begun = time.monotonic()
     todo = {item.name for item in status(root, images) if force or not item.current}
@@ -186,6 +218,10 @@ def build_offline(
             _make_root_file_system(root / FOLDER, image, hashes[image.name])
         else:
             _build(root / FOLDER, image, hashes[image.name], ca_bundle, fresh=force)
+            if PYTHON_FILE in image.files:
+                # As the official images say it, and only the image itself knows.
+                known = replace(image, args=(*image.args, f"PYTHON_VERSION={_release(image)}"))
+                _build(root / FOLDER, known, hashes[image.name], ca_bundle)
         made = _inspect([image.name])[image.name]
         if former is not None and former.id != made.id:
             _forget(former.id)
@@ -193,11 +229,30 @@ def build_offline(
     say(f"offline images: ready after {time.monotonic() - begun:.1f} s")
 
 
-def build_here(root: Path, *, force: bool, also: Sequence[str]) -> None:
+def _wanted(
+    images: Sequence[OfflineImage], also: Sequence[str], pythons: Sequence[str]
+) -> tuple[OfflineImage, ...]:
+    """Return these and all others that are wanted, in the order in which they have to be built."""
+    for name in also:
+        if name not in ON_DEMAND:
+            raise unknown("image", name, sorted(ON_DEMAND))
+    for version in pythons:
+        if version not in PYTHONS:
+            raise GangwayError(
+                f"there is no Python {version} to be had from Debian",
+                fix=f"PYTHON_VERSION may be {', '.join(PYTHONS)}, or use a registry or a mirror",
+            )
+    more = [each for one in pythons for each in (_debian(PYTHONS[one]), _python(one))]
+    return tuple(dict.fromkeys([*images, *more, *(ON_DEMAND[name] for name in also)]))
+
+
+def build_here(root: Path, *, force: bool, also: Sequence[str], pythons: Sequence[str]) -> None:
     """Build the images with the CA bundle that the shell names for pip; say how to use them."""
     bundle = os.environ.get("BUILD_CA_BUNDLE") or os.environ.get("PIP_CERT")
     ca_bundle = Path(bundle) if bundle else None
-    build_offline(root, ca_bundle=ca_bundle, force=force, also=also, say=output.say)
+    build_offline(
+        root, ca_bundle=ca_bundle, force=force, also=also, pythons=pythons, say=output.say
+    )
     print("use them with --images offline, or GANGWAY_IMAGES=offline in env/local.env or the shell")
 
 
@@ -205,7 +260,8 @@ def input_hashes(root: Path, images: Sequence[OfflineImage] = IMAGES) -> dict[st
     """Return for each image the hash of everything that it is made of, its parents included."""
     hashes: dict[str, str] = {}
     for image in images:
-        digest = hashlib.sha256(repr((SUITE, OPTIONS, SETTINGS)).encode())
+        made_by = (image.suite, image.args, OPTIONS, SETTINGS)
+        digest = hashlib.sha256(repr(made_by).encode())
         for parent in image.parents:
             digest.update(hashes[parent].encode())
         for path in _files(root / FOLDER, image):
@@ -278,12 +334,16 @@ def _make_root_file_system(folder: Path, image: OfflineImage, digest: str) -> No
             "mmdebstrap, which makes the base image, is not installed",
             fix="sudo apt-get install mmdebstrap debian-archive-keyring",
         )
-    sources = [f"deb {archive_url()} {SUITE} main"]
-    if security := security_url():
-        sources.append(f"deb {security} {SUITE}-security main")
+    # What isn't released yet has no security archive of its own, and its lists are good for a week:
+    # a mirror may be behind that.
+    released = image.suite != UNRELEASED
+    how = "" if released else "[check-valid-until=no] "
+    sources = [f"deb {how}{archive_url()} {image.suite} main"]
+    if released and (security := security_url()):
+        sources.append(f"deb {security} {image.suite}-security main")
     with tempfile.TemporaryDirectory(prefix="gangway-images-") as scratch:
         tarball = Path(scratch) / "root.tar"
-        _run(["mmdebstrap", *OPTIONS, SUITE, str(tarball), *sources], image.name)
+        _run(["mmdebstrap", *OPTIONS, image.suite, str(tarball), *sources], image.name)
         # Added last, because mmdebstrap's own apt and its cleaning would mind them.
         with tarfile.open(tarball, "a") as archive:
             for source, target in SETTINGS.items():
@@ -301,7 +361,7 @@ def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _build(
-    folder: Path, image: OfflineImage, digest: str, ca_bundle: Path | None, *, fresh: bool
+    folder: Path, image: OfflineImage, digest: str, ca_bundle: Path | None, *, fresh: bool = False
 ) -> None:
     command = [
         _docker(),
@@ -311,14 +371,27 @@ def _build(
         str(folder / str(image.dockerfile)),
     ]
     command += ["--tag", image.name, "--label", f"{LABEL}={digest}"]
+    command += [word for each in image.args for word in ("--build-arg", each)]
     if fresh:
         command.append("--no-cache")
     if ca_bundle is not None:
         command += ["--secret", f"id=ca_bundle,src={ca_bundle}"]
+    if os.environ.get("BUILD_NPM_REGISTRY"):
+        command += ["--secret", "id=npm_registry,env=BUILD_NPM_REGISTRY"]
     with _pip_configuration(os.environ) as configuration:
         if configuration is not None:
             command += ["--secret", f"id=pip_conf,src={configuration}"]
         _run([*command, str(folder)], image.name)
+
+
+def _release(image: OfflineImage) -> str:
+    """Return the version of the Python in an image, with its last number."""
+    code = "import platform; print(platform.python_version())"
+    argv = [_docker(), "run", "--rm", "--network=none", image.name, "python", "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GangwayError(f"{image.name} does not start: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 @contextmanager

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from gangway.base.output import say
 from gangway.operations.project import Project
-from gangway.settings import contract, secrets
+from gangway.settings import contract, contract_check, secrets
 
 
 def init(project: Project) -> None:
-    """Make the environment's secret files; those that exist are kept."""
-    folder = project.root / project.environment.get("SECRETS_DIR")
-    names = contract.load(project.root).secret_files(project.environment.stack)
+    """Make the environment's secret files; those that exist are kept.
+
+    What the contract calls a secret, wants in production and has no file for is named: it isn't
+    made.
+    """
+    env, known = project.environment, contract.load(project.root)
+    folder = project.root / env.get("SECRETS_DIR")
+    names = known.secret_files(env.stack)
     if project.dry_run:
         missing = [folder / name for name in names if not (folder / name).exists()]
         for path in missing:
             print(f"# would make {path}")
         return
     for outcome in secrets.init(folder, names):
-        print(f"{outcome.action:<8}  {outcome.path.relative_to(project.root)}")
+        path = outcome.path
+        shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
+        print(f"{outcome.action:<8}  {shown}")
+    for finding in contract_check.unmade(env, known):
+        say(f"not made: {finding}")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gangway.base import lock
-from gangway.settings import checkout
+from gangway.settings import checkout, overlay
 from gangway.settings.environment import DEFAULT_ENGINE, Environment, load
 from gangway.settings.plain import announce
 
@@ -90,6 +90,29 @@ def with_settings(project: Project, changes: Mapping[str, str]) -> Project:
         return project
     checkout.record(project.root, project.name, changes)
     return with_choices(project)
+
+
+def with_overlay(
+    project: Project, services: overlay.Services, ports_before: Mapping[str, Any]
+) -> Project:
+    """Have this checkout add exactly this to the stack's services; return the project that does.
+
+    Raises GangwayError, with nothing changed, where COMPOSE_FILE is said elsewhere.
+    """
+    env = project.environment
+    overlay.refuse_unjoined(env)
+    checkout.own_folder(env.root)
+    overlay.write(env, services, ports_before)
+    checkout.record(env.root, env.name, checkout.facts(env))
+    again = with_choices(project)
+    own, separator = overlay.file(env), env.get("COMPOSE_PATH_SEPARATOR") or ":"
+    files = again.environment.get("COMPOSE_FILE").split(separator)
+    if own in files or not overlay.read(env):
+        return again
+    # On the command line: before what the tasks themselves add there.
+    place = len(files) - files[-1].startswith(f"{checkout.DIRECTORY}/")
+    joined = separator.join([*files[:place], own, *files[place:]])
+    return with_choices(again, overrides={"COMPOSE_FILE": joined})
 
 
 def with_choices(

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +20,10 @@ from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.base.process import Completed, Runner
 from gangway.operations.project import Project
-from gangway.settings import apps, checkout
+from gangway.settings import checkout
+from gangway.settings.apps import Libraries, libraries
 
 _TRIVY: Final = "https://trivy.dev/latest/getting-started/installation/"
-_LOCKED: Final = '. "$1"; locked "$2"'
 _SEVERITIES: Final = "LOW,MEDIUM,HIGH,CRITICAL"
 #: Seconds that one call may take: an advisory service may hang, a large image takes its time.
 PATIENCE: Final = 600.0
@@ -63,7 +63,7 @@ def scan(project: Project) -> int:
         for what in (
             "every Dockerfile",
             "the merged model",
-            *(lock.relative_to(project.root) for lock in _locks(project)),
+            *(each.locks[0] for each in _libraries(project)),
             *_images(project),
         ):
             print(f"# would look at {what}")
@@ -94,8 +94,8 @@ def _outcomes(project: Project) -> Iterator[Outcome]:
     model = project.model
     yield hadolint(runner)
     yield compose_lint(runner, project.name, model.raw)
-    for lock in _locks(project):
-        yield pip_audit(runner, lock)
+    for wanted in _libraries(project):
+        yield pip_audit(runner, wanted)
     images = _images(project)
     if shutil.which("trivy", path=path):
         yield from (trivy(runner, image, project.name) for image in images)
@@ -103,10 +103,10 @@ def _outcomes(project: Project) -> Iterator[Outcome]:
         yield Outcome("trivy", f"{len(images)} images", not_run=f"it isn't installed: {_TRIVY}")
 
 
-def _locks(project: Project) -> list[Path]:
-    """Return the locks of the stack's apps, but not that of their tests."""
-    locks = apps.locks(project.root, project.environment.apps)
-    return [lock for lock in locks if lock.parent.name != "apps"]
+def _libraries(project: Project) -> list[Libraries]:
+    """Return what the images of the stack's apps have, without what only development has."""
+    found = filter(None, map(libraries, project.model.services.values()))
+    return list(dict.fromkeys(replace(each, locks=each.locks[:1], groups="") for each in found))
 
 
 def _images(project: Project) -> list[str]:
@@ -159,25 +159,27 @@ def compose_lint(runner: Runner, environment: str, model: Mapping[str, Any]) -> 
 # ---- locked packages
 
 
-def pip_audit(runner: Runner, lock: Path) -> Outcome:
-    """Look an app's locked packages up at an advisory service, with their hashes.
+def pip_audit(runner: Runner, wanted: Libraries) -> Outcome:
+    """Look an app's locked packages up at an advisory service, with their hashes if they have any.
 
     The service is pip-audit's to know: PIP_AUDIT_VULNERABILITY_SERVICE and PIP_AUDIT_OSV_URL name
     another one, such as a mirror's.
     """
+    lock = next(wanted.files(runner.cwd), runner.cwd / wanted.locks[0])
     what = lock.relative_to(runner.cwd).as_posix()
     if reason := _lacking(runner, "pip-audit", "uv"):
         return Outcome("pip-audit", what, not_run=reason)
-    builder = runner.cwd / "docker" / "install-dependencies"
+    builder = str(runner.cwd / "docker" / "install-dependencies")
     # What the image is built from, word for word.
     uv = shutil.which("uv", path=runner.environment["PATH"]) or "uv"
-    build = Runner(runner.cwd, {**runner.environment, "UV": uv, "VENV": sys.prefix})
-    made = _run(build, ["bash", "-c", _LOCKED, "bash", str(builder), str(lock.parent)])
+    build = Runner(runner.cwd, {**runner.environment, "UV": uv})
+    made = _run(build, [sys.executable, "-B", builder, "--print", *wanted.words])
     if made.status != 0:
         return Outcome("pip-audit", what, not_run=_last(made.stderr))
     file = checkout.state(runner.cwd, "scan.requirements.txt")
     file.write_text(made.stdout, encoding="utf-8")
-    argv = ["pip-audit", "--format", "json", "--require-hashes", "--disable-pip"]
+    checked = "--require-hashes" if "--hash" in made.stdout else "--no-deps"
+    argv = ["pip-audit", "--format", "json", checked, "--disable-pip"]
     done = _run(runner, [*argv, "--progress-spinner", "off", "--requirement", str(file)])
     found = _json(done)
     if not isinstance(found, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gangway.base import output
@@ -20,15 +20,18 @@ class Stack:
 
     name: str
     about: str
-    services: tuple[str, ...]
-    optional: tuple[str, ...]
-    ports: dict[str, tuple[str, ...]]
+    services: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    ports: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def about(root: Path, stack: str) -> str:
-    """Return the first sentence of the comment that a stack's own file begins with."""
-    file = environment.BASE if stack == DEFAULT_STACK else environment.stack_file(stack)
-    text = (root / file).read_text(encoding="utf-8")
+def about(one: Environment) -> str:
+    """Return the first sentence of the comment that the file of an environment's stack begins with.
+
+    The default stack's is the Compose file that all begin with.
+    """
+    file = one.base if one.stack == DEFAULT_STACK else environment.stack_file(one.stack)
+    text = (one.root / file).read_text(encoding="utf-8")
     lines: list[str] = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -59,22 +62,18 @@ def load(root: Path) -> list[Stack]:
     found = []
     with ThreadPoolExecutor(max_workers=4) as pool:
         for stack in environment.stacks(root):
-            meant = _meant(root, stack)
-            found.append(_stack(root, stack, meant, list(pool.map(rendered, meant))))
+            loaded = [
+                environment.load(root, name, stack=stack, engine="docker")
+                for name in environment.environments(root)
+            ]
+            meant = [each for each in loaded if each.kind in each.meant_for]
+            shown = Stack(stack, about(loaded[0]))
+            found.append(_with_models(shown, meant, list(pool.map(rendered, meant))))
     return sorted(found, key=lambda stack: stack.name != DEFAULT_STACK)
 
 
-def _meant(root: Path, stack: str) -> list[Environment]:
-    """Return every environment that the stack is meant for."""
-    loaded = (
-        environment.load(root, name, stack=stack, engine="docker")
-        for name in environment.environments(root)
-    )
-    return [each for each in loaded if each.kind in each.meant_for]
-
-
-def _stack(
-    root: Path, stack: str, environments: Sequence[Environment], models: Sequence[Model]
+def _with_models(
+    stack: Stack, environments: Sequence[Environment], models: Sequence[Model]
 ) -> Stack:
     services: dict[str, None] = {}
     optional: dict[str, None] = {}
@@ -91,7 +90,7 @@ def _stack(
         each.name: tuple(f"{port.service} {port.port}" for port in model.published())
         for each, model in zip(environments, models, strict=True)
     }
-    return Stack(stack, about(root, stack), tuple(services), tuple(optional), ports)
+    return replace(stack, services=tuple(services), optional=tuple(optional), ports=ports)
 
 
 def show(stacks: Iterable[Stack]) -> str:
@@ -102,7 +101,8 @@ def show(stacks: Iterable[Stack]) -> str:
         if stack.optional:
             rows.append(("on demand", ", ".join(stack.optional)))
         rows += [(name, ", ".join(ports) or "no port") for name, ports in stack.ports.items()]
-        blocks.append(f"{stack.name}: {stack.about}\n" + _indented(output.table(rows)))
+        title = f"{stack.name}: {stack.about}" if stack.about else stack.name
+        blocks.append(f"{title}\n" + _indented(output.table(rows)))
     return "\n\n".join(blocks)
 
 

@@ -11,6 +11,8 @@ from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.engines.interface import Engine, Start
 from gangway.engines.timeline import View
+from gangway.model import mount_points
+from gangway.model.model import replicas
 from gangway.operations import calls, diagnosis, image_builds, inspect, preflight
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
@@ -121,6 +123,7 @@ def watched(project: Project, options: StartOptions, *words: str) -> None:
     """
     if not project.announce(*words):
         return
+    mount_points.make(project.model)
     try:
         with project.engine.start(words, options.services) as start:
             _follow(project.engine, start, options)
@@ -137,7 +140,10 @@ def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
     timeline = start.timeline
     view = View(timeline, sys.stderr, output.state_colours(sys.stderr))
     patience = Patience(engine, timeline, view, options.timeout, start.containers)
-    enough = set(timeline.services if options.enough is None else options.enough)
+    services = engine.model.services
+    # What has no container is never ready.
+    all_there_is = (name for name in timeline.services if replicas(services[name]))
+    enough = set(all_there_is if options.enough is None else options.enough)
     while not start.done() or enough.intersection(timeline.pending()):
         if start.poll():
             patience.renew()

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
-from gangway.operations import calls, down, image_builds, preflight
+from gangway.operations import calls, down, image_builds, preflight, runner_words
 from gangway.operations.project import Project
 from gangway.operations.start import StartOptions, watched
 
-RUNNER = "test-runner"
+RUNNER = runner_words.RUNNER
 _PREFIX = "apps/"
+# What pytest, and unittest since Python 3.12, end with where there is nothing to run.
+_NO_TESTS = 5
 
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What to run: `paths` as seen from the checkout, `arguments` for pytest as they are.
+    """What to run: `paths` as seen from the checkout or from where the tests run, and how.
 
     A path below an app that has a runner of its own goes to that one, which works in the app's
-    folder `tests`, unless it is Python's. An expression and arguments are pytest's, and so is the
-    run that has them.
+    folder `tests`, unless it is Python's. An expression, coverage and `arguments` are pytest's (or
+    TEST_COMMAND's), and so is the run that has them.
     """
 
     paths: tuple[str, ...] = ()
@@ -39,11 +42,11 @@ def run(project: Project, options: TestOptions) -> int:
 
     The stack goes down whatever happens, Ctrl-C included, unless `keep` is set.
     """
-    chosen = runners(project, options)
     once = ("--progress", "quiet", "run", "--rm", "--no-deps", *calls.no_terminal())
     with project.changing("run"):
         # Another checkout may be testing at the same time: nobody needs to know these ports.
         project, left = preflight.prepare(project, (RUNNER,), auto_ports=True)
+        chosen = runners(project, options)
         image_builds.refresh(project, list(project.model.services))
         services = needed(project)
         # What only has to be started goes on starting while the first tests run: those that need
@@ -54,18 +57,21 @@ def run(project: Project, options: TestOptions) -> int:
             watched(project, started, "up", "--detach", *services)
             runs = [(*once, *words) for words in chosen]
             statuses = [project.engine.call(*words) for words in runs if project.announce(*words)]
+            if statuses[:1] == [_NO_TESTS] and chosen[0][0] == RUNNER:
+                say(runner_words.nothing_found(project, options.paths, options.expression))
             return next(filter(None, statuses), 0)
 
 
 def runners(project: Project, options: TestOptions) -> list[list[str]]:
     """Return the services that run the tests which are asked for, each with its words.
 
-    Raises GangwayError where pytest's options leave no test to run.
+    Raises GangwayError for a path that isn't there, and where pytest's options leave no test to
+    run.
     """
     others = project.environment.tests
     chosen: dict[str, list[str]] = {}
-    for path in (path.removeprefix("./").removeprefix(_PREFIX) for path in options.paths):
-        app, _, inside = path.partition("/")
+    for path in options.paths:
+        app, _, inside = os.path.normpath(path).removeprefix(_PREFIX).partition("/")
         own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
         if own in others and not python:
             chosen.setdefault(own, []).extend([] if folder else [inside.removeprefix("tests/")])
@@ -79,35 +85,12 @@ def runners(project: Project, options: TestOptions) -> list[list[str]]:
             f"-k, --cov and what stands after -- are pytest's, and {' and '.join(chosen)} is not",
             fix="leave them out, or name a folder or a file of Python tests",
         )
+    words = runner_words.Wanted(options.expression, options.coverage, options.arguments)
     return [
-        [
-            name,
-            *(pytest(project, replace(options, paths=tuple(paths))) if name == RUNNER else paths),
-        ]
+        [name, *(runner_words.command(project, paths, words) if name == RUNNER else paths)]
         for name, paths in sorted(chosen.items(), key=lambda item: item[0] != RUNNER)
         if name == RUNNER or not for_pytest
     ]
-
-
-def pytest(project: Project, options: TestOptions) -> list[str]:
-    """Return pytest's command line in the runner, where `apps/` is the working directory."""
-    words = ["python", "-m", "pytest", "-o", f"cache_dir={project.engine.scratch}/pytest-cache"]
-    words += ["-o", f"testpaths={' '.join(folders(project))}"]
-    if "api" not in project.environment.apps:
-        # The fixtures that the apps share are the api's: its tables, its cache.
-        words += ["--confcutdir", project.environment.apps[0]]
-    words += options.paths
-    if options.expression:
-        words += ["-k", options.expression]
-    if options.coverage:
-        words += ["--cov", "--cov-report=term-missing:skip-covered"]
-    return [*words, *options.arguments]
-
-
-def folders(project: Project) -> list[str]:
-    """Return where the tests of the stack's apps are, as seen from `apps/`."""
-    found = (f"{app}/tests" for app in project.environment.apps)
-    return [folder for folder in found if (project.root / _PREFIX / folder).is_dir()]
 
 
 def needed(project: Project) -> dict[str, str]:

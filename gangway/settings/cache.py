@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from gangway.base.files import replace
 from gangway.settings import checkout
 
 FILE: Final = Path(checkout.DIRECTORY) / "cache.json"
@@ -32,8 +33,8 @@ def keep(root: Path, name: str, made_of: object, data: object) -> None:
     """
     entry = {"made_of": _checksum(made_of), "data": data}
     with suppress(OSError):
-        (root / FILE).parent.mkdir(mode=0o700, exist_ok=True)
-        checkout.replace(root / FILE, json.dumps({**_all(root), name: entry}))
+        checkout.own_folder(root)
+        replace(root / FILE, json.dumps({**_all(root), name: entry}))
 
 
 def _all(root: Path) -> dict[str, Any]:

@@ -7,20 +7,18 @@ with `--env-file`, so a pasted command runs with the same values.
 from __future__ import annotations
 
 import os
-import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
-from gangway.settings import envfile
+from gangway.base.files import replace
+from gangway.settings import envfile, overlay
 from gangway.settings.environment import Environment, Kind
 
 DIRECTORY: Final = ".gangway"
-OVERRIDE: Final = "docker-compose.override.yml"
 
 # The user that the Compose files run containers as unless told otherwise.
 _DEFAULT_USER: Final[Mapping[Kind, int]] = {"dev": 1000, "test": 1000, "prod": 10001}
@@ -75,7 +73,7 @@ class Checkout:
             if not values:
                 path.unlink(missing_ok=True)
                 return
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            own_folder(self.root)
             replace(path, _HEADER + "".join(_line(key, values[key]) for key in sorted(values)))
         except OSError as error:
             raise GangwayError(
@@ -87,9 +85,16 @@ class Checkout:
 
 def state(root: Path, file: str) -> Path:
     """Return the path of a file in the checkout's own folder, which is made where it is missing."""
+    return own_folder(root) / file
+
+
+def own_folder(root: Path) -> Path:
+    """Return the checkout's own folder, made where it is missing; git looks past it by itself."""
     directory = root / DIRECTORY
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return directory / file
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, exist_ok=True)
+        (directory / ".gitignore").write_text("*\n", encoding="ascii")
+    return directory
 
 
 def record(root: Path, name: str, changes: Mapping[str, str]) -> None:
@@ -114,9 +119,9 @@ def facts(env: Environment, shell: Mapping[str, str] | None = None) -> dict[str,
     """Return what this checkout must set for `env`, for `record`; an empty value unsets.
 
     The containers' user where it is not the Compose files' own, the personal override file in
-    development, and the CA bundle for builds that the shell names. What a higher layer sets is
-    left alone, and so is all that was chosen earlier (project name, ports). `shell` is the
-    environment's own unless given.
+    development, the checkout's own overlay where it has one, and the CA bundle for builds that the
+    shell names. What a higher layer sets is left alone, and so is all that was chosen earlier
+    (project name, ports). `shell` is the environment's own unless given.
     """
     outer = env.shell if shell is None else shell
     found = {**_user(env), **_compose_files(env), **_bundle(env, outer)}
@@ -130,6 +135,9 @@ def facts(env: Environment, shell: Mapping[str, str] | None = None) -> dict[str,
 
 def _decided_above(env: Environment, name: str) -> bool:
     found = env.variable(name)
+    if found and found.layer == "local" and name == "COMPOSE_FILE":
+        # One that begins with what the layers below say takes in what is added there.
+        return not found.value.startswith(env.beneath.get(name) or found.value)
     return found is not None and found.layer in ("command line", "shell", "local")
 
 
@@ -165,14 +173,17 @@ def _owner(path: Path) -> tuple[int, int] | None:
 
 
 def _compose_files(env: Environment) -> dict[str, str]:
-    if env.kind != "dev":
-        return {}
     separator = env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     files = env.beneath.get("COMPOSE_FILE", "").split(separator)
-    if OVERRIDE in files or not (env.root / OVERRIDE).is_file():
-        return {"COMPOSE_FILE": ""}
+    # As Compose itself names it: docker-compose.override.yml
+    personal = f"{files[0].removesuffix('.yml')}.override.yml"
     # A reference to what the layers beneath say, because another stack says something else.
-    return {"COMPOSE_FILE": Template(f"${{COMPOSE_FILE}}{separator}{OVERRIDE}")}
+    joined = ["${COMPOSE_FILE}"]
+    if env.kind == "dev" and personal not in files and (env.root / personal).is_file():
+        joined.append(personal)
+    if overlay.kept(env):
+        joined.append(overlay.reference(env.name))
+    return {"COMPOSE_FILE": Template(separator.join(joined)) if len(joined) > 1 else ""}
 
 
 def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:
@@ -180,20 +191,6 @@ def _bundle(env: Environment, shell: Mapping[str, str]) -> dict[str, str]:
         return {"BUILD_CA_BUNDLE": ""}
     named = (shell.get(name, "") for name in _BUNDLE_NAMES)
     return {"BUILD_CA_BUNDLE": next((path for path in named if path and Path(path).is_file()), "")}
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file in one step and for this user alone; raises OSError, the old one still there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def files(path: Path) -> Iterator[Path]:

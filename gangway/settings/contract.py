@@ -131,6 +131,13 @@ def load(root: Path) -> Contract:
     return contract
 
 
+def described(texts: Mapping[str, str]) -> Contract:
+    """Return what files say that are known to be right; `texts` are theirs, by path."""
+    return _build({file: _parsed(text, file) for file, text in texts.items()}, _known_to_be_right)[
+        0
+    ]
+
+
 def needed(variable: str, environment: Environment) -> str:
     """Return the value that a stack must give a variable for a task; else raise GangwayError."""
     spec = load(environment.root).variables.get(variable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,10 +32,38 @@ def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list
 
 def require(env: Environment, contract: Contract, *, secrets: bool = True) -> None:
     """Raise FindingsError with everything that `check` finds."""
-    findings = check(env, contract, secrets=secrets)
+    refuse(env, check(env, contract, secrets=secrets))
+
+
+def refuse(env: Environment, findings: Sequence[Finding]) -> None:
+    """Raise FindingsError with these findings; do nothing for none."""
     if findings:
         noun = "one thing" if len(findings) == 1 else f"{len(findings)} things"
         raise FindingsError(findings, summary=f"{noun} to fix in the {env.name} environment")
+
+
+def unmade(env: Environment, contract: Contract) -> Iterator[Finding]:
+    """Yield each secret that the environment must have and that has neither file nor value."""
+    for spec in contract.of_stack(env.stack):
+        wanted = spec.secret and not spec.secret_file and env.kind in spec.required
+        given = _effective(env, spec).value or (spec.in_file and env.get(spec.in_file))
+        if wanted and not given:
+            yield Finding(f"{spec.name} has no file", None, _how_to_set(env, spec))
+
+
+def how_to_make(env: Environment, contract: Contract, name: str, where: str) -> str:
+    """Return what to do for a secret whose file of this name isn't there, for people."""
+    if env.kind != "prod":
+        return f"write it to {where}; git restore {where} brings back one that git has"
+    if name in contract.secret_files(env.stack):
+        return f"invoke {env.name}.init"
+    own = f"write it to {where}, mode 0600"
+    spec = contract.variables.get(name.upper())
+    if spec and not spec.secret_file:
+        add = f"`secret_file: {name}` for {spec.name} in {_described_in(spec)}"
+    else:
+        add = f"a secret with `secret_file: {name}` in {FILE}"
+    return f"{own}; or add {add}, and invoke {env.name}.init makes it"
 
 
 def _unknown_names(env: Environment, contract: Contract) -> Iterator[Finding]:
@@ -75,7 +103,9 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
         if not found.value and env.kind in spec.required:
             where = f"env/{env.name}.env" if found.layer == "default" else found.origin
             blank = "empty" if found.layer != "default" else "not set"
-            yield Finding(f"{spec.name} is {blank}", where, f"set it ({what})")
+            yield Finding(
+                f"{spec.name} is {blank}", where, _how_to_set(env, spec) or f"set it ({what})"
+            )
         elif fault := spec.fault(found.value):
             shown = "its value" if spec.secret else repr(found.value)
             yield Finding(
@@ -85,6 +115,24 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
             yield from _missing_paths(env, spec, found)
         if found.value and found.layer != "default":
             yield from _lacking(env, contract, spec, found)
+
+
+def _how_to_set(env: Environment, spec: Spec) -> str:
+    """Return what to do for a secret that isn't a file; empty for what is no secret."""
+    if not spec.secret:
+        return ""
+    if spec.in_file:
+        return f"set {spec.in_file} to the path of a file with it"
+    name = spec.name.lower()
+    make = f"invoke {env.name}.init makes it" if env.kind == "prod" else "write it to that file"
+    return (
+        f"a secret is a file: add `secret_file: {name}` in {_described_in(spec)} and a secret "
+        f"{name} to the Compose file, then {make}; or `in_file`, a variable with the path of one"
+    )
+
+
+def _described_in(spec: Spec) -> str:
+    return f"stacks/{spec.stack}/contract.yml" if spec.stack else FILE
 
 
 def _lacking(
@@ -173,6 +221,7 @@ def _secret_files(env: Environment, contract: Contract) -> Iterator[Finding]:
             if (env.root / where).exists():
                 yield from _secret_file(env, contract, spec, where, f"rm {where} && {make}")
             else:
+                make = how_to_make(env, contract, spec.secret_file, where)
                 yield Finding(f"the secret {spec.name} has no file", where, make)
         # One that isn't there is a path's finding already.
         elif spec.in_file and (where := env.get(spec.in_file)) and (env.root / where).exists():

@@ -10,6 +10,7 @@ pasted in a shell does exactly what a task does.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,11 +59,10 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 DEFAULT_STACK: Final = "core"
 STACK_FILE: Final = "stack.env"
-BASE: Final = "docker-compose.yml"
-"""The default stack's own Compose file, which every environment begins with."""
 DEFAULT_IMAGES: Final = "registry"
 DEFAULT_ENGINE: Final = "auto"
 NATIVE: Final = "native"
+_NAMES_A_STACK: Final = re.compile(rb"^GANGWAY_STACK=.", re.MULTILINE)
 ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
 
 
@@ -142,6 +142,12 @@ class Environment:
         return words(self.get("STACK_TESTS"))
 
     @property
+    def base(self) -> str:
+        """The Compose file that the environment begins with: `docker-compose.yml`."""
+        separator = self.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        return self.get("COMPOSE_FILE").split(separator)[0]
+
+    @property
     def env_files(self) -> list[str]:
         """The words that hand the environment's files to Compose, lowest layer first."""
         return [word for file in self.files for word in ("--env-file", file)]
@@ -218,8 +224,9 @@ def load(
 
     files = _ordered(layers)
     stack_name = stack or reader.value("GANGWAY_STACK", files) or DEFAULT_STACK
-    if stack_name != DEFAULT_STACK:
+    if stack or stack_name != DEFAULT_STACK:
         _check_known("stack", stack_name, stacks(root), reader, "GANGWAY_STACK", files, stack)
+    if stack_name != DEFAULT_STACK:
         layers["stack"] = stack_file(stack_name)
         files = _ordered(layers)
     images_name = images or reader.value("GANGWAY_IMAGES", files) or DEFAULT_IMAGES
@@ -300,9 +307,15 @@ def kind_of(root: Path, name: str) -> Kind:
 
 
 def stacks(root: Path) -> list[str]:
-    """Return the names of the stacks: the default, and one for each `stacks/*/stack.env`."""
-    found = (path.parent.name for path in root.glob(stack_file("*")))
-    return sorted({DEFAULT_STACK, *found})
+    """Return the names of the stacks: one for each `stacks/*/stack.env`, and the default.
+
+    Where each environment's own file names another, the default is none that anybody could want.
+    """
+    found = {path.parent.name for path in root.glob(stack_file("*"))}
+    names = environments(root)
+    if not names or not all(_names_a_stack(root / "env" / f"{name}.env") for name in names):
+        found.add(DEFAULT_STACK)
+    return sorted(found)
 
 
 def stack_file(name: str) -> str:
@@ -326,6 +339,13 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
             )
         found[name] = value
     return found
+
+
+def _names_a_stack(file: Path) -> bool:
+    try:
+        return bool(_NAMES_A_STACK.search(file.read_bytes()))
+    except OSError:
+        return False
 
 
 def _names(directory: Path) -> list[str]:

@@ -28,8 +28,8 @@ _LISTENING = "0A"
 _PREFIX: Final = "PUBLISHED_"
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Say whether an engine can publish `port` on the address `host` now.
+def is_free(port: int, host: str = "127.0.0.1", protocol: str = "tcp") -> bool:
+    """Say whether an engine can publish `port` of TCP or UDP on the address `host` now.
 
     Raises GangwayError where `host` is not an address of this machine.
     """
@@ -37,7 +37,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     if sys.platform == "darwin":
         # There, a listener on all addresses does not stop another one on a single address.
         addresses.add("::" if ":" in host else "0.0.0.0")
-    return all(_can_listen(port, address) for address in addresses)
+    return all(_can_listen(port, address, protocol) for address in addresses)
 
 
 def free_block(
@@ -63,7 +63,7 @@ def free_block(
             return block
     raise GangwayError(
         f"no free block of {len(ports)} ports on {host}",
-        fix="set " + ", ".join(ports) + " in env/local.env",
+        fix="set " + ", ".join(ports) + " yourself, in env/local.env or a Compose file",
     )
 
 
@@ -96,12 +96,19 @@ def taken(env: Environment, port: int, publisher: str | None, service: str = "")
     `publisher` is who of the engine's own has it, where that is known.
     """
     who = publisher or holder(port) or "another program"
-    named = f"PUBLISHED_{service.upper()}_PORT"
+    named = f"PUBLISHED_{service.upper().replace('-', '_')}_PORT"
     known = published(env, contract.load(env.root))
     variables = [name for name, value in known.items() if value == port]
     variable = named if named in variables else next(iter(variables), None)
     free = f"invoke {env.name}.up --ports auto picks free ports"
-    fix = f"set {variable} to another port, or: {free}" if variable else free
+    if variable:
+        fix = f"set {variable} to another port, or: {free}"
+    elif service:
+        # In the Compose file as a number.
+        fix = f"{free}; or let it be chosen: ${{{named}:-{port}}} in {service}'s ports, and "
+        fix += f"{named} in {contract.FILE}"
+    else:
+        fix = free
     return GangwayError(f"port {port} is taken by {who}", fix=fix)
 
 
@@ -115,17 +122,18 @@ def holder(port: int) -> str | None:
     return _holder_by_lsof(port)
 
 
-def _can_listen(port: int, host: str) -> bool:
+def _can_listen(port: int, host: str, protocol: str) -> bool:
+    wanted = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        family, kind, number, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=wanted, flags=socket.AI_NUMERICHOST
         )[0]
     except socket.gaierror:
         raise _no_address(host) from None
-    with socket.socket(family, kind, protocol) as probe:
+    with socket.socket(family, kind, number) as probe:
         if sys.platform == "win32":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
+        elif protocol != "udp":
             # As the engine does: connections of a stack that just went down (TIME_WAIT) do not
             # stop the next one.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,7 +141,8 @@ def _can_listen(port: int, host: str) -> bool:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             probe.bind(address)
-            probe.listen(1)
+            if protocol != "udp":
+                probe.listen(1)
         except PermissionError:
             # A low port: the engine may have it where this user may not; is somebody there?
             return holder(port) is None

@@ -12,11 +12,12 @@ def offline(
     root: Path,
     force: A[bool, Option("build even what is up to date")] = False,
     also: A[str, Option("one that is only built on demand: langflow")] = "",
+    python: A[str, Option("a Python besides, several with blanks between: 3.11")] = "",
 ) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""
     from gangway.operations import offline_images
 
-    offline_images.build_here(root, force=force, also=also.split())
+    offline_images.build_here(root, force=force, also=also.split(), pythons=python.split())
 
 
 def stacks(root: Path) -> None:

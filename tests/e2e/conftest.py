@@ -15,13 +15,15 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e import browser as browsers
-from tests.e2e import support
+from tests.e2e import support, wheel
 from tests.e2e.native.checkout import NOBODY_ANSWERS, NativeCheckout
 from tests.e2e.support import Checkout, User
 
 MakeCheckout = Callable[..., Checkout]
 MakeNative = Callable[..., NativeCheckout]
 _made: list[Checkout] = []
+# Repositories that know nothing of Gangway; their tests run in stacks of their own.
+collect_ignore = ["foreign"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +41,13 @@ def _engine() -> None:
         if os.environ.get("CI"):
             pytest.fail("no container engine answers")
         pytest.skip("no container engine answers")
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Path]:
+    """The Python of an environment that has the wheel and what it asks for."""
+    with wheel.installed() as python:
+        yield python
 
 
 @pytest.fixture(scope="module")

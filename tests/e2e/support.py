@@ -33,7 +33,7 @@ DEADLINE = 60.0
 GLANCE = 0.1
 #: What stands in docker-compose.yml, and what in its place ends with status 7.
 A_FAILING_MIGRATION = (
-    "MIGRATE_COMMAND: python -m api.migrate",
+    "MIGRATE_COMMAND: ${MIGRATE_COMMAND-python -m api.migrate}",
     "MIGRATE_COMMAND: sh -c 'echo no such; exit 7'",
 )
 #: What an ordinary user is when root runs the tests.

@@ -1,6 +1,6 @@
-"""The wheel, installed into an empty environment, for a repository that has only what it brings.
+"""The wheel, installed into an empty environment, and a project that `gangway new` makes with it.
 
-The app in that repository, tests/e2e/notes, isn't one of ours. Nothing of this checkout is on PATH.
+Nothing of this checkout is on PATH. Apps that were there before are test_adopt's.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,84 +15,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.native.checkout import NOBODY_ANSWERS
-from tests.e2e.support import ROOT, Checkout, User, web
+from tests.e2e.support import ROOT, Checkout, web
+from tests.e2e.wheel import run, shell, user
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-UV = Path(sys.executable).with_name("uv")
-APP = Path(__file__).with_name("notes")
-# What an adopter changes in the files, each once.
-CHANGES = {
-    "docker-compose.yml": (
-        ("MIGRATE_COMMAND: python -m api.migrate", "MIGRATE_COMMAND: python -m notes"),
-        ("APP_TARGET: api.main:app", "APP_TARGET: notes:app"),
-    ),
-    "docker-compose.prod.yml": (("PROXY_ROOT: app:5000", "PROXY_ROOT: api:8000"),),
-    "env/dev.env": (("STACK_APPS=api app scheduler", "STACK_APPS=api"), ("SEED=1", "SEED=0")),
-    "env/test.env": (("STACK_APPS=api app scheduler", "STACK_APPS=api"),),
-}
-PROFILES = ("COMPOSE_PROFILES=database,api,app,scheduler", "COMPOSE_PROFILES=database,api")
-
-
-def run(*words: str | Path, cwd: Path) -> str:
-    """Run a program to its end; return what it printed."""
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
 
 @pytest.fixture(scope="module")
-def installed() -> Iterator[Path]:
-    """Build the wheel and install it, with what it asks for as we have it locked; the Python."""
-    top = Path(tempfile.mkdtemp(prefix="gangway-wheel-"))
-    run(UV, "build", "--quiet", "--wheel", "--out-dir", top, ROOT, cwd=top)
-    (wheel,) = top.glob("*.whl")
-    run(UV, "venv", "--quiet", "--python", sys.executable, top / "venv", cwd=top)
-    python = top / "venv" / "bin" / "python"
-    install = (UV, "pip", "install", "--quiet", "--python", python)
-    locks = [word for name in ("tasks", "native") for word in ("-r", f"requirements/{name}.txt")]
-    run(*install, "--require-hashes", *locks, cwd=ROOT)
-    run(*install, "--no-deps", wheel, cwd=top)
-    yield python
-    shutil.rmtree(top)
-
-
-@pytest.fixture(scope="module")
-def theirs(installed: Path, _engine: None) -> Iterator[Checkout]:
-    """Make the repository: the wheel's files, the app, and the changes for it."""
-    top = Path(tempfile.mkdtemp(prefix="gangway-theirs-"))
-    root, home = top / "repository", top / "home"
+def project(installed: Path, _engine: None) -> Iterator[Checkout]:
+    """Make a new project with the wheel."""
+    top = Path(tempfile.mkdtemp(prefix="gangway-new-"))
+    name = f"gangway-e2e-{uuid.uuid4().hex[:6]}"
+    root, home = top / "my project", top / "home"
     home.mkdir()
-    where = "import gangway; print(gangway.__path__[0])"
-    package = Path(run(installed, "-c", where, cwd=top).strip())
-    shutil.copytree(package / "starter", root)
-    shutil.copytree(APP, root / "apps" / "api")
-    shutil.copy(ROOT / "apps" / "api" / "requirements.txt", root / "apps" / "api")
-    prefix = f"gangway-e2e-{uuid.uuid4().hex[:6]}"
-    for file, changes in CHANGES.items():
-        change(root / file, *changes)
-    for environment in (root / "env").glob("*.env"):
-        change(
-            environment,
-            PROFILES,
-            ("COMPOSE_PROJECT_NAME=gangway", f"COMPOSE_PROJECT_NAME={prefix}"),
-        )
-    path = f"{installed.parent}{os.pathsep}/usr/local/bin{os.pathsep}/usr/bin{os.pathsep}/bin"
-    user = User(os.getuid(), os.getgid(), tuple(os.getgroups()), (str(installed),))
-    made = Checkout(root, prefix, user, home, {"PATH": path, "PYTHONPATH": ""})
-    yield made
-    made.remove()
+    who = user(installed)
+    made = subprocess.run(
+        [installed.with_name("gangway"), "new", "--name", name, root],
+        cwd=top, env={**os.environ, **who.environ, "HOME": str(home)},
+        capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    checkout = Checkout(root, name, who, home)
+    yield checkout
+    checkout.remove()
     shutil.rmtree(top)
-
-
-def change(file: Path, *changes: tuple[str, str]) -> None:
-    """Replace a text that stands once in a file, for each of the changes."""
-    text = file.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert text.count(old) == 1, f"{file.name} has {text.count(old)} of {old!r}"
-        text = text.replace(old, new)
-    file.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(params=["docker", "native"])
@@ -101,44 +46,37 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def shell(engine: str) -> dict[str, str]:
-    """Return the variables that choose an engine; without containers, none answers."""
-    return {"GANGWAY_ENGINE": engine, **(NOBODY_ANSWERS if engine == "native" else {})}
-
-
-def keeps_notes(url: str) -> None:
-    """Write a note and read it again."""
+def greets(url: str) -> None:
     with web(url) as client:
-        assert client.post("/notes/bread").status_code == 201
-        assert "bread" in client.get("/notes").json()
+        assert client.get("/", params={"name": "Ada"}).json() == {"hello": "Ada"}
 
 
-def test_nothing_of_this_checkout_is_in_it(theirs: Checkout, installed: Path) -> None:
-    assert not (theirs.root / "gangway").exists() and not (theirs.root / "stacks").exists()
+def test_nothing_of_this_checkout_is_in_it(project: Checkout, installed: Path) -> None:
+    assert not (project.root / "gangway").exists() and not (project.root / "apps").exists()
     where = "import gangway; print(gangway.__file__)"
-    assert str(ROOT) not in run(installed, "-c", where, cwd=theirs.root)
-    texts = (path for path in theirs.root.rglob("*") if path.is_file())
+    assert str(ROOT) not in run(installed, "-c", where, cwd=project.root)
+    texts = (path for path in project.root.rglob("*") if path.is_file())
     assert not [path for path in texts if str(ROOT) in path.read_text(errors="replace")]
 
 
-def test_development_starts_and_serves_the_app(theirs: Checkout, engine: str) -> None:
-    theirs.succeed("dev.up", "--ports", "auto", timeout=400, **shell(engine))
+def test_development_starts_and_serves_the_app(project: Checkout, engine: str) -> None:
+    project.succeed("dev.up", "--ports", "auto", timeout=400, **shell(engine))
     try:
-        urls = theirs.succeed("dev.urls", **shell(engine)).stdout
-        keeps_notes(dict(line.split(maxsplit=1) for line in urls.splitlines())["api"])
+        urls = project.succeed("dev.urls", **shell(engine)).stdout
+        greets(dict(line.split(maxsplit=1) for line in urls.splitlines())["api"])
     finally:
-        theirs.succeed("dev.down", "--volumes", "--yes", **shell(engine))
+        project.succeed("dev.down", "--volumes", "--yes", **shell(engine))
 
 
-def test_its_tests_run(theirs: Checkout, engine: str) -> None:
-    done = theirs.succeed("test.run", timeout=400, **shell(engine))
-    assert "3 passed" in done.stdout, done.text
+def test_its_tests_run(project: Checkout, engine: str) -> None:
+    done = project.succeed("test.run", timeout=400, **shell(engine))
+    assert "2 passed" in done.stdout, done.text
 
 
-def test_production_starts_behind_the_proxy(theirs: Checkout) -> None:
-    theirs.succeed("prod.init")
-    theirs.succeed("prod.up", "--ports", "auto", timeout=400)
+def test_production_starts_behind_the_proxy(project: Checkout) -> None:
+    project.succeed("prod.init")
+    project.succeed("prod.up", "--ports", "auto", timeout=400)
     try:
-        keeps_notes(theirs.urls("prod")["nginx"])
+        greets(project.urls("prod")["nginx"])
     finally:
-        theirs.succeed("prod.down", "--volumes", "--yes")
+        project.succeed("prod.down", "--volumes", "--yes")

@@ -192,7 +192,9 @@ class TestShipped:
     def test_no_secret_can_be_read_outside_its_file(self, stack: Stack) -> None:
         assert production.exposures(stack.checkout, "prod", stack.secrets) == []
 
-    def test_each_service_gets_only_its_own_secrets(self, checkout: Checkout) -> None:
+    def test_each_service_gets_only_the_secrets_that_its_app_may_read(
+        self, checkout: Checkout
+    ) -> None:
         found = {
             name: {
                 mount["Destination"].rpartition("/")[2]
@@ -206,8 +208,8 @@ class TestShipped:
         assert found == {
             "postgres": {"postgres_password"},
             "redis": {"redis_password"},
-            "migrate": {"postgres_password", "secret_key"},
-            "api": {"postgres_password", "redis_password"},
+            "migrate": {"postgres_password", "redis_password", "secret_key"},
+            "api": {"postgres_password", "redis_password", "secret_key"},
             "app": {"secret_key"},
             "scheduler": {"postgres_password"},
             "nginx": set(),
@@ -299,6 +301,18 @@ class Load:
             f"{self.answers}\n{complaints}"
         )
         production.blame(checkout, "prod", "api", self.refused)
+
+
+def test_a_source_that_changed_since_the_build_is_named(checkout: Checkout) -> None:
+    path = "apps/api/api/main.py"
+    before = checkout.ids("prod")
+    with checkout.edited(path, "app = FastAPI(", "app  = FastAPI("):
+        said = checkout.succeed("prod.up").stderr
+    assert f"{path} changed after the images were built" in said
+    assert "invoke prod.up --build makes new ones" in said
+    assert "changed after" not in checkout.succeed("prod.up").stderr
+    # It runs what it ran.
+    assert checkout.ids("prod") == before
 
 
 def scaled(stack: Stack, replicas: int) -> None:

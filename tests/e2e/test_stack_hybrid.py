@@ -62,7 +62,8 @@ def fastapi(stack: Stack) -> Iterator[httpx.Client]:
 
 
 def environment(found: dict[str, Any]) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in found["Config"]["Env"])
+    # A name alone is one that isn't there.
+    return dict(line.split("=", 1) for line in found["Config"]["Env"] if "=" in line)
 
 
 def container(checkout: Checkout, service: str) -> str:

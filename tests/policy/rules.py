@@ -29,6 +29,8 @@ DATA_STORES: Final = {
 }
 APP_DOCKERFILES: Final = ("docker/app.Dockerfile", "docker/frontend.Dockerfile")
 SOURCE: Final = "/srv"
+# Volumes that may lie there: what users upload, and what the build step has collected.
+WRITTEN: Final = ("media", "static")
 # The names of images that are built here without a registry; docker/offline/ says from what.
 OFFLINE: Final = "gangway.local/"
 DURABILITY_OFF: Final = re.compile(r"(fsync|synchronous_commit|full_page_writes)=off|--no-?sync\b")
@@ -133,8 +135,9 @@ def nothing_of_the_host_is_mounted(subject: Subject) -> Complaints:
 @rule("prod")
 def nothing_lies_over_the_source_in_the_image(subject: Subject) -> Complaints:
     for name, service in subject.services.items():
+        written = {m["target"] for m in service.get("volumes") or () if m["source"] in WRITTEN}
         for target, _ in _mounts(service):
-            if target == SOURCE or target.startswith(f"{SOURCE}/"):
+            if target not in written and (target == SOURCE or target.startswith(f"{SOURCE}/")):
                 yield f"{name} mounts something on {target}"
 
 
@@ -299,9 +302,11 @@ def what_needs_the_database_waits_for_its_migration(subject: Subject) -> Complai
 @rule()
 def what_uses_redis_waits_for_it(subject: Subject) -> Complaints:
     store, _ = DATA_STORES["redis"]
+    # A migration is told where it is, and most have no use for it.
     for name, service in subject.apps.items():
         if (
-            store in _environment(service)
+            name != MIGRATE
+            and store in _environment(service)
             and _conditions(service).get("redis") != "service_healthy"
         ):
             yield f"{name} does not wait for redis to be healthy"
@@ -337,7 +342,9 @@ def images_are_pinned(subject: Subject) -> Complaints:
         build = _build(service)
         if build:
             bases = {key: value for key, value in build.get("args", {}).items() if "IMAGE" in key}
-            if not bases:
+            # Node's is for an app's assets alone.
+            first = bases.get("PYTHON_IMAGE") if "APP" in build.get("args", {}) else bases
+            if not first:
                 yield f"{name} does not say what its image is based on"
             if _tag(service.get("image", "")) in ("", "latest"):
                 yield f"{name} names the image that is built {service.get('image')}"
@@ -396,8 +403,10 @@ def data_outlives_a_power_cut(subject: Subject) -> Complaints:
 
 @rule("test")
 def tests_keep_nothing(subject: Subject) -> Complaints:
-    if subject.raw.get("volumes"):
-        yield f"there are volumes: {', '.join(subject.raw['volumes'])}"
+    volumes = subject.raw.get("volumes") or {}
+    kept = [name for name in volumes if not _in_memory(volumes[name])]
+    if kept:
+        yield f"there are volumes: {', '.join(kept)}"
     for name, (_, directory) in DATA_STORES.items():
         if (kind := dict(_mounts(subject.services[name])).get(directory)) != "tmpfs":
             yield f"{name} keeps its data in {kind or 'the container'}"
@@ -442,6 +451,10 @@ def _conditions(service: Service) -> dict[str, str]:
 
 def _waited_for(subject: Subject, service: str) -> list[str]:
     return [name for name in Model(subject.raw).wanted([service]) if name != service]
+
+
+def _in_memory(volume: Mapping[str, Any]) -> bool:
+    return (volume.get("driver_opts") or {}).get("type") == "tmpfs"
 
 
 def _mounts(service: Service) -> list[tuple[str, str]]:

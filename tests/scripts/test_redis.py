@@ -207,3 +207,15 @@ def test_wrong_use_shows_the_right_one(
     done = script("redis", *arguments)
     assert done.status == 2
     assert "usage: redis serve" in done.err
+
+
+def test_a_queue_is_there_again_after_it_was_killed(env: Environment, tmp_path: Path) -> None:
+    kept = env | {"REDIS_APPENDONLY": "yes", "REDIS_DIR": str(tmp_path / "volumes" / "queue")}
+    with serving(kept, "secret") as redis:
+        redis.keys.rpush("queue", "job")
+        redis.keys.wait(0, 0)
+        redis.keys.config_set("appendfsync", "always")
+        redis.keys.rpush("queue", "another")
+        redis.process.process.kill()
+    with serving(kept, "secret") as redis:
+        assert redis.keys.lrange("queue", 0, -1) == [b"job", b"another"]

@@ -90,6 +90,8 @@ def render(compose: list[str]) -> Render:
 
 
 def lock_tools(root: Path) -> None:
-    """Give a checkout the lock of what native development has besides the apps' libraries."""
-    (root / "docker").mkdir(exist_ok=True)
-    (root / "docker" / "requirements-debug.txt").touch()
+    """Give a checkout what installs libraries, and empty locks of what comes beside them."""
+    shutil.copytree(ROOT / "docker" / "locks", root / "docker" / "locks")
+    shutil.copy(ROOT / "docker" / "install-dependencies", root / "docker")
+    for name in ("debug", "serve", "pytest"):
+        (root / "docker" / f"requirements-{name}.txt").touch()

@@ -314,6 +314,24 @@ def test_an_unknown_option_and_a_missing_lock_file_are_one_clear_line(checkout: 
     assert lock.stderr == f"bootstrap: no lock file at {checkout.root}/requirements/dev.txt\n"
 
 
+def test_the_python_that_is_named_makes_it_and_stays(checkout: Checkout, tmp_path: Path) -> None:
+    named = tmp_path / "a python"
+    named.write_text(f'#!/bin/sh\necho "$0" >>"{tmp_path}/used"\nexec "{sys.executable}" "$@"\n')
+    named.chmod(0o755)
+    checkout.environ["GANGWAY_PYTHON"] = str(named)
+    assert "ready" in checkout.run("tinytool").stderr
+    assert (tmp_path / "used").exists()
+    del checkout.environ["GANGWAY_PYTHON"]
+    assert checkout.run("tinytool").stderr == ""
+
+
+def test_a_named_python_that_is_none_is_one_clear_line(checkout: Checkout) -> None:
+    checkout.environ["GANGWAY_PYTHON"] = "python2"
+    done = checkout.run("tinytool")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "GANGWAY_PYTHON=python2 is no Python 3.11 or later" in done.stderr
+
+
 @pytest.mark.parametrize("checkout", ["pip"], indirect=True)
 @pytest.mark.parametrize("old", ["", "Python 3.9.2"])
 def test_without_a_new_enough_python_it_says_what_it_found_and_needs(

@@ -65,7 +65,16 @@ def test_the_layer_file_is_sorted_private_and_replaced_in_one_step(checkout: Che
     assert layer.path("dev").read_text().splitlines()[1:] == ["A=3", "B=2"]
     assert layer.path("dev").stat().st_ino != before
     assert (mode(layer.path("dev").parent), mode(layer.path("dev"))) == (0o700, 0o600)
-    assert [path.name for path in (root / ".gangway").iterdir()] == ["dev.env"]
+    assert {path.name for path in (root / ".gangway").iterdir()} == {"dev.env", ".gitignore"}
+
+
+def test_git_looks_past_the_checkouts_own_folder(checkout: Checkout) -> None:
+    root = checkout({"env/dev.env": HEAD})
+    own.record(root, "dev", {"APP_UID": "501"})
+    own.state(root, "dev.lock").touch()
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    words = ["git", "status", "--porcelain", "--untracked-files=all", ".gangway"]
+    assert subprocess.run(words, cwd=root, check=True, capture_output=True).stdout == b""
 
 
 def test_recording_keeps_what_was_chosen_earlier(checkout: Checkout) -> None:
@@ -174,7 +183,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
             "stacks/wide/stack.env": "COMPOSE_FILE=${COMPOSE_FILE}:wide.yml\n",
             "base.yml": service.format(name="base"),
             "wide.yml": service.format(name="wide"),
-            own.OVERRIDE: service.format(name="personal"),
+            "base.override.yml": service.format(name="personal"),
         }
     )
     own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
@@ -182,7 +191,7 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
     assert isinstance(recorded, Template)
     for stack, services in (("core", {"base", "personal"}), ("wide", {"base", "wide", "personal"})):
         env = load(root, "dev", stack=stack, shell=shell)
-        assert env.get("COMPOSE_FILE").split(":")[-1] == own.OVERRIDE
+        assert env.get("COMPOSE_FILE").split(":")[-1] == "base.override.yml"
         assert "COMPOSE_FILE" not in own.facts(env)
         words = env.compose_command("config", "--format", "json")[2:]
         done = subprocess.run(
@@ -193,14 +202,14 @@ def test_a_personal_override_file_is_added_whatever_the_stack(
             check=True,
         )
         assert set(json.loads(done.stdout)["services"]) == services
-    (root / own.OVERRIDE).unlink()
+    (root / "base.override.yml").unlink()
     own.record(root, "dev", own.facts(load(root, "dev", shell=shell)))
     assert "COMPOSE_FILE" not in Layer(root).read("dev")
 
 
 @pytest.mark.parametrize("kind", ["test", "production"])
 def test_the_override_file_is_for_development_only(kind: str, checkout: Checkout) -> None:
-    files = {"env/x.env": f"ENVIRONMENT={kind}\nCOMPOSE_FILE=a.yml\n", own.OVERRIDE: ""}
+    files = {"env/x.env": f"ENVIRONMENT={kind}\nCOMPOSE_FILE=base.yml\n", "base.override.yml": ""}
     assert "COMPOSE_FILE" not in own.facts(load(checkout(files), "x", shell={}))
 
 

@@ -254,7 +254,10 @@ def test_a_secret_of_development_that_is_missing_is_found(checkout: Checkout) ->
     (finding,) = found(root)
     assert finding.what == "the secret REDIS_PASSWORD has no file"
     assert finding.where == "known/redis_password"
-    assert finding.fix == "write it to known/redis_password"
+    assert finding.fix == (
+        "write it to known/redis_password; git restore known/redis_password brings back one that"
+        " git has"
+    )
 
 
 def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
@@ -264,6 +267,29 @@ def test_a_missing_secret_file_says_how_to_make_it(checkout: Checkout) -> None:
     assert finding.what == "the secret REDIS_PASSWORD has no file"
     assert (finding.where, finding.fix) == ("secrets/redis_password", "invoke prod.init")
     assert contract_check.check(load(root, "prod", shell={}), REAL, secrets=False) == []
+
+
+SECRET = "groups: {A: {MAIL_KEY: {type: string, meaning: m, secret: true, required: [prod]}}}"
+
+
+def test_a_secret_that_is_no_file_says_how_it_becomes_one(checkout: Checkout) -> None:
+    root = checkout(
+        {
+            "env/x.env": "ENVIRONMENT=production\nCOMPOSE_FILE=c.yml\nCOMPOSE_PROJECT_NAME=x\n"
+            "SECRETS_DIR=s\n",
+            "c.yml": "",
+            "env/contract.yml": SECRET,
+            "apps/api/x": "",
+            "apps/x": "",
+        }
+    )
+    env = load(root, "x", shell={})
+    (finding,) = contract_check.check(env, contract.load(root))
+    assert (finding.what, finding.where) == ("MAIL_KEY is not set", "env/x.env")
+    assert "`secret_file: mail_key` in env/contract.yml" in str(finding.fix)
+    assert "invoke x.init" in str(finding.fix)
+    (unmade,) = contract_check.unmade(env, contract.load(root))
+    assert (unmade.what, unmade.fix) == ("MAIL_KEY has no file", finding.fix)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])

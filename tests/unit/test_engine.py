@@ -90,6 +90,49 @@ def test_urls_name_what_the_host_can_reach() -> None:
             "--images offline",
         ),
         (
+            ' a Error Get "https://registry.example/v2/": dial tcp: no such host\n'
+            'Error response from daemon: Get "https://registry.example/v2/": dial tcp: connect:'
+            " connection refused",
+            "an image can't be pulled (a): Error response from daemon: Get",
+            "is the registry reachable?",
+        ),
+        (
+            "Error response from daemon: pull access denied for shop, repository does not exist or"
+            " may require 'docker login'",
+            "an image can't be pulled: pull access denied for shop",
+            "docker login",
+        ),
+        (
+            "failed to solve: gangway.local/python:3.13: failed to resolve source metadata for"
+            " gangway.local/python:3.13: failed to do request: Head: dial tcp: no such host",
+            "an image can't be pulled",
+            "it is made on this machine",
+        ),
+        # Compose looks for what it is going to build, too, and warns.
+        (
+            ' api Warning Get "https://registry.example/v2/": dial tcp: lookup: no such host\n'
+            '#5 ERROR: process "/bin/sh -c false" did not complete successfully: exit code: 1\n'
+            'failed to solve: process "/bin/sh -c false" did not complete: exit code: 1',
+            "docker compose failed: failed to solve: process",
+            "above",
+        ),
+        (
+            "#18 [dependencies 3/3] RUN with-index install-dependencies\n"
+            "#18 0.4 install-dependencies: warning: app/pyproject.toml was changed\n"
+            "#18 0.5 install-dependencies: dkimpy has no wheel: API_FROM_SOURCE\n"
+            '#18 ERROR: process "/bin/sh -c with-index" did not complete: exit code: 2\n'
+            'failed to solve: process "/bin/sh -c with-index" did not complete: exit code: 2',
+            "an image can't be built: dkimpy has no wheel: API_FROM_SOURCE",
+            "",
+        ),
+        (
+            ' api Warning Get "https://registry.example/v2/": dial tcp: lookup: no such host\n'
+            'Error response from daemon: invalid mount config for type "bind": bind source path'
+            " does not exist: /home/me/shop/secrets/prod/mail_key",
+            "/home/me/shop/secrets/prod/mail_key isn't there",
+            "a secret, a config or a volume",
+        ),
+        (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker"
             " daemon running?",
             "no container engine answers",
@@ -106,7 +149,7 @@ def test_a_failed_start_is_told_by_its_cause(said: str, message: str, fix: str) 
     shell = {"PATH": "/usr/bin:/bin"}
     # Whatever ports this checkout has moved to.
     environment = load(ROOT, "dev", shell=shell, overrides={"PUBLISHED_API_PORT": "8000"})
-    error = compose_failed(Client(environment), [said], 1)
+    error = compose_failed(Client(environment), said.splitlines(), 1)
     assert message in error.message
     assert fix in (error.fix or "")
 

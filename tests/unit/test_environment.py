@@ -383,6 +383,20 @@ def test_a_stack_is_a_folder_with_an_env_file(checkout: Checkout) -> None:
     assert stacks(root) == ["core", "wide"]
 
 
+def test_where_every_environment_names_a_stack_there_is_no_default_one(checkout: Checkout) -> None:
+    files = {f"env/{name}.env": HEAD + "GANGWAY_STACK=shop\n" for name in ("dev", "test")}
+    root = checkout({**files, "stacks/shop/stack.env": "A=1\n"})
+    assert stacks(root) == ["shop"]
+    with pytest.raises(GangwayError) as caught:
+        load(root, "dev", stack="core", shell={})
+    assert str(caught.value) == "no stack named 'core'\n  fix: there are: shop"
+
+
+def test_what_an_environment_begins_with_is_its_base(checkout: Checkout) -> None:
+    root = checkout({"env/dev.env": HEAD + "COMPOSE_FILE=ours.yml:ours.dev.yml\n"})
+    assert load(root, "dev", shell={}).base == "ours.yml"
+
+
 def test_override_words_are_assignments() -> None:
     assert parse_overrides(["A=1", "B=x=y", "A="]) == {"A": "", "B": "x=y"}
 

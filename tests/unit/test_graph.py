@@ -113,7 +113,7 @@ def invoke(*words: str, path: str = os.environ["PATH"]) -> subprocess.CompletedP
 
 def test_every_service_that_starts_is_drawn_with_what_it_is_made_of() -> None:
     assert {box.name: box.lines[0] for box in drawn().boxes} == {
-        "api": "apps/shop",
+        "api": "shop",
         "migrate": "docker/tool.Dockerfile",
         "postgres": "postgres:18",
         "proxy": "registry.example.com:5000/library/a-rather-long-name/nginx:1.29-trixie",

@@ -154,3 +154,31 @@ def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> Non
     assert model_cache.ingredients(loaded(root, {}), ARGV) is None
     model_cache.keep(loaded(root, {}), None, MODEL)
     assert found(loaded(root, {})) is None
+
+
+OWN = """services:
+  mail: {extends: {file: theirs.yml, service: mail}}
+  api:
+    env_file:
+      - {path: app.env, required: false}
+      - {path: "app.${OVERLAY}.env", required: false}
+"""
+
+
+@pytest.mark.parametrize("file", ["app.env", "app.dev.env", "theirs.yml"])
+def test_what_a_stack_of_somebody_s_own_refers_to_makes_it_stale(root: Path, file: str) -> None:
+    with (root / "env" / "dev.env").open("a") as settings:
+        settings.write("OVERLAY=dev\n")
+    (root / "docker-compose.yml").write_text(OWN)
+    (root / "theirs.yml").write_text("services: {mail: {image: busybox}}\n")
+    keep(root)
+    assert found(loaded(root, {})) == MODEL
+    (root / file).write_text("services: {mail: {image: alpine}}\n")
+    assert found(loaded(root, {})) is None
+
+
+@pytest.mark.parametrize("text", ["env_file: x", "include: [x]", "extends: {service: a, file: x}"])
+def test_what_refers_further_is_never_kept(root: Path, text: str) -> None:
+    (root / "docker-compose.yml").write_text(OWN)
+    (root / "theirs.yml").write_text(f"services:\n  mail:\n    {text}\n")
+    assert model_cache.ingredients(loaded(root, {}), ARGV) is None

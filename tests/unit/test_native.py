@@ -63,7 +63,7 @@ class TestEnvironment:
         }  # fmt: skip
         found = place(**shell).environment("api", {})
         assert set(found) == {
-            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON", "DEBUG_PATH",
+            "HOME", "LANG", "LC_ALL", "TZ", "PATH", "TMPDIR", "GANGWAY_PYTHON",
         }  # fmt: skip
 
     def test_the_model_s_variables_win_and_null_is_not_set(self) -> None:
@@ -199,7 +199,7 @@ class TestSupervised:
         stop([service])
 
     def test_what_was_run_once_is_none(self, tmp_path: Path) -> None:
-        engine = Processes(tmp_path, "gangway-test", {}, ())
+        engine = Processes(tmp_path, "gangway-test")
         private(engine.state / "services" / "test-runner" / "tmp")
         private(engine.state / "services" / "api")
         (engine.state / "services" / "api" / "spec.json").write_text("{}")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gangway.engines.native.local import local_words, localized, unescaped
-from gangway.model.model import Model
+from gangway.engines.native.local import local_words, localized
+from gangway.model.model import Model, unescaped
 
 HERE = "/home/me/check out"
 RAW: dict[str, Any] = {
@@ -180,6 +180,12 @@ def test_a_service_listens_where_its_own_port_is_published(variable: str) -> Non
         }
     )
     assert found["environment"] == {variable: "18025", "APP_HOST": "127.0.0.2"}
+
+
+def test_a_host_and_a_port_are_where_that_is_published() -> None:
+    given = {"API_HOST": "api", "API_PORT": "8000", "OTHER_HOST": "api", "OTHER_PORT": "9"}
+    environment = local({"environment": given})["environment"]
+    assert environment == {**given, "API_HOST": "127.0.0.1", "API_PORT": "18000"}
 
 
 def test_without_an_address_it_is_published_on_all_of_them() -> None:

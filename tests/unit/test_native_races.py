@@ -26,7 +26,6 @@ from gangway.engines.native.service import Place, Supervised, private, spec, sto
 from gangway.engines.native.starting import NativeStart
 from gangway.model.model import Model
 from tests.support.processes import eventually
-from tests.unit.conftest import lock_tools
 
 #: Ends when the file is there: at once, and well.
 WAITS = 'until test -e "$PWD/go"; do sleep 0.01; done'
@@ -106,7 +105,7 @@ class TestContainer:
     ) -> None:
         service = Late(tmp_path / "one")
         begin(service, wanted(tmp_path, WAITS))
-        processes = Processes(tmp_path, "gangway-test", {}, ())
+        processes = Processes(tmp_path, "gangway-test")
         monkeypatch.setattr(Processes, "present", lambda _: [service])
         here = cast(commands.Native, SimpleNamespace(services=processes))
         commands.ps(here, cast(Any, None))
@@ -241,10 +240,10 @@ class TestUp:
                 "entrypoint": ["true"],
                 "depends_on": {"one": {"condition": "service_completed_successfully"}},
             }
-        shell = {"PATH": os.environ["PATH"]}
-        lock_tools(top)
-        processes = Processes(top, "test", shell, ())
-        return NativeStart(processes, Model({"name": "test", "services": model}), ["one"])
+        processes = Processes(top, "test")
+        place = Place(top, processes.state, (), {"PATH": os.environ["PATH"]})
+        made = Model({"name": "test", "services": model})
+        return NativeStart(processes, place, made, ["one"])
 
     def test_one_that_is_on_its_way_out_is_started_again(
         self, tmp_path: Path, service: Supervised

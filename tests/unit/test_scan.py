@@ -18,6 +18,7 @@ import pytest
 from gangway.base.process import Runner
 from gangway.operations import scan
 from gangway.operations.scan import Outcome
+from gangway.settings.apps import Libraries
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = str(Path(sys.executable).parent)
@@ -30,8 +31,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in (".hadolint.yaml", ".compose-lint.yml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "docker").mkdir()
-    for name in ("install-dependencies", "poetry-requirements"):
-        shutil.copy(ROOT / "docker" / name, tmp_path / "docker")
+    shutil.copy(ROOT / "docker" / "install-dependencies", tmp_path / "docker")
+    shutil.copytree(ROOT / "docker" / "locks", tmp_path / "docker" / "locks")
     (tmp_path / "apps" / "api").mkdir(parents=True)
     (tmp_path / "apps" / "api" / "requirements.txt").write_text(
         f"first==1.0 --hash={HASH}\nsecond==2.0 --hash={HASH}\n"
@@ -112,7 +113,7 @@ class TestLockedPackages:
         service = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": url}
         return scan.pip_audit(
             runner(checkout, **service, NO_PROXY="127.0.0.1"),
-            checkout / "apps/api/requirements.txt",
+            Libraries(("apps/api/requirements.txt",)),
         )
 
     def test_a_known_weakness_is_found(self, checkout: Path) -> None:
@@ -144,13 +145,13 @@ class TestLockedPackages:
         )
         with advisories({name: [advisory(name)] for name in ("second", "tool")}) as url:
             service = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": url}
-            outcome = scan.pip_audit(runner(checkout, **service), app / "poetry.lock")
+            outcome = scan.pip_audit(runner(checkout, **service), Libraries(("apps/plots",)))
         assert [each.partition(" ")[2][:8] for each in outcome.findings] == ["second 2"]
 
     def test_a_lock_that_cannot_be_read_says_so(self, checkout: Path) -> None:
         (checkout / "apps/api/requirements.txt").unlink()
         (checkout / "apps/api/poetry.lock").write_text("[metadata]\n")
-        outcome = scan.pip_audit(runner(checkout), checkout / "apps/api/poetry.lock")
+        outcome = scan.pip_audit(runner(checkout), Libraries(("apps/api",)))
         assert "its format is none" in outcome.result
 
     def test_packages_that_the_service_does_not_know_are_not_clean(self) -> None:

@@ -24,7 +24,8 @@ def asked(stack: str, options: Options) -> list[str]:
     for name, *words in runners(opened(loaded), options):
         assert name != RUNNER or " ".join(words).startswith(PYTEST)
         paths = [word for word in words if "." in word or "/" in word]
-        found.append(" ".join([name, *(path for path in paths if "=" not in path)]))
+        skipped = {"pytest.ini"}
+        found.append(" ".join([name, *(p for p in paths if "=" not in p and p not in skipped)]))
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -146,10 +147,33 @@ class Client:
         ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
         return [self._container(raw) for raw in self._inspect(ids)]
 
+    def images(self, names: Iterable[str]) -> dict[str, tuple[str, float]]:
+        """Return the number of each image that is there, and when it was made (Unix time)."""
+        fields = ("{{.Id}}", "{{.Created}}", "{{json .RepoTags}}")
+        wanted = sorted(set(names))
+        argv = ["docker", "image", "inspect", "--format", "\t".join(fields), *wanted]
+        done = self.environment.runner.capture(argv, timeout=30)
+        found: dict[str, tuple[str, float]] = {}
+        # Where one is missing, there is a line without any.
+        for line in filter(None, done.stdout.splitlines()):
+            number, made, tags = line.split("\t")
+            moment = datetime.fromisoformat(made).timestamp()
+            there = json.loads(tags) or ()
+            # Podman puts a registry before the name.
+            found |= {
+                name: (number, moment)
+                for name in wanted
+                if any(tag in (name, f"{name}:latest") or tag.endswith(f"/{name}") for tag in there)
+            }
+        if done.status != 0 and not found:
+            self.reach()
+        return found
+
     def publisher(self, port: int) -> str | None:
         """Return the container that publishes a host port as `container NAME (project NAME)`."""
         template = '{{.Names}} (project {{.Label "' + _PROJECT + '"}})'
-        argv = ["docker", "ps", "--filter", f"publish={port}", "--format", template]
+        both = ("--filter", f"publish={port}", "--filter", f"publish={port}/udp")
+        argv = ["docker", "ps", *both, "--format", template]
         # An engine that has gone away meanwhile has no say in it; the port is taken all the same.
         with suppress(GangwayError):
             return next((f"container {line}" for line in self._lines(argv)), None)

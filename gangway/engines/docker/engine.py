@@ -15,7 +15,7 @@ from gangway.base.process import Completed
 from gangway.engines.container import Container
 from gangway.engines.docker import inside
 from gangway.engines.docker.client import PODMAN, Client
-from gangway.engines.interface import Debugger, Inside, Start, split
+from gangway.engines.interface import Debugger, Due, Inside, Start, split
 from gangway.model.model import Model
 from gangway.model.render import rendered
 
@@ -29,7 +29,6 @@ class DockerEngine(Client):
     """See `gangway.engines.interface.Engine`."""
 
     manner = "in containers"
-    scratch = "/tmp"  # noqa: S108 (a container's own)
 
     @property
     def name(self) -> str:
@@ -84,10 +83,10 @@ class DockerEngine(Client):
         once = images.one_for_each_image(self.model, named)
         return ["build", *(["--no-cache"] if no_cache else []), *once]
 
-    def outdated(self, services: Sequence[str]) -> str:
+    def due(self, services: Sequence[str]) -> Due:
         from gangway.engines.docker import images
 
-        return images.outdated(self.environment, self.model, services)
+        return images.due(self, self.model, services)
 
     def debugger(self, *, install: bool) -> Debugger:
         return Debugger("0.0.0.0", "5678", "/opt/debugger", maps_paths=True)

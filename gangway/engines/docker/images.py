@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import subprocess
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
+from gangway.base.errors import GangwayError
+from gangway.base.files import replace
 from gangway.base.output import say
-from gangway.engines.docker import failure
+from gangway.engines.docker import failure, made_of
 from gangway.engines.docker.client import Client
-from gangway.model.model import Model
-from gangway.settings import checkout
-from gangway.settings.environment import DEFAULT_STACK, Environment
+from gangway.engines.interface import Due
+from gangway.model.model import Model, unescaped
+from gangway.settings import checkout, offline
+from gangway.settings.environment import Environment
+
+_NEVER: Final = "the images haven't been built here yet"
+# As many changed files as are named.
+_NAMED: Final = 4
 
 # A fault of BuildKit with steps that images share, gone with the next try: moby/buildkit#2303.
 _LOST = re.compile(r"inconsistent graph state|failed to get state for index")
@@ -37,7 +44,7 @@ def built_here(environment: Environment, model: Model) -> list[str]:
 
 def one_for_each_image(model: Model, services: Sequence[str]) -> list[str]:
     """Return the first of the services that share an image: once is enough to build it."""
-    first = {model.services[name].get("image", name): name for name in reversed(services)}
+    first = {made_of.image_of(model, name): name for name in reversed(services)}
     return [name for name in services if name in first.values()]
 
 
@@ -63,18 +70,55 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
     Raises GangwayError when it fails, after showing what it said last.
     """
     environment = client.environment
-    began = time.time()
+    plain = _plain(model)
+    named = [word for word in words[1:] if word in plain.services] or list(plain.services)
+    images = made_of.images(plain, named)
+    require_bases(client, images)
+    # What changes while it builds isn't in it, perhaps.
+    states = {
+        image.name: dict(made_of.state(environment.root, plain, image, environment.kind))
+        for image in images
+    }
     status, said = _build(environment, words)
     if status and any(map(_LOST.search, said)):
         say("BuildKit lost track of a step that two images share; building again")
         status, said = _build(environment, words)
     if status:
         raise failure.compose_failed(client, said, status)
-    if set(built_here(environment, model)) <= set(words):
-        mark = stamp(environment)
-        mark.touch(mode=0o600)
-        os.utime(mark, (began, began))
+    if environment.kind == "prod":
+        for name, (number, _) in client.images(states).items():
+            states[name]["id"] = number
+    _keep(environment, states)
     return 0
+
+
+def require_bases(client: Client, images: Sequence[made_of.Image]) -> None:
+    """Refuse to build from a base image that is only to be had by being made here, and wasn't.
+
+    Raises GangwayError with the way to make it.
+    """
+    bases = {
+        value: (image.services[0], name)
+        for image in reversed(images)
+        for name, value in (image.build.get("args") or {}).items()
+        if name in _needed(image) and str(value).startswith(offline.REGISTRY)
+    }
+    there = client.images(bases) if bases else {}
+    for base, (service, name) in bases.items():
+        if base not in there:
+            raise GangwayError(
+                f"{service} is built from {base}, which isn't on this machine",
+                where=name,
+                fix=offline.how_to_have(base),
+            )
+
+
+def _needed(image: made_of.Image) -> set[str]:
+    """Return the arguments that name an image which the build begins with."""
+    args = image.build.get("args") or {}
+    needed = {name for name in args if name.endswith("_IMAGE")}
+    # Node is there for an app's assets alone.
+    return needed if args.get("ASSETS") or "APP" not in args else needed - {"NODE_IMAGE"}
 
 
 def show_step(line: str) -> None:
@@ -83,33 +127,64 @@ def show_step(line: str) -> None:
         say(f"  {line[:160]}")
 
 
-def outdated(environment: Environment, model: Model, services: Sequence[str]) -> str:
-    """Return why the services' images should be built now, for people; empty for no reason."""
-    if not any("build" in model.services[name] for name in services):
-        return ""
+def due(client: Client, model: Model, services: Sequence[str]) -> Due:
+    """Return which of the services' images are to be built, and why; see `Engine.due`.
+
+    Production asks the engine which images there are: they may have been built by other means, and
+    then their time has to tell.
+    """
+    environment, plain = client.environment, _plain(model)
+    images = made_of.images(plain, services)
+    if not images:
+        return Due()
+    kept = _kept(environment)
+    there = client.images(image.name for image in images) if environment.kind == "prod" else None
+    missing, outdated, why = [], [], dict[str, None]()
+    for image in images:
+        known = kept.get(image.name)
+        if there is not None and image.name not in there:
+            missing.append(image.services[0])
+            continue
+        if there is None and not known:
+            missing.append(image.services[0])
+            continue
+        number, made = there[image.name] if there else ("", 0.0)
+        if known and known.get("id", "") == number:
+            found = made_of.changes(environment.root, plain, image, environment.kind, known)
+        else:
+            found = made_of.since(environment.root, plain, image, environment.kind, made)
+        if changes := list(found):
+            outdated.append(image.services[0])
+            why |= dict.fromkeys(changes)
+    return Due(tuple(missing), tuple(outdated), _reason(list(why)) if why else _NEVER)
+
+
+def _reason(changes: Sequence[str]) -> str:
+    # What is more than a file says more.
+    ordered = sorted(changes, key=lambda each: not each.startswith("the build's "))
+    shown = ", ".join(ordered[:_NAMED])
+    if len(ordered) > _NAMED:
+        shown += f" and {len(ordered) - _NAMED} more"
+    return f"{shown} changed after the images were built"
+
+
+def _plain(model: Model) -> Model:
+    return Model(unescaped(model.raw), model.profiles)
+
+
+def _file(environment: Environment) -> Path:
+    return checkout.state(environment.root, f"{environment.name}.built")
+
+
+def _kept(environment: Environment) -> dict[str, Any]:
+    """Return what each image of an environment was made of when it was built, by its name."""
     try:
-        built = stamp(environment).stat().st_mtime
-    except FileNotFoundError:
-        return "the images haven't been built here yet"
-    for path in dict.fromkeys(inputs(model, services)):
-        for file in checkout.files(path):
-            if file.stat().st_mtime > built:
-                shown = os.path.relpath(file, environment.root)
-                return f"{shown} changed after the images were built"
-    return ""
+        found = json.loads(_file(environment).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def stamp(environment: Environment) -> Path:
-    """Return the file whose time says when the stack's images were last built."""
-    stack = "" if environment.stack == DEFAULT_STACK else f"-{environment.stack}"
-    return checkout.state(environment.root, f"{environment.name}{stack}.built")
-
-
-def inputs(model: Model, services: Sequence[str]) -> Iterator[Path]:
-    """Yield what the services' images are made of, as their `rebuild` watch rules say it."""
-    for name in services:
-        service = model.services[name]
-        if "build" in service:
-            for rule in (service.get("develop") or {}).get("watch") or ():
-                if rule["action"] == "rebuild":
-                    yield Path(rule["path"])
+def _keep(environment: Environment, states: Mapping[str, Any]) -> None:
+    text = json.dumps({**_kept(environment), **states})
+    replace(_file(environment), text)

@@ -17,7 +17,7 @@ from gangway.engines.container import Container
 from gangway.engines.docker import failure, images
 from gangway.engines.docker.client import Client
 from gangway.engines.timeline import Event, Timeline, parse
-from gangway.model.model import Model
+from gangway.model.model import Model, replicas
 
 _TICK: Final = 0.1
 _SNAPSHOT_EVERY: Final = 2.0
@@ -142,8 +142,7 @@ class DockerStart:
     def _all_seen(self) -> bool:
         """Say whether events have told of every container: the engine need not be asked then."""
         return not self._scaled and all(
-            self.timeline.count(name)
-            >= int((self._services[name].get("deploy") or {}).get("replicas") or 1)
+            self.timeline.count(name) >= replicas(self._services[name])
             for name in self.timeline.services
         )
 

@@ -17,11 +17,12 @@ from gangway.base.errors import GangwayError, unknown
 from gangway.base.output import say
 from gangway.base.process import Runner
 from gangway.engines.interface import CannotDo, split
-from gangway.engines.native import data, tools
+from gangway.engines.native import data
 from gangway.engines.native.local import local_words, localized
 from gangway.engines.native.processes import Processes, container, log_lines, shown
-from gangway.engines.native.service import as_user, command, private, seconds, stop
+from gangway.engines.native.service import Place, as_user, command, private, seconds, stop
 from gangway.engines.native.starting import NativeStart
+from gangway.engines.native.tools import Tools, programs
 from gangway.engines.native.unenforced import unenforced
 from gangway.engines.timeline import View
 from gangway.model.model import Model, stop_order
@@ -47,8 +48,25 @@ class Native:
     def services(self) -> Processes:
         """Those that run, and those that did."""
         env = self.environment
-        project, shell = env.get("COMPOSE_PROJECT_NAME"), env.process_environment()
-        return Processes(env.root, project, shell, env.apps)
+        return Processes(env.root, env.get("COMPOSE_PROJECT_NAME"))
+
+    @cached_property
+    def tools(self) -> Tools:
+        """What they run with."""
+        return Tools.of(self.environment, self.model)
+
+    @cached_property
+    def place(self) -> Place:
+        """Where they run."""
+        found = {name: self.tools.venv(name) for name in self.model.services}
+        return Place(
+            root=self.environment.root,
+            state=self.services.state,
+            programs=programs(self.environment.root),
+            shell=self.environment.process_environment(),
+            venvs={name: venv for name, venv in found.items() if venv},
+            variables=self.tools.variables,
+        )
 
 
 Verb = Callable[[Native, argparse.Namespace], int]
@@ -86,7 +104,8 @@ def _begin(here: Native, options: argparse.Namespace) -> NativeStart:
     renewed = wanted if options.name == "restart" else named if options.force_recreate else ()
     if data.is_in_memory(here.environment.kind, model):
         data.keep_in_memory(here.services.data)
-    start = NativeStart(here.services, model, wanted, renewed)
+    builds = {name: here.tools.stamp(name) for name in wanted}
+    start = NativeStart(here.services, here.place, model, wanted, renewed=renewed, builds=builds)
     if note := unenforced(start.services, wanted):
         say(note)
     return start
@@ -214,7 +233,7 @@ def one_off(here: Native, options: argparse.Namespace) -> int:
     needed = [each for each in model.wanted([name]) if each != name]
     if needed and not options.no_deps:
         up(here, _parser().parse_args(["up", *needed]))
-    words = command(here.services.place, name, localized(model)[name], options.words or None)
+    words = command(here.place, name, localized(model)[name], options.words or None)
     if name in model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
         (here.services.supervised(name).folder / "state.json").unlink(missing_ok=True)
@@ -223,17 +242,16 @@ def one_off(here: Native, options: argparse.Namespace) -> int:
 
 def _run_in_place(here: Native, name: str, words: Sequence[str]) -> int:
     """Run a program as the service would: as its user, in its folder, with its variables."""
-    model, place = here.model, here.services.place
+    model, place = here.model, here.place
     service = localized(model)[name]
     private(place.folder(name) / "tmp")
     runner = Runner(place.directory(service), place.environment(name, service))
     return runner.run([*as_user(service), *place.program(local_words(words, service, model))])
 
 
-def build(here: Native, _options: argparse.Namespace) -> int:
+def build(here: Native, options: argparse.Namespace) -> int:
     """Install the apps' locked libraries: what an image has besides the sources."""
-    environment = here.environment
-    tools.install(environment.root, environment.apps, environment.process_environment())
+    here.tools.install(anew=options.no_cache)
     return 0
 
 
@@ -276,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         inside = verb(name, function, "--rm", "--no-deps", "--no-TTY")
         inside.add_argument("service")
         inside.add_argument("words", nargs=argparse.REMAINDER)
-    # The libraries are one set for all services.
+    # Of all services: they share libraries.
     verb("build", build, "--no-cache").add_argument("services", nargs="*")
     verb("watch", watch, "--no-up").add_argument("services", nargs="*")
     return parser

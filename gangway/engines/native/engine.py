@@ -11,10 +11,11 @@ from pathlib import Path
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.interface import Debugger, Inside, py_spy
-from gangway.engines.native import commands, tools
-from gangway.engines.native.processes import DIRECTORY, log_lines
+from gangway.engines.interface import Debugger, Due, Inside, py_spy
+from gangway.engines.native import commands
+from gangway.engines.native.processes import log_lines
 from gangway.engines.native.starting import NativeStart
+from gangway.engines.native.tools import DIRECTORY, require
 from gangway.settings.environment import NATIVE, STACK_FILE, load
 
 
@@ -25,15 +26,11 @@ class NativeEngine(commands.Native):
     name = NATIVE
     manner = "natively"
 
-    @property
-    def scratch(self) -> str:
-        return str(self.environment.root / DIRECTORY)
-
     def reach(self) -> None:
         return
 
     def check(self) -> None:
-        tools.require()
+        require()
 
     def running(self) -> bool:
         return self.services.running()
@@ -70,18 +67,19 @@ class NativeEngine(commands.Native):
         yield commands.begin(self, words)
 
     def building(self, services: Sequence[str], *, no_cache: bool) -> list[str]:
-        return ["build"]
+        return ["build", *(["--no-cache"] if no_cache else [])]
 
-    def outdated(self, services: Sequence[str]) -> str:
-        if tools.current(self.environment.root, self.environment.apps):
-            return ""
-        return "the apps' locked libraries aren't installed for native services, or have changed"
+    def due(self, services: Sequence[str]) -> Due:
+        if self.tools.current():
+            return Due()
+        why = "the apps' locked libraries aren't installed for native services, or have changed"
+        return Due(outdated=tuple(services), why=why)
 
     def debugger(self, *, install: bool) -> Debugger:
-        root, shell = self.environment.root, self.environment.shell
-        folder = tools.debugger(root, shell) if install else tools.debugger_folder(root)
+        if install:
+            self.tools.install_debugger()
         port = "${PUBLISHED_DEBUG_PORT:-5678}"
-        return Debugger("127.0.0.1", port, str(folder), maps_paths=False)
+        return Debugger("127.0.0.1", port, str(self.tools.debugger), maps_paths=False)
 
     def inside(self, container: Container) -> Inside:
         main = self.services.supervised(container.service).read("state.json").get("pid")
@@ -93,8 +91,13 @@ class NativeEngine(commands.Native):
         return Inside(lines, main)
 
     def profiler(self, container: Container, pid: str, seconds: int) -> list[str]:
-        spy = tools.debugger(self.environment.root, self.environment.shell) / "bin" / "py-spy"
-        return ["sh", "-ec", py_spy(str(spy), pid, seconds, f"{self.scratch}/profile.svg")]
+        self.tools.install_debugger()
+        spy = self.tools.debugger / "bin" / "py-spy"
+        return [
+            "sh",
+            "-ec",
+            py_spy(str(spy), pid, seconds, str(self.environment.root / DIRECTORY / "profile.svg")),
+        ]
 
 
 def main(argv: Sequence[str]) -> int:

@@ -2,8 +2,9 @@
 
 What a container engine's mounts and networks do for a container is done to a service's variables
 and commands here. A path where something is mounted becomes that file or folder;
-`http://api:8000` becomes the address that api's port 8000 is published on; and a service that is
-told its port, by APP_PORT or PORT, listens on the published one.
+`http://api:8000` becomes the address that api's port 8000 is published on, and so do BROKER_HOST
+with BROKER_PORT; and a service that is told its port, by APP_PORT, PORT or REDIS_PORT, listens on
+the published one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from gangway.model.model import Model, PublishedPort
+from gangway.model.model import Model, PublishedPort, unescaped
 
 Service = Mapping[str, Any]
 
 HOST: Final = "127.0.0.1"
-PORT_NAMES: Final = ("APP_PORT", "PORT")
+PORT_NAMES: Final = ("APP_PORT", "PORT", "REDIS_PORT")
 # The place of a server in a URL: behind the slashes, or behind a user's name and password.
 _SERVER: Final = re.compile(r"(?<=//)((?:[^/?#@\s]*@)?)([a-z0-9][a-z0-9_.-]*):(\d+)\b")
 
@@ -42,23 +43,13 @@ def _local(name: str, service: Service, model: Model) -> Iterator[tuple[str, Any
         key: value if value is None else _local_value(str(value), service, model, published)
         for key, value in (service.get("environment") or {}).items()
     }
-    yield "environment", environment | dict(_own_address(name, service, published))
+    others = dict(_others_addresses(environment, published))
+    yield "environment", environment | others | dict(_own_address(name, service, published))
     for key in ("entrypoint", "command"):
         if words := service.get(key):
             yield key, local_words(words, service, model)
     if check := service.get("healthcheck"):
         yield "healthcheck", {**check, "test": local_words(check.get("test") or (), service, model)}
-
-
-def unescaped(node: Any) -> Any:
-    """Return a part of the model with `$$` as `$`: Compose writes its output to be read again."""
-    if isinstance(node, str):
-        return node.replace("$$", "$")
-    if isinstance(node, Mapping):
-        return {key: unescaped(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [unescaped(value) for value in node]
-    return node
 
 
 def _local_value(value: str, service: Service, model: Model, published: list[PublishedPort]) -> str:
@@ -96,6 +87,19 @@ def _mounts(service: Service, model: Model) -> Iterator[tuple[str, str]]:
             file = (model.raw.get(kind) or {}).get(entry["source"], {}).get("file")
             if file:
                 yield entry.get("target") or f"{folder}/{entry['source']}", unescaped(file)
+
+
+def _others_addresses(
+    environment: Mapping[str, str | None], published: list[PublishedPort]
+) -> Iterator[tuple[str, str]]:
+    """Yield the variables that say in two where another service is: NAME_HOST and NAME_PORT."""
+    places = {(port.service, str(port.target)): port for port in published}
+    for variable, server in environment.items():
+        number = f"{variable.removesuffix('_HOST')}_PORT"
+        port = places.get((server or "", environment.get(number) or ""))
+        if variable.endswith("_HOST") and port:
+            yield variable, HOST
+            yield number, str(port.port)
 
 
 def _own_address(

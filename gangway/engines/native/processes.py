@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from gangway.engines.container import Container
-from gangway.engines.native import tools
-from gangway.engines.native.service import Place, Supervised
+from gangway.engines.native.service import Supervised
+from gangway.engines.native.tools import DIRECTORY
 
-DIRECTORY: Final = Path(".gangway") / "native"
 # A service whose monitor was killed together with it.
 _KILLED: Final = 137
 
@@ -21,14 +19,11 @@ _KILLED: Final = 137
 class Processes:
     """The services of one environment of the checkout at `root`, as local processes.
 
-    `project` is the Compose project's name, `shell` the environment variables of the caller,
-    `apps` the folders under apps/ whose libraries the services have.
+    `project` is the Compose project's name.
     """
 
     root: Path
     project: str
-    shell: Mapping[str, str]
-    apps: tuple[str, ...]
 
     @property
     def state(self) -> Path:
@@ -39,11 +34,6 @@ class Processes:
     def data(self) -> Path:
         """The folder of the services' data."""
         return self.state / "volumes"
-
-    @cached_property
-    def place(self) -> Place:
-        """Where the services run."""
-        return Place(self.root, self.state, tools.programs(self.root, self.apps), self.shell)
 
     def supervised(self, service: str) -> Supervised:
         """Return the way to a service's monitor."""

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
-from gangway.engines.native.tools import debugger_folder
 
 MONITOR: Final = Path(__file__).with_name("monitor.py")
 # What a service gets of this process's own environment; all else is the model's.
@@ -53,12 +52,17 @@ def private(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where services run: the checkout, their state, and the programs they find first."""
+    """Where services run: the checkout, their state, and the programs they find first.
+
+    `venvs` has the environment with a service's libraries, `variables` what all of them are told.
+    """
 
     root: Path
     state: Path
     programs: tuple[Path, ...]
     shell: Mapping[str, str]
+    venvs: Mapping[str, Path] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, service: str) -> Path:
         """Return the folder of a service's state."""
@@ -71,16 +75,16 @@ class Place:
             for key, value in self.shell.items()
             if key in INHERITED or key.startswith("LC_")
         }
-        path = [*map(str, self.programs), kept.get("PATH", os.defpath)]
+        own_programs = [self.venvs[name] / "bin"] if name in self.venvs else []
+        path = [*map(str, (*own_programs, *self.programs)), kept.get("PATH", os.defpath)]
         model = service.get("environment") or {}
         own = {key: value for key, value in model.items() if value is not None}
         given = {
             "TMPDIR": str(self.folder(name) / "tmp"),
             # For a server that comes as a library of ours.
             "GANGWAY_PYTHON": sys.executable,
-            "DEBUG_PATH": str(debugger_folder(self.root)),
         }
-        return {**kept, **given, **own, "PATH": os.pathsep.join(path)}
+        return {**kept, **given, **self.variables, **own, "PATH": os.pathsep.join(path)}
 
     def directory(self, service: Mapping[str, Any]) -> Path:
         """Return a service's working directory; one in a bind mount is that folder here."""

@@ -11,10 +11,9 @@ from typing import Any
 
 from gangway.base.errors import GangwayError
 from gangway.engines.container import Container
-from gangway.engines.native import tools
 from gangway.engines.native.local import localized
 from gangway.engines.native.processes import Processes, container
-from gangway.engines.native.service import Supervised, spec, stop
+from gangway.engines.native.service import Place, Supervised, spec, stop
 from gangway.engines.timeline import Timeline
 from gangway.model.model import Model
 from gangway.settings.checkout import files
@@ -32,17 +31,22 @@ class NativeStart:
     def __init__(
         self,
         processes: Processes,
+        place: Place,
         model: Model,
         wanted: Sequence[str],
+        *,
         renewed: Collection[str] = (),
+        builds: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare to start what doesn't run as the model has it, and the `renewed` in any case."""
+        """Prepare to start what doesn't run as the model has it, and the `renewed` in any case.
+
+        `builds` is what tells one set of a service's libraries from another.
+        """
         self._processes = processes
         self.services = localized(model)
-        build = tools.stamp(processes.root, processes.apps)
         self._specs: dict[str, dict[str, Any]] = {}
         for name in wanted:
-            made = spec(processes.place, name, self.services[name], build=build)
+            made = spec(place, name, self.services[name], build=(builds or {}).get(name, ""))
             ports = [p.port for p in model.published() if p.service == name]
             self._specs[name] = made | {"ports": ports}
         self._waiting = dict.fromkeys(wanted)

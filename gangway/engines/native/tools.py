@@ -1,28 +1,40 @@
 """The programs that native services need: servers from wheels, and the apps' own libraries.
 
-The servers come with `gangway[native]` and are found by their path; the libraries go into
-one environment for all apps of a stack, `.gangway/native/venv`, made from the apps' own lock files.
+The servers come with `gangway[native]` and are found by their path. The libraries go into
+`.gangway/native`: an environment for each set of locks that services of the stack have, as their
+build arguments say it, on the Python that PYTHON_VERSION names where there is one here.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import GangwayError
+from gangway.base.output import say
 from gangway.engines.native import node
-from gangway.settings.apps import locks
+from gangway.model.model import Model
+from gangway.settings.apps import Libraries, libraries
+from gangway.settings.environment import Environment
 
-DEBUG_REQUIREMENTS: Final = "docker/requirements-debug.txt"
+DIRECTORY: Final = Path(".gangway") / "native"
+# What an image has beside the app's libraries, each by its own lock.
+_DEBUGGER: Final = "docker/requirements-debug.txt"
+_SERVERS: Final = "docker/requirements-serve.txt"
+_PYTEST: Final = "docker/requirements-pytest.txt"
 _SITE: Final = Path(sysconfig.get_path("purelib"))
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 _BUNDLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+_HERE: Final = ".".join(map(str, sys.version_info[:2]))
 
 
 def postgres() -> Path | None:
@@ -45,83 +57,254 @@ def require() -> None:
         raise _missing(", ".join(lacking))
 
 
-def programs(root: Path, apps: Sequence[str]) -> tuple[Path, ...]:
-    """Return the folders that services look for programs in, before PATH."""
+def programs(root: Path) -> tuple[Path, ...]:
+    """Return the folders that services look for programs in, after their own environment."""
     servers = [folder for folder in (postgres(), valkey(), node.wheel()) if folder]
-    return (venv(root, apps) / "bin", root / "scripts", *servers)
+    return (root / "scripts", *servers)
 
 
-def venv(root: Path, apps: Sequence[str]) -> Path:
-    """Return the environment of a stack's apps: what one stack needs may rule another's out."""
-    name = "-".join(("venv", *apps))
-    return root / ".gangway" / "native" / name
+@dataclass(frozen=True)
+class Tools:
+    """What the services of one environment run with.
+
+    `wanted` is what each service has for libraries, `tested` those that tests run with; `apps` are
+    the folders under apps/ of which front ends need packages; `python` is PYTHON_VERSION.
+    """
+
+    root: Path
+    shell: Mapping[str, str]
+    wanted: Mapping[str, Libraries]
+    tested: frozenset[Libraries]
+    apps: tuple[str, ...]
+    python: str
+
+    @classmethod
+    def of(cls, environment: Environment, model: Model) -> Tools:
+        """Return those of a stack, from the model of its services."""
+        root = environment.root
+        found = {
+            name: wanted
+            for name, service in model.services.items()
+            if (wanted := libraries(service))
+        }
+        shared = _shared(root, found)
+        tested = (name for name in found if (model.services[name]["build"].get("target") == "test"))
+        return cls(
+            root=root,
+            shell=environment.process_environment(),
+            wanted=shared,
+            tested=frozenset(shared[name] for name in tested),
+            apps=environment.apps,
+            python=environment.get("PYTHON_VERSION"),
+        )
+
+    def venv(self, service: str) -> Path | None:
+        """Return the environment of a service; one without an app has that of any other."""
+        wanted = self.wanted.get(service) or next(iter(self.wanted.values()), None)
+        return self._venv(wanted) if wanted else None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that tell services where the rest is."""
+        return {"DEBUG_PATH": str(self.debugger), "SERVERS_PATH": str(self._folder("servers"))}
+
+    @property
+    def debugger(self) -> Path:
+        """The folder with the debugger, the profiler and what the reloader needs."""
+        return self._folder("debugger")
+
+    # ---- what is there
+
+    def stamp(self, service: str) -> str:
+        """Return what tells one set of a service's locked libraries from another."""
+        wanted = self.wanted.get(service)
+        return self._stamps[wanted] if wanted else self._checksum(self._node_locks)
+
+    def current(self) -> bool:
+        """Say whether all libraries are installed as their locks have them."""
+        return not any(self._outdated()) and self._node_current()
+
+    def _outdated(self) -> Iterator[Libraries]:
+        for wanted, stamp in self._stamps.items():
+            venv = self._venv(wanted)
+            lacks_tests = wanted in self.tested and not _has_pytest(venv)
+            if _text(venv / "gangway.stamp") != stamp or lacks_tests:
+                yield wanted
+
+    def _node_current(self) -> bool:
+        known = self._checksum(self._node_locks)
+        return not self._node_locks or _text(self._node_stamp) == known
+
+    @cached_property
+    def _stamps(self) -> dict[Libraries, str]:
+        beside = [self.root / name for name in (_DEBUGGER, _SERVERS)]
+        return {
+            wanted: self._checksum([*beside, *dict.fromkeys(wanted.files(self.root))])
+            for wanted in self.wanted.values()
+        }
+
+    @cached_property
+    def _node_locks(self) -> list[Path]:
+        return list(node.locks(self.root, self.apps))
+
+    def _checksum(self, files: Sequence[Path]) -> str:
+        total = zlib.crc32(f"{sys.version} {self.python}".encode())
+        for file in files:
+            if file.exists():
+                total = zlib.crc32(file.read_bytes(), total)
+        return f"{total:08x}"
+
+    # ---- installing
+
+    def install(self, *, anew: bool = False) -> None:
+        """Install what isn't as its locks have it, or all of it `anew`.
+
+        Raises GangwayError where that fails; what was there before is gone then.
+        """
+        outdated = list(self._stamps if anew else self._outdated())
+        if self._node_locks and (anew or not self._node_current()):
+            node.install(self.root, self.apps, self.shell)
+            _write(self._node_stamp, self._checksum(self._node_locks))
+        self._beside("servers", _SERVERS)
+        self.install_debugger()
+        for wanted in outdated:
+            venv, stamp = self._venv(wanted), self._stamps[wanted]
+            if anew or _text(venv / "gangway.stamp") != stamp:
+                self._make(venv, wanted)
+            if wanted in self.tested and not _has_pytest(venv):
+                self._add_pytest(venv)
+            _write(venv / "gangway.stamp", stamp)
+
+    def _make(self, venv: Path, wanted: Libraries) -> None:
+        shutil.rmtree(venv, ignore_errors=True)
+        venv.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._run([_uv(), "venv", "--quiet", "--python", self._interpreter, str(venv)], "")
+        program = self.root / "docker" / "install-dependencies"
+        services = ", ".join(name for name, each in self.wanted.items() if each == wanted)
+        self._run(
+            [sys.executable, "-B", str(program), *wanted.words],
+            f"the libraries of {services} can't be installed",
+            {"UV": _uv(), "VENV": str(venv)},
+        )
+
+    def _add_pytest(self, venv: Path) -> None:
+        """Let an environment find a pytest apart, after all that the app has itself."""
+        self._target(venv / "pytest", _PYTEST, str(venv / "bin" / "python"))
+        for site in venv.glob("lib/python*/site-packages"):
+            (site / "gangway-pytest.pth").write_text(f"{venv / 'pytest'}\n", encoding="utf-8")
+
+    def install_debugger(self) -> None:
+        """Install the debugger as its lock has it; raises GangwayError where that fails."""
+        self._beside("debugger", _DEBUGGER)
+
+    def _beside(self, name: str, lock: str) -> None:
+        text = (self.root / lock).read_text(encoding="utf-8")
+        known, folder = f"{self._interpreter}\n{sys.version}\n{text}", self._folder(name)
+        if _text(folder / "gangway.stamp") != known:
+            self._target(folder, lock, self._interpreter)
+            _write(folder / "gangway.stamp", known)
+
+    def _target(self, folder: Path, lock: str, python: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._run(
+            [_uv(), "pip", "install", "--quiet", "--python", python, "--target", str(folder),
+             "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "-r", lock],
+            f"what {lock} has can't be installed",
+        )  # fmt: skip
+
+    def _run(self, argv: Sequence[str], what: str, more: Mapping[str, str] | None = None) -> None:
+        done = subprocess.run(
+            argv, cwd=self.root, env={**self.shell, **_index(self.shell), **(more or {})},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = done.stdout.strip().removeprefix("install-dependencies: ")
+            raise GangwayError(f"{what}: {said}" if what else said, fix=self._fix)
+
+    @property
+    def _fix(self) -> str | None:
+        if self._has_wanted_python:
+            return None
+        return (
+            f"this is Python {_HERE}, and PYTHON_VERSION={self.python} isn't on this machine: "
+            f"install it (python{self.python}, or uv python install {self.python}), "
+            "or use a container engine"
+        )
+
+    # ---- Python
+
+    @cached_property
+    def _found_python(self) -> str:
+        """The Python that PYTHON_VERSION names; empty where there is none."""
+        own = str(getattr(sys, "_base_executable", sys.executable))
+        if self.python in ("", _HERE):
+            return own
+        find = [_uv(), "python", "find", "--no-project", "--system", "--no-python-downloads"]
+        done = subprocess.run(
+            [*find, self.python], cwd=self.root, env=dict(self.shell),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    @property
+    def _has_wanted_python(self) -> bool:
+        return bool(self._found_python)
+
+    @cached_property
+    def _interpreter(self) -> str:
+        """That Python, or the one that runs the tasks, which is said then."""
+        if self._has_wanted_python:
+            return self._found_python
+        say(f"Python {self.python} (PYTHON_VERSION) isn't on this machine: this is {_HERE}")
+        return str(getattr(sys, "_base_executable", sys.executable))
+
+    # ---- places
+
+    def _venv(self, wanted: Libraries) -> Path:
+        name = re.sub(r"\W+", "-", wanted.locks[0]).strip("-").lower()
+        facts = zlib.crc32(f"{wanted.words} {self.python}".encode())
+        return self.root / DIRECTORY / f"venv-{name}-{facts:08x}"
+
+    def _folder(self, name: str) -> Path:
+        # Wheels are for one Python: two stacks may have two.
+        return self.root / DIRECTORY / f"{name}-{self.python or _HERE}"
+
+    @property
+    def _node_stamp(self) -> Path:
+        return self.root / DIRECTORY / "node.stamp"
 
 
-def stamp(root: Path, apps: Sequence[str]) -> str:
-    """Return what tells one set of the apps' locked libraries from another."""
-    total = zlib.crc32(sys.version.encode())
-    debug = root / DEBUG_REQUIREMENTS
-    for lock in (debug, *locks(root, apps), *node.locks(root, apps)):
-        total = zlib.crc32(lock.read_bytes(), total)
-    return f"{total:08x}"
+def _shared(root: Path, found: Mapping[str, Libraries]) -> dict[str, Libraries]:
+    """Return the same with one environment for all that the tests have side by side."""
+    widest = max(found.values(), key=lambda each: len(each.locks), default=None)
+    if not widest:
+        return {}
+    read = set(widest.files(root))
+
+    def joins(each: Libraries) -> bool:
+        alike = replace(each, locks=()) == replace(widest, locks=())
+        return alike and read.issuperset(each.files(root))
+
+    return {name: widest if joins(each) else each for name, each in found.items()}
 
 
-def current(root: Path, apps: Sequence[str]) -> bool:
-    """Say whether the apps' libraries are installed as their locks have them."""
+def _has_pytest(venv: Path) -> bool:
+    places = (*venv.glob("lib/python*/site-packages/pytest"), venv / "pytest")
+    return any(place.is_dir() for place in places)
+
+
+def _text(file: Path) -> str:
     try:
-        return (venv(root, apps) / "gangway.stamp").read_text() == stamp(root, apps)
-    except FileNotFoundError:
-        return False
+        return file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
-def install(root: Path, apps: Sequence[str], shell: Mapping[str, str]) -> None:
-    """Install the apps' locked libraries anew, as wheels only, every hash checked; and `debugger`.
-
-    Raises GangwayError where that fails; what was there before is gone then.
-    """
-    program = _uv()
-    folder = venv(root, apps)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    environment = {**shell, **_index(shell)}
-    wanted = [lock.parent if lock.suffix == ".lock" else lock for lock in locks(root, apps)]
-    node.install(root, apps, shell)
-    base = getattr(sys, "_base_executable", sys.executable)
-    _run([program, "venv", "--quiet", "--python", base, str(folder)], root, environment)
-    _run(
-        [str(root / "docker" / "install-dependencies"), *map(str, wanted)], root,
-        {**environment, "UV": program, "VENV": str(folder)},
-    )  # fmt: skip
-    debugger(root, shell)
-    (folder / "gangway.stamp").write_text(stamp(root, apps))
-
-
-def debugger_folder(root: Path) -> Path:
-    """Return the folder with the debugger, the profiler and what the reloader needs."""
-    return root / ".gangway" / "native" / "debugger"
-
-
-def debugger(root: Path, shell: Mapping[str, str]) -> Path:
-    """Return that folder, with all installed as their lock has them.
-
-    Raises GangwayError where that fails.
-    """
-    lock = root / DEBUG_REQUIREMENTS
-    wanted = f"{sys.version}\n{lock.read_text(encoding='utf-8')}"
-    folder = debugger_folder(root)
-    mark = folder / "gangway.stamp"
-    if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
-        return folder
-    program = _uv()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _run(
-        [program, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder),
-         "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "-r", str(lock)],
-        root, {**shell, **_index(shell)},
-    )  # fmt: skip
-    mark.write_text(wanted, encoding="utf-8")
-    return folder
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def _uv() -> str:
@@ -142,20 +325,6 @@ def _index(shell: Mapping[str, str]) -> dict[str, str]:
     if bundle and Path(bundle).is_file():
         found["SSL_CERT_FILE"] = bundle
     return found
-
-
-def _run(argv: list[str], cwd: Path, environment: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        argv, cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise GangwayError(
-            "the apps' libraries can't be installed:\n  | "
-            + "\n  | ".join(done.stdout.strip().splitlines()[-12:]),
-            fix="the lines above say why; a lock may have no wheel for this system or this Python "
-            f"({sys.version.split()[0]})",
-        )
 
 
 def _missing(what: str) -> GangwayError:

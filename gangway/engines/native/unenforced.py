@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gangway.model.model import replicas
+
 Service = Mapping[str, Any]
 
 
@@ -32,7 +34,7 @@ _ASKS: Mapping[str, Callable[[Service], bool]] = {
         "no-new-privileges" in option for option in service.get("security_opt") or ()
     ),
     "networks": lambda service: bool(service.get("networks")),
-    "replicas": lambda service: int((service.get("deploy") or {}).get("replicas") or 1) > 1,
+    "replicas": lambda service: replicas(service) > 1,
 }
 
 

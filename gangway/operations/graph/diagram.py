@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from gangway.model.model import Model
+from gangway.model.model import Model, replicas
 
 _STATES: Final = {
     "service_healthy": "healthy",
@@ -71,8 +71,8 @@ def describe(model: Model, title: str, optional: Collection[str] = ()) -> Diagra
 
 def _reach(service: Mapping[str, Any], networks: Mapping[str, Any]) -> Iterator[str]:
     """Yield how many containers there are, their published ports and their networks."""
-    if (replicas := int((service.get("deploy") or {}).get("replicas") or 1)) > 1:
-        yield f"{replicas} copies"
+    if (number := replicas(service)) > 1:
+        yield f"{number} copies"
     published = [port for port in service.get("ports") or () if port.get("published")]
     for port in sorted(published, key=lambda port: (int(port["target"]), str(port["published"]))):
         host = port.get("host_ip") or "*"
@@ -93,7 +93,7 @@ def _made_of(service: Mapping[str, Any]) -> str:
     if not build:
         return str(service.get("image") or "")
     if app := (build.get("args") or {}).get("APP"):
-        return f"apps/{app}"
+        return str(app)
     file = PurePath(build.get("dockerfile") or "Dockerfile")
     # Compose spells relative paths out; the picture must not differ from machine to machine.
     context = str(build.get("context") or "")

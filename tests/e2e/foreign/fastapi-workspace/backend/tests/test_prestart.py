@@ -1,0 +1,5 @@
+from app.backend_pre_start import init
+
+
+def test_the_database_answers() -> None:
+    init()

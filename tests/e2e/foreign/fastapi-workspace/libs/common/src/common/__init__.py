@@ -1,0 +1,3 @@
+from common.passwords import hash_password, verify_password
+
+__all__ = ["hash_password", "verify_password"]
