@@ -32,6 +32,8 @@ _WORDS = (
 )
 _SETTINGS = "DJANGO_SETTINGS_MODULE"
 _MAIN_FILES = ("main", "app", "asgi", "wsgi", "server", "application", "run", "__init__", "api")
+# What nobody makes for another purpose.
+_SERVED_FILES = ("asgi", "wsgi")
 _MAIN_NAMES = ("app", "application", "server", "api")
 
 
@@ -187,15 +189,13 @@ def rank(application: Application) -> tuple[int, ...]:
     file = application.path.rpartition("/")[2].removesuffix(".py")
     return (
         application.factory,
-        not _listed(_MAIN_NAMES, application.name),
+        re.search(r"celery|worker|task|manage|cli|shell|script", file) is not None,
+        file not in _SERVED_FILES,
+        application.name.partition(".")[0] not in _MAIN_NAMES,
         application.path.count("/"),
         _place(_MAIN_FILES, file),
         _place(_MAIN_NAMES, application.name),
     )
-
-
-def _listed(names: tuple[str, ...], name: str) -> bool:
-    return name.partition(".")[0] in names
 
 
 def _place(names: tuple[str, ...], name: str) -> int:
