@@ -319,12 +319,13 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         **{f"mypy {app}": mypy([app, *beside.get(app, ())], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
         # What these import is what the apps have.
-        "mypy new": mypy([NEW], *theirs, NEW),
+        "mypy new": mypy([NEW], *theirs, *names(f"{NEW}/**/*.py")),
         "mypy scripts": mypy(
             ["scripts"], *theirs, "--scripts-are-modules", *SCRIPTS, *names("scripts/*.py")
         ),
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
+        "mypy build-step": mypy(["docker"], "docker/build-step"),
         "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
     }
 

@@ -21,7 +21,7 @@ FROM base AS runtime
 COPY docker/install-packages /usr/local/sbin/
 ARG RUN_PACKAGES
 RUN --mount=type=cache,id=debian,target=/var/cache/debian,sharing=locked \
-    install-packages API_RUN_PACKAGES ${RUN_PACKAGES}
+    install-packages ${RUN_PACKAGES}
 
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
@@ -65,7 +65,7 @@ COPY docker/install-packages /usr/local/sbin/
 ARG RUN_PACKAGES
 ARG BUILD_PACKAGES
 RUN --mount=type=cache,id=debian,target=/var/cache/debian,sharing=locked \
-    install-packages API_BUILD_PACKAGES ${RUN_PACKAGES} ${BUILD_PACKAGES}
+    install-packages ${RUN_PACKAGES} ${BUILD_PACKAGES}
 COPY docker/install-dependencies /usr/local/bin/
 COPY docker/locks/ /usr/local/bin/locks/
 

@@ -2,6 +2,7 @@
 
 The target is gunicorn's ``module:name``, or ``module:name()``; the arguments are uvicorn's own. An
 app for WSGI needs neither uvicorn nor a2wsgi, which makes it one for ASGI: they are beside debugpy.
+Django's static files are served as its own `runserver` does it.
 
 When it stops, uvicorn drops a connection that it has accepted but not read yet, and with it a
 request that came in the moment of a save. Here such a request is answered first.
@@ -10,11 +11,13 @@ request that came in the moment of a save. Here such a request is answered first
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import io
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -40,6 +43,13 @@ UNDER_WAY = 0.02
 class Patient(uvicorn.Server):
     """A server that stops accepting a moment before it closes what is idle."""
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve; `healthcheck tcp` goes by the file, for the port was open before."""
+        await super().startup(sockets)
+        if self.started and (starting := os.environ.get("RELOAD_STARTING")):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(starting)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in two steps."""
         for server in self.servers:
@@ -52,13 +62,43 @@ class Patient(uvicorn.Server):
             await self.lifespan.shutdown()
 
 
-def _load(target: str) -> Callable[..., Any]:
-    """Return the WSGI application; what its import raises stays as it is."""
+def _load(target: str, kind: str) -> Callable[..., Any]:
+    """Return the application; what its import raises stays as it is."""
     module, _, name = target.partition(":")
     found: Any = importlib.import_module(module)
     for part in (name or "application").removesuffix("()").split("."):
+        if not hasattr(found, part):
+            sys.exit(f'dev_server: there is no "{part}" in {module}; look at APP_TARGET={target}')
         found = getattr(found, part)
-    return cast("Callable[..., Any]", found() if name.endswith("()") else found)
+    return _with_static_files(found() if name.endswith("()") else found, kind)
+
+
+def _with_static_files(app: Any, kind: str) -> Callable[..., Any]:
+    """Return the application, where it is Django's in debug mode with its static files."""
+    # Django's own, Channels', WhiteNoise's, or a function around one of these.
+    maker = type(app).__module__.partition(".")[0]
+    if "django.conf" not in sys.modules or maker not in (
+        "django",
+        "channels",
+        "whitenoise",
+        "builtins",
+    ):
+        return cast("Callable[..., Any]", app)
+    settings = importlib.import_module("django.conf").settings
+    installed = importlib.import_module("django.apps").apps.is_installed
+    wanted = (
+        settings.configured
+        and settings.DEBUG
+        and settings.STATIC_URL
+        and installed("django.contrib.staticfiles")
+        # As with `runserver`, this leaves it to WhiteNoise.
+        and not installed("whitenoise.runserver_nostatic")
+    )
+    if not wanted:
+        return cast("Callable[..., Any]", app)
+    handlers = importlib.import_module("django.contrib.staticfiles.handlers")
+    name = "ASGIStaticFilesHandler" if kind == "asgi" else "StaticFilesHandler"
+    return cast("Callable[..., Any]", getattr(handlers, name)(app))
 
 
 def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,13 +112,22 @@ def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
+def _application() -> Callable[..., Any]:
+    """Load the application inside uvicorn's loop, once uvicorn has set up its log."""
+    try:
+        return _load(TARGET, "asgi")
+    except TypeError:
+        # Uvicorn would take it for a mistake in how this function is called.
+        traceback.print_exc()
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    _, interface, target, *arguments = sys.argv
+    _, interface, TARGET, *arguments = sys.argv
     if interface == "wsgi":
-        application = WSGIMiddleware(_with_body(_load(target)))
-        target = "__main__:application"
-    elif target.endswith("()"):
-        target, arguments = target.removesuffix("()"), ["--factory", *arguments]
+        application = WSGIMiddleware(_with_body(_load(TARGET, interface)))
+    else:
+        application, arguments = _application, ["--factory", *arguments]
     # The package hides the module of this name behind the command.
     importlib.import_module("uvicorn.main").Server = Patient  # type: ignore[attr-defined]
-    uvicorn.main([target, *arguments], prog_name="uvicorn")
+    uvicorn.main(["__main__:application", *arguments], prog_name="uvicorn")

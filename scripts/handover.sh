@@ -102,8 +102,7 @@ stands_for() {
 	elif [[ $1 =~ ^[A-Z_][A-Za-z0-9_]*$ ]]; then
 		value_of "$1"
 	else
-		die "APP_READS has {$1}, which stands for nothing: write {NAME}, {database_url}," \
-			"{redis_url} or {broker_url}, and {{ for a brace"
+		die "APP_READS has {$1}: write {NAME}, {database_url}, {redis_url}, {broker_url}, or {{ for a brace"
 	fi
 }
 

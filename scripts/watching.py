@@ -20,6 +20,8 @@ from typing import Any
 
 EXTENSIONS = "py html htm xml txt jinja jinja2 j2 mako css js sql ini cfg toml yaml yml"
 IGNORED = ("__pycache__", "node_modules", "site-packages", "venv")
+# What is below these may be large, and is no source, unless there are Python files.
+DATA = ("data", "media")
 # Seconds without a further change before a look, and at most how long to wait for that.
 SETTLED, SETTLED_LIMIT = 0.02, 1.0
 # Seconds between two looks that nothing asked for: without watchfiles, and with it.
@@ -108,6 +110,10 @@ class Sources:
             new = seen.setdefault(real, folder) is folder
             # A link may lead back to where it is.
             names[:] = [name for name in names if new and not _ignored(name)]
+            if new and folder not in self._roots and _foreign(folder, files):
+                names.clear()
+                del seen[real]
+                continue
             if not self.holds(real):
                 self._tops.append(real)
             for path in (os.path.join(folder, name) for name in files if new):
@@ -122,6 +128,13 @@ class Sources:
 
 def _ignored(name: str) -> bool:
     return name in IGNORED or (name.startswith(".") and len(name) > 1)
+
+
+def _foreign(folder: str, files: list[str]) -> bool:
+    """Whether a folder is a virtual environment of whatever name, or somebody's data."""
+    if "pyvenv.cfg" in files:
+        return True
+    return os.path.basename(folder) in DATA and not any(name.endswith(".py") for name in files)
 
 
 def _watchfiles(tools: str) -> Any:

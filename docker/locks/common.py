@@ -61,6 +61,9 @@ class Lock(Protocol):
     def lines(self) -> Iterator[Line]:
         """Yield what to install; raises Mistake for what can't be."""
 
+    def projects(self) -> Iterator[Path]:
+        """Yield the pyproject.toml of each project of the checkout that would be installed, too."""
+
 
 @dataclass(frozen=True)
 class Wish:

@@ -32,6 +32,7 @@ class PipfileLock:
         yield self.path
         if self._pipfile.is_file():
             yield self._pipfile
+        yield from self.projects()
 
     def requires(self) -> Iterator[tuple[str, Path]]:
         wanted = self._lock["_meta"].get("requires", {})
@@ -54,6 +55,13 @@ class PipfileLock:
             if not {"path", "file"}.isdisjoint(entry):
                 continue
             yield Line(self._requirement(name, entry), self.path)
+
+    def projects(self) -> Iterator[Path]:
+        for section in self._sections():
+            for entry in self._lock[section].values():
+                file = self.path.parent / str(entry.get("path", "-")) / "pyproject.toml"
+                if file.is_file():
+                    yield file
 
     def _requirement(self, name: str, entry: dict[str, Any]) -> str:
         extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""

@@ -62,6 +62,10 @@ class PoetryLock:
             condition = _condition(package.get("markers", ""), of, extras)
             yield Line(self._requirement(package, source, kind, condition), self.path)
 
+    def projects(self) -> Iterator[Path]:
+        if self._project.is_file():
+            yield self._project
+
     def _requirement(
         self, package: dict[str, Any], source: dict[str, str], kind: str, condition: str
     ) -> str:

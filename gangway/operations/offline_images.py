@@ -89,11 +89,17 @@ DEBIAN = _debian(PYTHONS[DEFAULT_PYTHON])
 PYTHON = _python(DEFAULT_PYTHON)
 
 
-def _server(server: str, version: str) -> OfflineImage:
-    files = (f"{server}.Dockerfile", f"requirements-{server}.txt", "install-wheel", server)
-    return OfflineImage(f"gangway.local/{server}:{version}", files, (DEBIAN.name, PYTHON.name))
+def _server(server: str, version: str, *more: str, parents: tuple[str, ...] = ()) -> OfflineImage:
+    files = (f"{server}.Dockerfile", f"requirements-{server}.txt", "install-wheel", server, *more)
+    above = (DEBIAN.name, PYTHON.name, *parents)
+    return OfflineImage(f"gangway.local/{server}:{version}", files, above)
 
 
+NODE = OfflineImage(
+    "gangway.local/node:24",
+    ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
+    (DEBIAN.name, PYTHON.name),
+)
 #: A sample's: an adopted repository has no Dockerfile for it.
 QDRANT = OfflineImage(
     "gangway.local/qdrant-stand-in:1",
@@ -105,15 +111,11 @@ QDRANT = OfflineImage(
 IMAGES = (
     DEBIAN,
     PYTHON,
-    _server("postgres", "18"),
+    NODE,
+    _server("postgres", "18", "install-modules", "contrib", parents=(NODE.name,)),
     _server("redis", "9"),
     _server("nginx", "1.31"),
     QDRANT,
-    OfflineImage(
-        "gangway.local/node:24",
-        ("node.Dockerfile", "requirements-node.txt", "install-wheel"),
-        (DEBIAN.name, PYTHON.name),
-    ),
 )
 
 #: Built only when they are asked for by name, for what they take: 1.8 GB and some minutes.
@@ -190,8 +192,8 @@ def build_offline(
 
     `also` names images of ON_DEMAND that are wanted too, `pythons` versions of PYTHONS.
     `ca_bundle` is the file of certificates that downloads need on a closed network; it and the
-    package index of the environment (BUILD_INDEX_URL, else pip's or uv's) reach the builds as
-    secrets. Raises GangwayError for what the user can fix.
+    package index of the environment (BUILD_INDEX_URL, else pip's or uv's), like BUILD_NPM_REGISTRY,
+    reach the builds as secrets. Raises GangwayError for what the user can fix.
     """
     if ca_bundle is not None and not ca_bundle.is_file():
         raise GangwayError(
@@ -374,6 +376,8 @@ def _build(
         command.append("--no-cache")
     if ca_bundle is not None:
         command += ["--secret", f"id=ca_bundle,src={ca_bundle}"]
+    if os.environ.get("BUILD_NPM_REGISTRY"):
+        command += ["--secret", "id=npm_registry,env=BUILD_NPM_REGISTRY"]
     with _pip_configuration(os.environ) as configuration:
         if configuration is not None:
             command += ["--secret", f"id=pip_conf,src={configuration}"]

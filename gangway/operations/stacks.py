@@ -101,7 +101,8 @@ def show(stacks: Iterable[Stack]) -> str:
         if stack.optional:
             rows.append(("on demand", ", ".join(stack.optional)))
         rows += [(name, ", ".join(ports) or "no port") for name, ports in stack.ports.items()]
-        blocks.append(f"{stack.name}: {stack.about}\n" + _indented(output.table(rows)))
+        title = f"{stack.name}: {stack.about}" if stack.about else stack.name
+        blocks.append(f"{title}\n" + _indented(output.table(rows)))
     return "\n\n".join(blocks)
 
 

@@ -205,6 +205,70 @@ class TestPorts:
         assert "PUBLISHED_API_PORT" in message and "PUBLISHED_APP_PORT" in message
 
 
+OWN = """\
+services:
+  mail: &own
+    image: ${REDIS_IMAGE:?}
+    entrypoint: [sleep, "1000"]
+    init: true
+    stop_grace_period: 1s
+    ports: ["127.0.0.1:PORT:8025"]
+  worker:
+    extends: {service: mail}
+    ports: !reset []
+"""
+
+
+@contextmanager
+def own_services(checkout: Checkout, text: str) -> Iterator[None]:
+    """Have services of one's own in the override file, which are gone after the block."""
+    with override(checkout, text):
+        try:
+            yield
+        finally:
+            checkout.succeed("dev.down")
+
+
+class TestServicesOfOnesOwn:
+    def test_a_fixed_port_that_is_taken_says_what_to_write_and_moves(
+        self, checkout: Checkout
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with own_services(checkout, OWN.replace("PORT", str(port))):
+                message = one_message(checkout.invoke("dev.up", "mail"))
+                assert f"port {port} is taken by" in message
+                assert f"${{PUBLISHED_MAIL_PORT:-{port}}} in mail's ports" in message
+                done = checkout.succeed("dev.up", "mail", "--ports", "auto")
+                moved = checkout.urls("dev")["mail"].rpartition(":")[2]
+                assert int(moved) != port and f"mail:8025 {moved}" in done.stderr
+                (mail,) = checkout.containers("dev", "mail")
+                bound = mail["HostConfig"]["PortBindings"]["8025/tcp"]
+                assert [each["HostPort"] for each in bound] == [moved]
+
+    def test_one_without_a_variable_is_scaled_and_stays_so(self, checkout: Checkout) -> None:
+        with own_services(checkout, OWN.replace("PORT", "0")):
+            checkout.succeed("dev.up", "worker")
+            before = set(checkout.ids("dev"))
+            checkout.succeed("dev.scale", "worker=3")
+            scaled = set(checkout.ids("dev"))
+            assert before < scaled and len(scaled) == len(before) + 2
+            checkout.succeed("dev.up", "worker")
+            assert set(checkout.ids("dev")) == scaled
+            checkout.succeed("dev.scale", "worker=0")
+            assert not [name for name in checkout.ids("dev") if name.startswith("worker ")]
+
+    def test_a_file_that_is_missing_is_named_before_anything_is_started(
+        self, checkout: Checkout
+    ) -> None:
+        own = OWN.replace("PORT", "0") + "    secrets: [mail_key]\nsecrets: {mail_key: {file: ./k}}"
+        with own_services(checkout, own):
+            message = one_message(checkout.invoke("dev.up", "worker"))
+            assert "k: the secret mail_key of worker has no file" in message
+            assert "write it to k" in message
+            assert not checkout.containers("dev", "worker")
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("words", "expected"),

@@ -24,6 +24,7 @@ import pytest
 
 from gangway.base.errors import GangwayError
 from gangway.operations import offline_images
+from gangway.settings.offline import DEFAULT_PYTHON, PYTHONS, python_image
 
 ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("PYTHON_IMAGE") or "gangway.local/python:3.13"
@@ -149,6 +150,17 @@ def start() -> Iterator[Start]:
     yield run
     if started:
         docker("rm", "--force", "--volumes", *started)
+
+
+@pytest.fixture(scope="module")
+def extended(engine: None) -> Iterator[Container]:
+    """One server for all extensions."""
+    name = f"gangway-images-{uuid.uuid4().hex[:12]}"
+    succeed("run", "--detach", "--name", name, "--env", "POSTGRES_PASSWORD=x", POSTGRES)
+    container = Container(name)
+    container.wait(lambda: listens(container))
+    yield container
+    docker("rm", "--force", "--volumes", name)
 
 
 @pytest.fixture
@@ -372,6 +384,23 @@ class TestPostgres:
         succeed("start", container.name)
         container.wait(lambda: listens(container))
         assert sql(container, "select count(*) from after_the_gate") == "0"
+
+    @pytest.mark.parametrize(
+        ("extension", "use", "answer"),
+        [
+            ("citext", "select 'A'::citext = 'a'", "t"),
+            ("hstore", "select ('a=>1'::hstore)->'a'", "1"),
+            ("pg_trgm", "select similarity('a', 'a')", "1"),
+            ("pgcrypto", "select left(encode(digest('x', 'sha1'), 'hex'), 8)", "11f6ad8e"),
+            ("unaccent", "select unaccent('Hôtel')", "Hotel"),
+            ("uuid-ossp", "select left(uuid_generate_v5(uuid_nil(), 'x')::text, 8)", "f3e951bb"),
+        ],
+    )
+    def test_extensions_that_apps_ask_for_are_there(
+        self, extended: Container, extension: str, use: str, answer: str
+    ) -> None:
+        sql(extended, f'create extension "{extension}"')
+        assert sql(extended, use) == answer
 
     def test_bare_options_are_the_server_s(self, start: Start) -> None:
         settings = postgres_flags("POSTGRES_PASSWORD=secret")
@@ -656,6 +685,21 @@ class TestPython:
         assert pip.startswith("pip ")
         assert "(python 3.13)" in pip
 
+    def test_it_says_its_version_as_the_official_image_does(self) -> None:
+        script = 'echo "$PYTHON_VERSION"; python -V'
+        said, real = succeed("run", "--rm", PYTHON, "sh", "-c", script).splitlines()
+        assert f"Python {said}" == real
+
+    @pytest.mark.parametrize("version", [each for each in PYTHONS if each != DEFAULT_PYTHON])
+    def test_another_one_is_what_its_name_says(self, version: str) -> None:
+        image = python_image(version)
+        if docker("image", "inspect", image).returncode:
+            pytest.skip(f"invoke images.offline --python {version}")
+        script = 'echo "$PYTHON_VERSION"; python3 -V; pip -V'
+        said, real, pip = succeed("run", "--rm", image, "sh", "-c", script).splitlines()
+        assert real == f"Python {said}" and said.startswith(f"{version}.")
+        assert f"(python {version})" in pip
+
     def test_pip_may_install_outside_a_virtual_environment(self) -> None:
         refused = docker(
             "run", "--rm", PYTHON, "pip", "install", "--no-index", "no-such-thing-here"
@@ -850,6 +894,7 @@ class TestBuilding:
         ("changed", "rebuilt"),
         [
             ("requirements-redis.txt", {"redis"}),
+            ("requirements-node.txt", {"node", "postgres"}),
             ("nginx/nginx.conf", {"nginx"}),
             ("install-wheel", WHEELS),
             ("python.Dockerfile", {"python"} | WHEELS),

@@ -303,6 +303,18 @@ class Load:
         production.blame(checkout, "prod", "api", self.refused)
 
 
+def test_a_source_that_changed_since_the_build_is_named(checkout: Checkout) -> None:
+    path = "apps/api/api/main.py"
+    before = checkout.ids("prod")
+    with checkout.edited(path, "app = FastAPI(", "app  = FastAPI("):
+        said = checkout.succeed("prod.up").stderr
+    assert f"{path} changed after the images were built" in said
+    assert "invoke prod.up --build makes new ones" in said
+    assert "changed after" not in checkout.succeed("prod.up").stderr
+    # It runs what it ran.
+    assert checkout.ids("prod") == before
+
+
 def scaled(stack: Stack, replicas: int) -> None:
     """Have so many apis, and a proxy that knows them."""
     stack.checkout.succeed("prod.scale", f"api={replicas}")

@@ -342,7 +342,9 @@ def images_are_pinned(subject: Subject) -> Complaints:
         build = _build(service)
         if build:
             bases = {key: value for key, value in build.get("args", {}).items() if "IMAGE" in key}
-            if not bases:
+            # Node's is for an app's assets alone.
+            first = bases.get("PYTHON_IMAGE") if "APP" in build.get("args", {}) else bases
+            if not first:
                 yield f"{name} does not say what its image is based on"
             if _tag(service.get("image", "")) in ("", "latest"):
                 yield f"{name} names the image that is built {service.get('image')}"

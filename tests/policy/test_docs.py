@@ -31,7 +31,7 @@ FENCE = re.compile(
 )
 # What a reader types or writes into a file; a picture has a test of its own.
 NO_OUTPUT = {"sh", "yaml", "python", "mermaid", "text"}
-SCRIPTS = "db|entrypoint|healthcheck|migrate|reload|seed|serve|wait-for-db"
+SCRIPTS = "cron|db|entrypoint|healthcheck|migrate|reload|seed|serve|wait-for-db"
 QUOTED = re.compile(rf"`((?:error|{SCRIPTS}): [^`]+)`")
 # What a service's program says, and what the engine says of a container.
 FOREIGN = re.compile(rf"  \| (?!({SCRIPTS}): )|[\w-]+ \([0-9a-f]{{12}}\): (exited|running)")

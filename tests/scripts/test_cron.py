@@ -89,11 +89,11 @@ def test_lines_end_at_a_newline_or_a_semicolon(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("60 * * * * x", "60 is not a minute (0-59)"),
-        ("* 24 * * * x", "24 is not an hour (0-23)"),
-        ("* * 0 * * x", "0 is not a day of the month (1-31)"),
-        ("* * * foo * x", "foo is not a month (1-12)"),
-        ("* * * * 8 x", "8 is not a day of the week (0-7)"),
+        ("60 * * * * x", "60 is not a minute: 0 to 59"),
+        ("* 24 * * * x", "24 is not an hour: 0 to 23"),
+        ("* * 0 * * x", "0 is not a day of the month: 1 to 31"),
+        ("* * * foo * x", "foo is not a month: 1 to 12"),
+        ("* * * * 8 x", "8 is not a day of the week: 0 to 7"),
         ("1, * * * * x", "1, is not a minute"),
         ("5-1 * * * * x", "5-1 goes backwards"),
         ("*/0 * * * * x", "*/0 has no step"),
@@ -121,8 +121,8 @@ def test_all_lines_that_are_wrong_are_told_at_once(script: Script) -> None:
     done = script("serve", APP_INTERFACE="cron", APP_TARGET=lines)
     assert done.status == 2
     assert done.err.splitlines() == [
-        'cron: "60 * * * * first": 60 is not a minute (0-59)',
-        'cron: "* * * * 9 second": 9 is not a day of the week (0-7)',
+        'cron: 60 is not a minute: 0 to 59; look at the line "60 * * * * first"',
+        'cron: 9 is not a day of the week: 0 to 7; look at the line "* * * * 9 second"',
     ]
 
 

@@ -53,7 +53,8 @@ class Place:
         done = self.run(*words)
         assert done.returncode == 0, done.stderr
         found = self.venv.glob("lib/python*/site-packages/*.dist-info")
-        return {path.name.partition("-")[0] for path in found}
+        # Of a project of the checkout there is only what Python is told of it.
+        return {path.name.partition("-")[0] for path in found if (path / "RECORD").exists()}
 
     def refused(self, *words: str) -> str:
         """Return the one message, after which nothing was installed."""
@@ -300,6 +301,39 @@ class TestPipenv:
     def test_what_is_no_lock_is_one_message(self, place: Place) -> None:
         place.write({"Pipfile.lock": "[]"})
         assert place.refused("Pipfile.lock") == "Pipfile.lock: not a lock of Pipenv's"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements.txt": "-e .\n", "pyproject.toml": "[project]\ndependencies = ['base']\n{}"},
+        {"poetry.lock": "[metadata]\nlock-version = '2.1'\n", "pyproject.toml": "[project]\n{}"},
+    ],
+    ids=["requirements", "poetry"],
+)
+def test_python_knows_the_app_by_its_name_version_and_programs(
+    place: Place, files: dict[str, str]
+) -> None:
+    own = """name = 'the.shop'
+version = '2.5'
+[project.scripts]
+shop = 'shop.cli:main'
+[project.entry-points.plugins]
+ours = 'shop.plugin'
+"""
+    place.write({name: text.replace("{}", own) for name, text in files.items()})
+    place.write({"shop/__init__.py": "", "shop/cli.py": "def main() -> int:\n    return 7\n"})
+    place.installed(next(iter(files)))
+    code = (
+        "from importlib import metadata as m; print(m.version('the-shop'),"
+        " [each.value for each in m.entry_points(group='plugins')])"
+    )
+    asked = [str(place.venv / "bin" / "python"), "-c", code]
+    assert subprocess.check_output(asked, text=True).strip() == "2.5 ['shop.plugin']"
+    program = subprocess.run(
+        [place.venv / "bin" / "shop"], env={"PYTHONPATH": str(place.root)}, check=False
+    )
+    assert program.returncode == 7
 
 
 def test_all_packages_without_a_wheel_are_named_at_once(place: Place) -> None:

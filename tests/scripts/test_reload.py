@@ -4,6 +4,7 @@ import os
 import py_compile
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.conftest import Environment, Script
-from tests.scripts.serving import FIXTURES, fetch, serving
+from tests.scripts.serving import FIXTURES, fetch, serving, started
 from tests.support.processes import Running, eventually, running
 
 
@@ -129,7 +130,7 @@ def test_a_request_that_hangs_does_not_keep_the_old_code_alive(env: Environment,
         assert not request.is_alive()
 
 
-@pytest.mark.parametrize("mistake", ["def (:\n", "import no_such_module\n", "1 / 0\n"])
+@pytest.mark.parametrize("mistake", ["def (:\n", "import no_such_module\n", "1 / 0\n", "len()\n"])
 def test_a_mistake_shows_its_traceback_and_the_next_save_recovers(
     env: Environment, app: Path, mistake: str
 ) -> None:
@@ -246,6 +247,57 @@ def test_a_link_that_leads_back_is_followed_once(env: Environment, app: Path) ->
         assert server.log.count("starting again") == 1
 
 
+def test_a_package_named_data_is_source(env: Environment, app: Path) -> None:
+    part = with_a_part(app, app / "data" / "parts")
+    (app / "data" / "__init__.py").touch()
+    service = app / "service.py"
+    service.write_text(service.read_text().replace("from parts.part", "from data.parts.part"))
+    with serving(env, app, RELOAD="1") as (_, port):
+        eventually(serves(port, save(part, 101)), "the edit")
+
+
+def test_the_app_s_other_folders_for_imports_are_watched_too(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    part = with_a_part(app, tmp_path / "shared" / "parts")
+    with serving(env, app, RELOAD="1", APP_PYTHONPATH="nosuch:../shared") as (_, port):
+        eventually(serves(port, save(part, 101)), "the edit")
+        eventually(serves(port, save(part, 102)), "another")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_stands_in_nobody_s_way(env: Environment, app: Path) -> None:
+    (app / "postgres").mkdir(mode=0o000)
+    with serving(env, app, RELOAD="1") as (server, port):
+        eventually(serves(port, save(app / "service.py", 101)), "the edit")
+        assert "looking at the files every" not in server.log
+
+
+def test_a_port_is_healthy_once_the_program_serves(
+    env: Environment, app: Path, tmp_path: Path
+) -> None:
+    """The reloader accepts connections all the time."""
+    service = app / "service.py"
+    service.write_text(f"import time; time.sleep(1)\n{service.read_text()}")
+    with started(env, app, RELOAD="1", TMPDIR=str(tmp_path)) as (_, port):
+        probe = {**env, "APP_PORT": str(port), "RELOAD": "1", "TMPDIR": str(tmp_path)}
+
+        def healthy() -> bool:
+            return not subprocess.run(
+                ["healthcheck", "tcp"], env=probe, capture_output=True, check=False
+            ).returncode
+
+        eventually((tmp_path / "starting").exists, "the beginning")
+        assert not healthy()
+        eventually(healthy, "a program that serves")
+        assert fetch(port)[0] == 200
+        good = service.read_text()
+        service.write_text("1 / 0\n")
+        eventually(lambda: not healthy(), "a program that has ended")
+        service.write_text(good)
+        eventually(healthy, "a program that serves again")
+
+
 @pytest.mark.parametrize("app", ["wsgi"], indirect=True)
 def test_a_template_counts_as_source(env: Environment, app: Path) -> None:
     with serving(env, app, RELOAD="1") as (_, port):
@@ -254,9 +306,17 @@ def test_a_template_counts_as_source(env: Environment, app: Path) -> None:
         eventually(serves(port, "v001", "/page"), "the new template")
 
 
-@pytest.mark.parametrize("name", ["notes.bin", ".hidden.py", "__pycache__/x.py", ".venv/x.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.bin", ".hidden.py", "__pycache__/x.py", ".venv/x.py", ".git/x.py", ".nox/deep/x.py",
+        "node_modules/x/x.js", "some-env/lib/x.py", "media/a/x.html", "data/x.yml",
+    ],
+)  # fmt: skip
 def test_other_files_start_nothing_again(env: Environment, app: Path, name: str) -> None:
-    (app / name).parent.mkdir(exist_ok=True)
+    (app / name).parent.mkdir(parents=True, exist_ok=True)
+    (app / "some-env").mkdir(exist_ok=True)
+    (app / "some-env" / "pyvenv.cfg").touch()
     with serving(env, app, RELOAD="1") as (server, port):
         (app / name).write_text("x = 1\n")
         # The edit that does count is noticed after the one that does not.

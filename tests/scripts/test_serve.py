@@ -13,6 +13,7 @@ import pytest
 
 from tests.scripts.conftest import SCRIPTS, Environment, Script
 from tests.scripts.serving import FIXTURES, GRACE, fetch, serving, started
+from tests.support.postgres import free_port
 from tests.support.processes import eventually, running
 
 
@@ -224,6 +225,16 @@ def test_a_port_that_is_taken_is_told_under_the_reloader(script: Script, app: Pa
     assert "APP_PORT" in done.err
 
 
+def test_an_app_that_its_module_does_not_have_is_named(script: Script, app: Path) -> None:
+    done = script(
+        "serve", cwd=app, APP_INTERFACE=app.name, APP_TARGET="service:nothing", RELOAD="1",
+        APP_HOST="127.0.0.1", APP_PORT=str(free_port()), RELOAD_POLL="1",
+    )  # fmt: skip
+    assert done.status == 1
+    assert 'dev_server: there is no "nothing" in service; look at APP_TARGET' in done.err
+    assert "Traceback" not in done.err
+
+
 @pytest.mark.parametrize("app", ["wsgi"], indirect=True)
 def test_a_missing_development_server_is_one_line(
     script: Script, app: Path, tmp_path: Path
@@ -241,7 +252,10 @@ def test_a_missing_development_server_is_one_line(
     ("variables", "words"),
     [
         ({}, ["APP_INTERFACE", "APP_TARGET"]),
-        ({"APP_INTERFACE": "fcgi", "APP_TARGET": "x"}, ["fcgi", "asgi", "wsgi", "command"]),
+        (
+            {"APP_INTERFACE": "fcgi", "APP_TARGET": "x"},
+            ["fcgi", "asgi", "wsgi", "command", "program", "cron"],
+        ),
         ({"APP_INTERFACE": "asgi", "APP_TARGET": "x", "APP_PORT": "http"}, ["APP_PORT=http"]),
         ({"APP_INTERFACE": "asgi", "APP_TARGET": "x", "RELOAD": "maybe"}, ["RELOAD=maybe"]),
     ],

@@ -127,7 +127,5 @@ def test_our_own_takes_an_app_s_folder_and_not_all_there_is() -> None:
         found = taken(text, target, {"APP": "backend", "LOCK": "uv.lock"})
         assert "backend" in found and "scripts" in found and "." not in found
     assert "backend" not in taken(text, "test", {"APP": "backend"})
-    assert "backend" not in taken(text, "proxy", {"APP": "backend"})
-    assert "backend" in taken(text, "proxy", {"APP": "backend", "STATIC": "static"})
     assets = taken(text, "production", {"APP": "backend", "ASSETS": "web"})
     assert "backend/web/package.json" in assets

@@ -117,6 +117,15 @@ def test_urls_name_what_the_host_can_reach() -> None:
             "above",
         ),
         (
+            "#18 [dependencies 3/3] RUN with-index install-dependencies\n"
+            "#18 0.4 install-dependencies: warning: app/pyproject.toml was changed\n"
+            "#18 0.5 install-dependencies: dkimpy has no wheel: API_FROM_SOURCE\n"
+            '#18 ERROR: process "/bin/sh -c with-index" did not complete: exit code: 2\n'
+            'failed to solve: process "/bin/sh -c with-index" did not complete: exit code: 2',
+            "an image can't be built: dkimpy has no wheel: API_FROM_SOURCE",
+            "",
+        ),
+        (
             ' api Warning Get "https://registry.example/v2/": dial tcp: lookup: no such host\n'
             'Error response from daemon: invalid mount config for type "bind": bind source path'
             " does not exist: /home/me/shop/secrets/prod/mail_key",

@@ -308,6 +308,35 @@ def test_any_other_failure_of_a_build_is_told_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / ".gangway" / "dev.built").exists()
 
 
+@pytest.mark.parametrize(
+    ("version", "fix"),
+    [
+        ("3.13", "invoke images.offline"),
+        ("3.14", "invoke images.offline --python 3.14"),
+        ("3.12", "without a registry there is no Python 3.12; PYTHON_VERSION may be 3.11, 3.13"),
+    ],
+)
+def test_a_base_that_is_only_made_here_is_asked_for_before_a_build(
+    tmp_path: Path, version: str, fix: str
+) -> None:
+    checkout = Checkout(tmp_path, "dev")
+    checkout.args |= {"PYTHON_IMAGE": f"gangway.local/python:{version}"}
+    with pytest.raises(GangwayError) as caught:
+        checkout.build()
+    assert f"api is built from gangway.local/python:{version}" in str(caught.value)
+    assert (caught.value.fix or "").startswith(fix)
+    assert not (tmp_path / "calls").exists()
+
+
+def test_node_s_image_is_needed_for_assets_alone(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path, "dev")
+    checkout.args |= {"NODE_IMAGE": "gangway.local/node:24", "ASSETS": ""}
+    checkout.build()
+    checkout.args |= {"ASSETS": "web"}
+    with pytest.raises(GangwayError, match=r"built from gangway\.local/node:24"):
+        checkout.build()
+
+
 def test_an_image_that_two_services_share_is_built_once() -> None:
     shared = {"build": {}, "image": "x-api:local"}
     services = {"migrate": shared, "api": shared, "app": {"build": {}, "image": "x-app:local"}}

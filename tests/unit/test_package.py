@@ -43,14 +43,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def repository(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository that has what the wheel brings, and an app."""
-    where = "import gangway; print(gangway.__path__[0])"
-    package = Path(run(programs / "python", "-c", where, cwd=programs).strip())
-    made = tmp_path_factory.mktemp("theirs") / "repository"
-    shutil.copytree(package / "starter", made)
-    ignored = shutil.ignore_patterns("node_modules")
-    shutil.copytree(ROOT / "apps", made / "apps", ignore=ignored, dirs_exist_ok=True)
-    return made
+    """Return a project that begins with what the wheel brings."""
+    folder = tmp_path_factory.mktemp("theirs")
+    run(programs / "gangway", "new", "shop", "--no-commit", cwd=folder)
+    return folder / "shop"
 
 
 @pytest.mark.parametrize("words", [["gangway"], ["python", "-m", "gangway"]], ids=" ".join)

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from gangway.base.errors import GangwayError
 from gangway.base.files import replace
 from gangway.base.output import say
 from gangway.engines.docker import failure, made_of
 from gangway.engines.docker.client import Client
 from gangway.engines.interface import Due
 from gangway.model.model import Model, unescaped
-from gangway.settings import checkout
+from gangway.settings import checkout, offline
 from gangway.settings.environment import Environment
 
 _NEVER: Final = "the images haven't been built here yet"
@@ -72,6 +73,7 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
     plain = _plain(model)
     named = [word for word in words[1:] if word in plain.services] or list(plain.services)
     images = made_of.images(plain, named)
+    require_bases(client, images)
     # What changes while it builds isn't in it, perhaps.
     states = {
         image.name: dict(made_of.state(environment.root, plain, image, environment.kind))
@@ -88,6 +90,35 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
             states[name]["id"] = number
     _keep(environment, states)
     return 0
+
+
+def require_bases(client: Client, images: Sequence[made_of.Image]) -> None:
+    """Refuse to build from a base image that is only to be had by being made here, and wasn't.
+
+    Raises GangwayError with the way to make it.
+    """
+    bases = {
+        value: (image.services[0], name)
+        for image in reversed(images)
+        for name, value in (image.build.get("args") or {}).items()
+        if name in _needed(image) and str(value).startswith(offline.REGISTRY)
+    }
+    there = client.images(bases) if bases else {}
+    for base, (service, name) in bases.items():
+        if base not in there:
+            raise GangwayError(
+                f"{service} is built from {base}, which isn't on this machine",
+                where=name,
+                fix=offline.how_to_have(base),
+            )
+
+
+def _needed(image: made_of.Image) -> set[str]:
+    """Return the arguments that name an image which the build begins with."""
+    args = image.build.get("args") or {}
+    needed = {name for name in args if name.endswith("_IMAGE")}
+    # Node is there for an app's assets alone.
+    return needed if args.get("ASSETS") or "APP" not in args else needed - {"NODE_IMAGE"}
 
 
 def show_step(line: str) -> None:

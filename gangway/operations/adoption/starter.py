@@ -98,7 +98,7 @@ class Lock:
 
 # What there is for the samples alone, or for this checkout, by how a path begins.
 _LEFT_OUT: Final = (
-    ".dockerignore", "apps/", "docker/app.Dockerfile.dockerignore", "docker/frontend.Dockerfile",
+    "docker/app.Dockerfile.dockerignore", "docker/frontend.Dockerfile",
     "docker/offline/langflow.", "docker/offline/overrides-langflow.", "docker/offline/qdrant",
     "docker/offline/requirements-langflow.", "docker/offline/requirements-qdrant.",
     "scripts/bootstrap", "scripts/host/", "scripts/native/qdrant", "scripts/node-test",
