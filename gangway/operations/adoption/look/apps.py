@@ -63,7 +63,11 @@ def applications(sources: Sources) -> list[Application]:
     """Return every application of the repository's own code."""
     files = list(sources.saying(_WORDS))
     factories = [each for source in files for each in _factories(source)]
-    found = [each for source in files for each in _instances(source, factories)]
+    names = "|".join(sorted({re.escape(each.name) for each in factories}))
+    # A module may say nothing of a framework but the name of the function that makes the app.
+    users = sources.saying(rf"(?m)^\w+\s*=\s*(?:\w+\.)*(?:{names})\(") if names else ()
+    every = dict.fromkeys([*files, *users])
+    found = [each for source in every for each in _instances(source, factories)]
     return found + [each for each in factories if each.factory]
 
 
