@@ -344,3 +344,20 @@ def test_one_line_says_what_it_is(tmp_path: Path) -> None:
     assert looked(tmp_path, django(), files).about == (
         "a Django 5.2 site with Celery, locked by requirements.txt"
     )
+
+
+def test_what_a_server_loads_is_taken_before_what_a_script_makes(tmp_path: Path) -> None:
+    found = looked(
+        tmp_path,
+        {
+            "shop/__init__.py": """
+                from flask import Flask
+                def create_app():
+                    return Flask(__name__)
+                """,
+            "wsgi.py": "from shop import create_app\napplication = create_app()\n",
+            "worker.py": "from shop import create_app\napp = create_app()\n",
+            "requirements.txt": "flask==3.1.0\n",
+        },
+    )
+    assert found.facts["API_TARGET"] == "wsgi:application"
