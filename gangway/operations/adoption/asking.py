@@ -31,13 +31,15 @@ def answers(
             found[question.fact] = question.default
         else:
             raise GangwayError(
-                f"{question.text} There is nobody to ask here", fix=_option(question)
+                f"{question.text} There is nobody to ask here",
+                fix=option(question, ", ".join(question.choices)),
             )
     return found
 
 
-def _option(question: Question) -> str:
-    choices = f" (one of {', '.join(question.choices)})" if question.choices else ""
+def option(question: Question, answers: str = "") -> str:
+    """Return the option that answers a question; `answers` are those to choose from."""
+    choices = f" ({answers})" if answers else ""
     if question.fact == adopt.NAME:
         return f"--name NAME{choices}"
     return f"-e {question.fact}=…{choices}"
