@@ -32,17 +32,16 @@ def answers(
         else:
             raise GangwayError(
                 f"{question.text} There is nobody to ask here",
-                fix=option(question, ", ".join(question.choices)),
+                fix=option(question, question.choices),
             )
     return found
 
 
-def option(question: Question, answers: str = "") -> str:
-    """Return the option that answers a question; `answers` are those to choose from."""
-    choices = f" ({answers})" if answers else ""
-    if question.fact == adopt.NAME:
-        return f"--name NAME{choices}"
-    return f"-e {question.fact}=…{choices}"
+def option(question: Question, answers: Iterable[str]) -> str:
+    """Return the option that answers a question with one of `answers`."""
+    name = "--name NAME" if question.fact == adopt.NAME else f"-e {question.fact}=…"
+    choices = " or ".join(answers)
+    return f"{name} ({choices})" if choices else name
 
 
 def _asked(question: Question, read: Callable[[str], str]) -> str:

@@ -84,7 +84,7 @@ def _files(plan: Plan) -> str:
 
 
 def _taken(question: Question) -> str:
-    others = " or ".join(each for each in question.choices if each != question.default)
+    others = [each for each in question.choices if each != question.default]
     return f"{question.text} {question.default}\n  for another: {option(question, others)}"
 
 
