@@ -137,7 +137,7 @@ def planned(repository: Repository, found: Found, ci: str = "") -> Plan:
     tracked = repository.tracked()
     foreign = theirs.read(root, found.foreign, theirs.env_values(root, tracked))
     own = Stack(found, names, foreign, _specs(ours))
-    dockerignore, left_out, losses = _dockerignore(repository, settings)
+    dockerignore, left_out, losses = _dockerignore(repository, settings, names)
     files = {
         **ours,
         ignored.FILE: File(dockerignore),
@@ -187,7 +187,7 @@ def _is_below(place: str, folders: Iterable[str]) -> bool:
 
 
 def _dockerignore(
-    repository: Repository, settings: Mapping[str, str]
+    repository: Repository, settings: Mapping[str, str], names: Names
 ) -> tuple[str, list[str], tuple[Loss, ...]]:
     """Return what doesn't go into the app's image: the list, the folders, and what to say of it."""
     source = settings["API_SOURCE"]
@@ -206,7 +206,7 @@ def _dockerignore(
         for each in big
     )
     left_out = [*skipped, *(each.path for each in big)]
-    return ignored.text(source, locks, skipped, big), left_out, losses
+    return ignored.text(source, locks, skipped, big, names), left_out, losses
 
 
 def _paths(settings: Mapping[str, str]) -> Iterator[str]:

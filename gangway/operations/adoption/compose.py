@@ -134,7 +134,7 @@ def _blocks(given: Given) -> Iterator[str]:
     if given.queue:
         yield _broker(given)
     for other in given.others:
-        yield _other(other)
+        yield _other(other, given)
 
 
 def _needs(given: Given) -> list[str]:
@@ -162,8 +162,10 @@ def _broker(given: Given) -> str:
 """
 
 
-def _other(other: Other) -> str:
+def _other(other: Other, given: Given) -> str:
     copy = other.theirs.copy
+    needs = _flow(dict(other.needs(given.others)))
+    waits = f"    depends_on: !override {needs}"
     if copy is None:
         about = f"As {other.foreign.file} has it, but for what stands here and in dev.yml."
         head = [f"    extends: {{file: {other.foreign.file}, service: {other.foreign.name}}}"]
@@ -172,6 +174,8 @@ def _other(other: Other) -> str:
             for key, nothing in _RESET.items()
             if other.definition.get(key) or (key == "ports" and other.ports)
         ]
+        if needs != "{}":
+            head = [line for line in head if "depends_on" not in line] + [waits]
         if env_file := other.definition.get("env_file"):
             files = theirs.optional_env_files(env_file, other.folder)
             head.append(f"    env_file: !override {_flow(files)}")
@@ -179,6 +183,7 @@ def _other(other: Other) -> str:
         about = f"A copy: {other.foreign.file} can't be read without a .env of its own."
         dumped = yaml.safe_dump(copy, sort_keys=False, allow_unicode=True, width=100)
         head = textwrap.indent(dumped, "    ").splitlines() if copy else []
+        head += [waits.replace("!override ", "")] if needs != "{}" else []
     lines = [
         f"  # {about}",
         f"  {other.name}:",

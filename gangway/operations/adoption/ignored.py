@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from gangway.operations.adoption.starter import Names
+
 FILE: Final = "docker/app.Dockerfile.dockerignore"
 BIG: Final = 50_000_000
 """From how many bytes on a folder without a line of Python is data."""
@@ -43,17 +45,24 @@ class Big(NamedTuple):
     size: int
 
 
-def text(source: str, locks: Iterable[str], ignored: Iterable[str], big: Iterable[Big]) -> str:
+def text(
+    source: str, locks: Iterable[str], ignored: Iterable[str], big: Iterable[Big], names: Names
+) -> str:
     """Return the file's text for an app in the folder `source`.
 
     `locks` are what its packages are locked by, `ignored` the files and folders that git is told to
     ignore, `big` the folders with data.
     """
+    # A change of these is none of the image.
+    ours = (
+        *_OURS, names.stack, f"{names.compose}.yml", f"{names.compose}.*.yml", names.tasks,
+        *_GANGWAY,
+    )  # fmt: skip
     outside = [path for path in locks if not _is_in(path, source)]
     if source == "." or outside:
         parts = [
             "# What Docker doesn't get to build the app's image with.\n"
-            + "".join(f"{name}\n" for name in (*_OURS, *_GANGWAY))
+            + "".join(f"{name}\n" for name in ours)
         ]
     else:
         kept = "".join(f"!{name}\n" for name in (source, "docker", "scripts"))
@@ -68,9 +77,9 @@ def text(source: str, locks: Iterable[str], ignored: Iterable[str], big: Iterabl
         "# Data.": [each.path for each in big],
     }
     for about, paths in lists.items():
-        names = [_escaped(path) for path in paths if _is_in(path, source) or outside]
-        if names:
-            parts.append("\n".join([about, *names, ""]))
+        lines = [_escaped(path) for path in paths if _is_in(path, source) or outside]
+        if lines:
+            parts.append("\n".join([about, *lines, ""]))
     return "\n".join(parts)
 
 

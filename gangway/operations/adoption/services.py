@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -58,6 +58,16 @@ class Other:
         """What whoever needs it waits for."""
         check = self.definition.get("healthcheck") or {}
         return "service_started" if not check or check.get("disable") else "service_healthy"
+
+    def needs(self, others: Sequence[Other]) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Yield those of the others that it waits for by its own definition, and for what."""
+        given = self.definition.get("depends_on") or {}
+        names = {other.foreign.name: other.name for other in others}
+        for name in given:
+            if name in names:
+                entry = given[name] if isinstance(given, Mapping) else None
+                condition = (entry or {}).get("condition") or "service_started"
+                yield names[name], {"condition": condition}
 
     def limits(self) -> dict[str, str]:
         """Return what it may use up unless it is told otherwise: cpus, memory and pids."""

@@ -115,6 +115,7 @@ volumes: {store-data: {}}
     "deploy/compose.yml": """services:
   search:
     image: opensearch:2.1
+    depends_on: {store: {condition: service_healthy}, db: {condition: service_started}}
     ports: !reset []
     deploy: {resources: {limits: {memory: 2g}}}
     volumes: [{type: bind, source: ../search.conf, target: /etc/search.conf}]

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,6 +149,25 @@ def test_colour_is_for_terminals_that_want_it(root: Path) -> None:
         run, cwd=root, env={**around, "NO_COLOR": "1"}, capture_output=True, text=True, check=False
     )
     assert "\x1b" not in plain.stdout
+
+
+def test_without_uv_it_says_how_to_lock(tmp_path: Path) -> None:
+    project = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi"]\n'
+    files = {name: text for name, text in APP.items() if name != "requirements.txt"}
+    root = repository(tmp_path / "shop", {**files, "pyproject.toml": project})
+    # The same Python where no uv is beside it.
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    libraries = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    done = subprocess.run(
+        [python, "-m", "gangway", "adopt"],
+        cwd=root, env={**IDENTITY, "PATH": "/usr/bin:/bin", "PYTHONPATH": libraries},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "The dependencies aren't locked, for there is no uv here." in done.stdout
+    assert "\n  uv lock && git add uv.lock\n" in done.stdout
+    assert not (root / "uv.lock").exists()
 
 
 def test_a_new_project_is_adopted_and_works(tmp_path: Path) -> None:

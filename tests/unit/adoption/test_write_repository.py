@@ -339,6 +339,7 @@ def test_of_a_whole_repository_nothing_personal_gets_into_an_image(root: Path) -
     lines = plan(root, FASTAPI).files[ignored.FILE].text.splitlines()
     assert "*" not in lines
     assert {"**/.git", "**/.env", "secrets", "env", "dist", "**/.gangway"} <= set(lines)
+    assert {"stacks/shop", "docker-compose.yml", "docker-compose.*.yml", "tasks.py"} <= set(lines)
 
 
 def test_a_lock_outside_of_the_apps_folder_is_there_for_the_build(tmp_path: Path) -> None:
@@ -406,11 +407,10 @@ def test_a_loss_is_a_line_whatever_stands_in_the_file(root: Path) -> None:
 def test_the_tasks_are_there_when_all_is_written(root: Path, somebody: None) -> None:
     adopted(root, FASTAPI, commit=True)
     invoke = str(Path(sys.executable).with_name("invoke"))
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [invoke, "dev.env"],
-        cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [invoke, "dev.env"], cwd=root, env=around, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("COMPOSE_PROJECT_NAME"))
     assert row.split()[1:] == ["shop-dev", "stacks/shop/stack.env:6"]

@@ -261,7 +261,9 @@ def test_a_foreign_service_stays_in_its_file_and_publishes_in_development_alone(
     for name in ("mail", "store", "search"):
         assert "container_name" not in test[name]
         assert set(test[name]["networks"]) == {"data", "web"}
-        assert "db" not in test[name].get("depends_on", {})
+    assert set(test["search"]["depends_on"]) == {"store"}
+    assert test["search"]["depends_on"]["store"]["condition"] == "service_healthy"
+    assert "depends_on" not in test["mail"]
 
 
 def test_what_developers_alone_have_is_not_in_production(tmp_path: Path) -> None:
@@ -339,6 +341,7 @@ THEIRS = """services:
     ports: ["8025:8025"]
     secrets: [key]
     configs: [{source: settings, target: /etc/mail.conf}]
+    depends_on: [web]
     volumes: ["./mail.conf:/etc/mail.conf", "kept:/data"]
 volumes: {kept: {name: everywhere, driver_opts: {type: tmpfs, device: tmpfs}}}
 secrets: {key: {file: key.txt}}
