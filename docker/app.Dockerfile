@@ -133,7 +133,9 @@ ARG APP
 COPY ${APP}/ /srv/app/
 ARG WORKDIR_IN_APP
 ARG MEDIA
-RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}"
+WORKDIR /srv/app/${WORKDIR_IN_APP}
+RUN [ -z "${MEDIA}" ] || install -d -m 1777 "${MEDIA}"
+WORKDIR /srv/app
 USER 10001:10001
 
 FROM runtime AS test
@@ -145,7 +147,9 @@ COPY --link --from=pytest /opt/gangway/pytest /opt/gangway/pytest
 COPY scripts/ /opt/gangway/bin/
 ARG WORKDIR_IN_APP
 ARG MEDIA
-RUN [ -z "${MEDIA}" ] || install -d -m 1777 "/srv/app/${WORKDIR_IN_APP}/${MEDIA}"
+WORKDIR /srv/app/${WORKDIR_IN_APP}
+RUN [ -z "${MEDIA}" ] || install -d -m 1777 "${MEDIA}"
+WORKDIR /srv/app
 USER 10001:10001
 CMD ["python", "-m", "pytest"]
 
@@ -182,7 +186,6 @@ ARG BUILD_COMMAND
 ARG BUILD_ENV
 ARG ASSETS
 ARG STATIC
-ARG MEDIA
 WORKDIR /srv/app
 RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index build-step
@@ -192,6 +195,13 @@ COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY scripts/ /opt/gangway/bin/
 COPY --from=built /srv/app/ /srv/app/
-# For a volume that whoever runs it publishes the static files in.
-RUN install -d -m 1777 /srv/static
+ARG WORKDIR_IN_APP
+ARG STATIC
+ARG MEDIA
+WORKDIR /srv/app/${WORKDIR_IN_APP}
+# Files that the build step left elsewhere; and the folders of volumes, for whoever runs it.
+RUN --mount=type=bind,from=built,target=/built \
+    case "${STATIC}" in /*) mkdir -p "${STATIC}" && cp -R "/built${STATIC}/." "${STATIC}" ;; esac && \
+    install -d -m 1777 /srv/static ${MEDIA:+"${MEDIA}"}
+WORKDIR /srv/app
 USER 10001:10001

@@ -177,10 +177,11 @@ def _carry_out(
         found = replace(found, name=options.name)
     found = adopt.with_facts(found, facts, named=options.name is not None)
     ask = not options.yes and not dry_run and asking.can_ask()
+    unasked = () if ask else found.questions
     found = stack.answered(found, asking.answers(found.questions, ask=ask))
     plan = adopt.planned(repository, found, options.ci)
     colour = output.wants_colour(sys.stdout)
-    print(report.before(plan, colour=colour))
+    print(report.before(plan, unasked, colour=colour))
     if dry_run:
         print("\nNothing was written (--dry-run).")
         return

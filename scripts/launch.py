@@ -63,8 +63,10 @@ def _own_script(program: str) -> str:
     if not found or not Path(found).parent.samefile(Path(sys.executable).parent):
         return ""
     with Path(found).open("rb") as file:
-        first = file.readline(256)
-    return found if first.startswith(b"#!") and b"python" in first else ""
+        first, second = file.readline(256), file.readline(256)
+    # An interpreter with a long path, or a blank in it, is named below a shell's first line.
+    named = b"python" in first or second.startswith(b"'''exec' ")
+    return found if first.startswith(b"#!") and named else ""
 
 
 def replace(command: Sequence[str]) -> NoReturn:

@@ -134,7 +134,6 @@ def _up_to_date(project: Project) -> Project:
     return with_overlay(project, {name: each for name, each in services.items() if each}, known)
 
 
-def _wished(there: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return sorted(
-        (str(p.get("target")), str(p.get("published")), str(p.get("host_ip"))) for p in there
-    )
+def _wished(there: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    keys = ("target", "published", "host_ip", "protocol")
+    return sorted(tuple(str(port.get(key)) for key in keys) for port in there)

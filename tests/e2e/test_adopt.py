@@ -273,8 +273,8 @@ def test_nothing_of_theirs_is_changed(adopted: Adopted) -> None:
 
 
 def test_development_serves_it(adopted: Adopted, engine: str) -> None:
-    adopted.gangway("dev.up", "--ports", "auto", engine=engine)
     try:
+        adopted.gangway("dev.up", "--ports", "auto", engine=engine)
         urls = adopted.addresses("dev", engine)
         adopted.theirs.works(Place(adopted, "dev", engine, urls))
     finally:
@@ -291,8 +291,8 @@ def test_production_serves_it_behind_the_proxy(adopted: Adopted) -> None:
     if not adopted.theirs.in_production:
         pytest.skip("three of them are enough for the time it takes")
     adopted.gangway("prod.init")
-    adopted.gangway("prod.up", "--ports", "auto")
     try:
+        adopted.gangway("prod.up", "--ports", "auto")
         urls = adopted.addresses("prod", "docker")
         adopted.theirs.works(Place(adopted, "prod", "docker", urls))
     finally:

@@ -122,7 +122,7 @@ class Healthy:
     script: Script
     why: str = ""
 
-    def __call__(self, seconds: int = 3) -> bool:
+    def __call__(self, seconds: int = 6) -> bool:
         done = self.script("healthcheck", "heartbeat", str(seconds))
         assert done.status in {0, 1}, done.err
         self.why = done.err
@@ -139,7 +139,7 @@ class Healthy:
             assert self(), self.why
             time.sleep(0.3)
 
-    def ends(self, seconds: float = 10) -> None:
+    def ends(self, seconds: float = 20) -> None:
         """Return once it isn't."""
         eventually(lambda: not self(), "no heartbeat", seconds)
 

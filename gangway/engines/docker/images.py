@@ -142,10 +142,7 @@ def due(client: Client, model: Model, services: Sequence[str]) -> Due:
     missing, outdated, why = [], [], dict[str, None]()
     for image in images:
         known = kept.get(image.name)
-        if there is not None and image.name not in there:
-            missing.append(image.services[0])
-            continue
-        if there is None and not known:
+        if (image.name not in there) if there is not None else not known:
             missing.append(image.services[0])
             continue
         number, made = there[image.name] if there else ("", 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from gangway.base.errors import Finding, FindingsError, GangwayError, unknown
 from gangway.operations.adoption import git, ignored, stack, starter, theirs
 from gangway.operations.adoption.found import Found, Loss
 from gangway.operations.adoption.git import Repository
+from gangway.operations.adoption.look import naming
 from gangway.operations.adoption.stack import Stack
 from gangway.operations.adoption.starter import File, Names
 from gangway.settings import contract
@@ -96,9 +96,7 @@ def check_name(name: str) -> None:
 
 def proposed(name: str) -> str:
     """Return a name that a project can have, as much like this one as possible."""
-    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-    found = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "app"
-    return f"{found}-app" if found == DEFAULT_STACK else found
+    return naming.valid(name) or "app"
 
 
 def with_facts(found: Found, given: Mapping[str, str], *, named: bool) -> Found:

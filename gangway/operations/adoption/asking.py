@@ -31,16 +31,17 @@ def answers(
             found[question.fact] = question.default
         else:
             raise GangwayError(
-                f"{question.text} There is nobody to ask here", fix=_option(question)
+                f"{question.text} There is nobody to ask here",
+                fix=option(question, question.choices),
             )
     return found
 
 
-def _option(question: Question) -> str:
-    choices = f" (one of {', '.join(question.choices)})" if question.choices else ""
-    if question.fact == adopt.NAME:
-        return f"--name NAME{choices}"
-    return f"-e {question.fact}=…{choices}"
+def option(question: Question, answers: Iterable[str]) -> str:
+    """Return the option that answers a question with one of `answers`."""
+    name = "--name NAME" if question.fact == adopt.NAME else f"-e {question.fact}=…"
+    choices = " or ".join(answers)
+    return f"{name} ({choices})" if choices else name
 
 
 def _asked(question: Question, read: Callable[[str], str]) -> str:

@@ -7,20 +7,26 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from gangway.base import output
 from gangway.operations.adoption import starter
 from gangway.operations.adoption.adopt import Plan
-from gangway.operations.adoption.found import Loss
+from gangway.operations.adoption.asking import option
+from gangway.operations.adoption.found import Loss, Question
 from gangway.operations.adoption.writing import MESSAGE, Outcome
 
 
-def before(plan: Plan, *, colour: bool = False) -> str:
-    """Return what is said before anything is written; headings are bold in `colour`."""
+def before(plan: Plan, unasked: Iterable[Question] = (), *, colour: bool = False) -> str:
+    """Return what is said before anything is written; headings are bold in `colour`.
+
+    `unasked` are the questions whose likely answers were taken.
+    """
     found = plan.found
     sections = {
         f"{found.name}: {found.about}": output.table(found.evidence),
+        "Taken without asking": "\n".join(map(_taken, unasked)),
         f"To be written: {_count(len(plan.files) + 1)}": _files(plan),
         "Kept as they are, and worked beside": ", ".join(plan.kept),
         f"Not carried over: {len(found.losses)}": "\n".join(map(_loss, found.losses)),
@@ -75,6 +81,11 @@ def _files(plan: Plan) -> str:
     if plan.found.lock_missing:
         rows.append((plan.found.facts.get("API_LOCK", ""), "made by uv lock"))
     return output.table(rows)
+
+
+def _taken(question: Question) -> str:
+    others = [each for each in question.choices if each != question.default]
+    return f"{question.text} {question.default}\n  for another: {option(question, others)}"
 
 
 def _loss(loss: Loss) -> str:

@@ -262,3 +262,27 @@ def test_compose_files_of_somebody_elses_folder_are_not_ours(tmp_path: Path) -> 
         {"wiki/compose.yml": "services:\n  wiki: {image: wiki}\n"},
     )
     assert found.foreign == ()
+
+
+def test_a_service_of_an_image_that_is_built_elsewhere_is_the_app_by_its_command(
+    tmp_path: Path,
+) -> None:
+    found = looked(
+        tmp_path,
+        FASTAPI,
+        {
+            "Dockerfile": "FROM python:3.13\n",
+            "compose.yml": """
+                services:
+                  web:
+                    build: .
+                    image: shop
+                    command: uvicorn main:app
+                  tasks:
+                    image: shop
+                    command: celery -A main worker
+                """,
+        },
+    )
+    assert [program.name for program in found.programs] == ["worker"]
+    assert not found.foreign

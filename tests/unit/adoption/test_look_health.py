@@ -350,3 +350,33 @@ def test_a_port_of_root_is_another_one_here(tmp_path: Path) -> None:
     found = looked(tmp_path, FASTAPI, {"Dockerfile": "FROM python:3.13\nCOPY . /app\nEXPOSE 80\n"})
     assert found.facts["API_PORT"] == "8000"
     assert loss(found, "port 80").where == "Dockerfile:3"
+
+
+def test_a_router_that_a_function_is_handed_is_followed(tmp_path: Path) -> None:
+    found = looked(
+        tmp_path,
+        {
+            "requirements.txt": "fastapi==0.115.0\n",
+            "app/__init__.py": "",
+            "app/making.py": """
+                from fastapi import APIRouter, FastAPI
+                def create(router: APIRouter) -> FastAPI:
+                    application = FastAPI()
+                    application.include_router(router)
+                    return application
+                """,
+            "app/routes.py": """
+                from fastapi import APIRouter
+                router = APIRouter(prefix="/api")
+                @router.get("/health")
+                def health():
+                    return "ok"
+                """,
+            "app/main.py": """
+                from app.routes import router
+                from app.making import create
+                app = create(router)
+                """,
+        },
+    )
+    assert found.facts["API_HEALTH"] == "/api/health"

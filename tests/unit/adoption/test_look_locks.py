@@ -487,3 +487,25 @@ def test_an_app_that_no_image_is_for_is_refused(tmp_path: Path) -> None:
             FASTAPI,
             {"pyproject.toml": "[project]\nname = 'x'\nrequires-python = '>=3.8,<3.10'\n"},
         )
+
+
+@pytest.mark.parametrize(
+    ("head", "command"),
+    [("# by pip-compile\n", "pip-compile"), ("", "uv pip compile")],
+)
+def test_requirements_that_ask_for_more_than_is_locked_are_refused(
+    tmp_path: Path, head: str, command: str
+) -> None:
+    files = {
+        **APP,
+        "requirements.in": "fastapi\nhttpx\nsetuptools\npywin32; sys_platform == 'win32'\n",
+        "requirements.txt": f"{head}fastapi==0.115.4\n",
+    }
+    with pytest.raises(GangwayError, match="httpx of") as caught:
+        looked(tmp_path, files)
+    assert caught.value.fix == f"run: {command} requirements.in -o requirements.txt"
+
+
+def test_requirements_that_have_all_that_is_asked_for_are_taken(tmp_path: Path) -> None:
+    files = {**APP, "requirements.in": "FastAPI\n", "requirements.txt": "fastapi==0.115.4\n"}
+    assert looked(tmp_path, files).facts["API_LOCK"] == "requirements.txt"

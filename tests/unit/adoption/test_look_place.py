@@ -248,13 +248,22 @@ def test_tests_and_examples_are_no_apps(tmp_path: Path) -> None:
 
 def test_two_equal_entry_points_are_a_question(tmp_path: Path) -> None:
     other = "from fastapi import FastAPI\napp = FastAPI()\n"
-    found = looked(
-        tmp_path,
-        {"red/serve.py": other, "blue/serve.py": other, "requirements.txt": "fastapi==0.115.0\n"},
-    )
+    files = {"red/serve.py": other, "blue/serve.py": other, "requirements.txt": "fastapi==0.115\n"}
+    packages = {"red/__init__.py": "", "blue/__init__.py": ""}
+    found = looked(tmp_path, files, packages)
     (question,) = found.questions
     assert question.fact == "API_TARGET"
-    assert len(question.choices) == 2 and question.default == found.facts["API_TARGET"]
+    assert question.choices == ("blue.serve:app", "red.serve:app")
+    assert question.default == found.facts["API_TARGET"]
+
+
+def test_two_equal_entry_points_in_folders_of_their_own_are_refused(tmp_path: Path) -> None:
+    other = "from fastapi import FastAPI\napp = FastAPI()\n"
+    files = {"red/serve.py": other, "blue/serve.py": other, "requirements.txt": "fastapi==0.115\n"}
+    with pytest.raises(GangwayError, match=r"two apps: .*blue.*red") as caught:
+        looked(tmp_path, files)
+    assert caught.value.fix and "--app blue" in caught.value.fix
+    assert looked(tmp_path, files, app="red").facts["API_WORKDIR"] == "red"
 
 
 def test_two_apps_are_refused_with_the_way_to_choose(tmp_path: Path) -> None:
@@ -344,3 +353,20 @@ def test_one_line_says_what_it_is(tmp_path: Path) -> None:
     assert looked(tmp_path, django(), files).about == (
         "a Django 5.2 site with Celery, locked by requirements.txt"
     )
+
+
+def test_what_a_server_loads_is_taken_before_what_a_script_makes(tmp_path: Path) -> None:
+    found = looked(
+        tmp_path,
+        {
+            "shop/__init__.py": """
+                from flask import Flask
+                def create_app():
+                    return Flask(__name__)
+                """,
+            "wsgi.py": "from shop import create_app\napplication = create_app()\n",
+            "worker.py": "from shop import create_app\napp = create_app()\n",
+            "requirements.txt": "flask==3.1.0\n",
+        },
+    )
+    assert found.facts["API_TARGET"] == "wsgi:application"

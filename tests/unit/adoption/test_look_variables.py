@@ -42,6 +42,8 @@ def app(*lines: str, libraries: str = "") -> dict[str, str]:
         ("CELERY_RESULT_BACKEND", "{broker_url}"),
         ("REDIS_PASSWORD", "REDIS_PASSWORD"),
         ("CACHE_REDIS_HOST", "{REDIS_HOST}"),
+        ("REDIS_QUEUE_HOST", "{BROKER_HOST}"),
+        ("DATABASE__HOST", "{POSTGRES_HOST}"),
         ("SECRET_KEY", "SECRET_KEY"),
         ("DJANGO_SECRET_KEY", "{SECRET_KEY}"),
         ("FLASK_SECRET_KEY", "{SECRET_KEY}"),
@@ -409,3 +411,44 @@ def test_an_environment_of_the_apps_own_words_is_handed_over(tmp_path: Path) -> 
 def test_a_log_level_in_capitals_is_handed_over(tmp_path: Path) -> None:
     found = looked(tmp_path, app("level = os.getenv('LOG_LEVEL', 'INFO')"))
     assert reads(found) == {"LOG_LEVEL": "INFO"}
+
+
+def test_a_default_made_of_the_fields_before_it_is_known(tmp_path: Path) -> None:
+    found = looked(
+        tmp_path,
+        app(
+            "from pydantic_settings import BaseSettings",
+            "class Settings(BaseSettings):",
+            "    DRIVER: str = 'postgresql+asyncpg://'",
+            "    STORE: str = f'{DRIVER}u:p@localhost:5432/shop'",
+            libraries="pydantic-settings==2.9.1\nasyncpg==0.30.0\n",
+        ),
+    )
+    assert reads(found)["STORE"].startswith("{database_url")
+
+
+def test_the_start_of_an_address_is_none(tmp_path: Path) -> None:
+    found = looked(tmp_path, app("a = os.getenv('URL_PREFIX', 'postgresql://')"))
+    assert reads(found) == {}
+
+
+def test_what_only_a_switch_of_the_environment_leads_to_need_not_be(tmp_path: Path) -> None:
+    lines = [
+        "USE_MAIL = os.getenv('USE_MAIL') == 'yes'",
+        "if USE_MAIL:",
+        "    host = os.environ['MAIL_HOST']",
+    ]
+    assert not looked(tmp_path, app(*lines)).losses
+
+
+def test_hosts_written_in_json_stay_so(tmp_path: Path) -> None:
+    found = looked(
+        tmp_path,
+        app(
+            "import json",
+            "hosts = json.loads(os.environ['ALLOWED_HOSTS'])",
+        ),
+        {".env.example": "ALLOWED_HOSTS='[\"shop.example\"]'\n"},
+    )
+    hosts = found.variables["prod"]["ALLOWED_HOSTS"]
+    assert hosts == '["shop.example", "localhost", "127.0.0.1"]'

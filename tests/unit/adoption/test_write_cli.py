@@ -88,6 +88,20 @@ def test_a_folder_a_name_and_facts_may_be_given(root: Path, tmp_path: Path) -> N
     assert "  cd 'My Shop'\n" in done.out
 
 
+def test_what_nobody_was_asked_is_said_with_the_option_for_another_answer(tmp_path: Path) -> None:
+    app = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+    files = {
+        "one/__init__.py": "", "one/main.py": app, "two/__init__.py": "", "two/main.py": app,
+        "requirements.txt": "fastapi==0.115.0\n",
+    }  # fmt: skip
+    done = gangway("adopt", "--dry-run", cwd=repository(tmp_path / "shops", files))
+    assert (
+        "\nTaken without asking\n"
+        "  Which application is to be served? one.main:app\n"
+        "    for another: -e API_TARGET=… (two.main:app)\n"
+    ) in done.out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -423,7 +423,7 @@ def test_a_question_is_asked_of_nobody_where_it_has_a_likely_answer() -> None:
     open_one = Question("API_TARGET", "Which app?", ("a:app", "b:app"))
     with pytest.raises(GangwayError) as caught:
         asking.answers([open_one], ask=False)
-    assert caught.value.fix == "-e API_TARGET=… (one of a:app, b:app)"
+    assert caught.value.fix == "-e API_TARGET=… (a:app or b:app)"
 
 
 def test_a_question_is_asked_until_the_answer_can_be() -> None:

@@ -137,14 +137,15 @@ class App:
     @cached_property
     def inside(self) -> tuple[str, ...]:
         """The Python files in its folder, those of its other programs among them."""
-        return tuple(each for each in self.sources.files if within(self.place.source, each))
+        source = self.place.source
+        return tuple(each for each in self.sources.files if within(source, each))
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """The Python files that it is made of: those that its programs come to import."""
-        if self.manage is not None:
+        if (manage := self.manage) is not None:
             # Django finds apps, commands and templates' tags by itself.
-            return tuple(each for each in self.inside if within(self.manage, each))
+            return tuple(each for each in self.inside if within(manage, each))
         begin = [self.entry.application.path, self.migrations_env, *self._begun()]
         reached = self.sources.reached(filter(None, begin), self.place.roots)
         package = parent(self.entry.application.path)

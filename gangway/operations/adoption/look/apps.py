@@ -32,6 +32,8 @@ _WORDS = (
 )
 _SETTINGS = "DJANGO_SETTINGS_MODULE"
 _MAIN_FILES = ("main", "app", "asgi", "wsgi", "server", "application", "run", "__init__", "api")
+# What nobody makes for another purpose.
+_SERVED_FILES = ("asgi", "wsgi")
 _MAIN_NAMES = ("app", "application", "server", "api")
 
 
@@ -61,7 +63,11 @@ def applications(sources: Sources) -> list[Application]:
     """Return every application of the repository's own code."""
     files = list(sources.saying(_WORDS))
     factories = [each for source in files for each in _factories(source)]
-    found = [each for source in files for each in _instances(source, factories)]
+    names = "|".join(sorted({re.escape(each.name) for each in factories}))
+    # A module may say nothing of a framework but the name of the function that makes the app.
+    users = sources.saying(rf"(?m)^\w+\s*=\s*(?:\w+\.)*(?:{names})\(") if names else ()
+    every = dict.fromkeys([*files, *users])
+    found = [each for source in every for each in _instances(source, factories)]
     return found + [each for each in factories if each.factory]
 
 
@@ -187,15 +193,13 @@ def rank(application: Application) -> tuple[int, ...]:
     file = application.path.rpartition("/")[2].removesuffix(".py")
     return (
         application.factory,
-        not _listed(_MAIN_NAMES, application.name),
+        re.search(r"celery|worker|task|manage|cli|shell|script", file) is not None,
+        file not in _SERVED_FILES,
+        application.name.partition(".")[0] not in _MAIN_NAMES,
         application.path.count("/"),
         _place(_MAIN_FILES, file),
         _place(_MAIN_NAMES, application.name),
     )
-
-
-def _listed(names: tuple[str, ...], name: str) -> bool:
-    return name.partition(".")[0] in names
 
 
 def _place(names: tuple[str, ...], name: str) -> int:

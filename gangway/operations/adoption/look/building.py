@@ -6,6 +6,7 @@ import re
 
 from gangway.operations.adoption.look import pythons
 from gangway.operations.adoption.look.app import App
+from gangway.operations.adoption.look.django import built_on
 from gangway.operations.adoption.look.gathered import Gathered
 from gangway.operations.adoption.look.libraries import needs
 from gangway.operations.adoption.look.static import build_environment, static_files
@@ -66,5 +67,5 @@ def _imported_to_build(app: App, wishes: Wishes) -> frozenset[str]:
         return files
     production = site.places.get(site.settings["prod"])
     others = frozenset(path for path in site.places.values() if path != production)
-    reached = app.sources.reached([production], app.place.roots) if production else frozenset()
-    return (files - others) | reached
+    base = built_on(app.sources, production, app.place.roots) if production else []
+    return (files - others) | frozenset(base)

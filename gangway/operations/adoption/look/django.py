@@ -10,7 +10,7 @@ from typing import Any
 from gangway.operations.adoption.look.apps import settings_named
 from gangway.operations.adoption.look.python import Source, Sources
 from gangway.operations.adoption.look.tree import join, parent
-from gangway.operations.adoption.look.values import UNKNOWN, Values
+from gangway.operations.adoption.look.values import UNKNOWN, Values, resolved
 
 KINDS = ("dev", "test", "prod")
 _NAMES = {
@@ -117,20 +117,29 @@ class Settings:
 
     def get(self, name: str) -> Any:
         """Return a setting, UNKNOWN where it isn't there or can't be told."""
-        return self.names.get(name, UNKNOWN)
+        return resolved(self.names.get(name, UNKNOWN))
 
     def where(self, name: str) -> str:
         """Return the place that sets it, in the module or in one that it builds on."""
-        pattern = re.compile(rf"^\s*{re.escape(name)}\b.*=", re.MULTILINE)
-        for path in (
-            self.path,
-            *sorted(self.values.sources.reached([self.path], self.values.roots)),
-        ):
-            text = self.values.sources.tree.text(path)
+        pattern = re.compile(rf"^[ \t]*{re.escape(name)}\b.*=", re.MULTILINE)
+        sources, roots = self.values.sources, self.values.roots
+        for path in built_on(sources, self.path, roots):
+            text = sources.tree.text(path)
             if match := pattern.search(text):
-                line = text.count("\n", 0, match.start()) + 1
-                return f"{path}:{line + match[0].count(chr(10))}"
+                return f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
         return f"{self.path}:1"
+
+
+def built_on(sources: Sources, path: str, roots: Iterable[str]) -> list[str]:
+    """Return a settings module and those that it takes everything from, itself first."""
+    all_roots, found = tuple(roots), [path]
+    for each in found:
+        source = sources[each]
+        for taken in source.imports:
+            place = sources.imported(source, all_roots, taken) if taken.name == "*" else None
+            if place and place[0] not in found:
+                found.append(place[0])
+    return found
 
 
 def settings_of(

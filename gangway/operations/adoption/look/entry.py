@@ -105,11 +105,16 @@ def _group(groups: dict[str, list[Application]], served: set[str]) -> str:
         other = next(each for each in groups if each)
         if not {each.name for each in groups[""]} & {"app", "application", "server"}:
             return other
+    raise _several(groups)
+
+
+def _several(groups: dict[str, list[Application]]) -> GangwayError:
+    """Return the error for apps in several folders, of which none is likelier than another."""
     names = [
         f"{each[0].framework} in {home or '.'} ({each[0].where})" for home, each in groups.items()
     ]
     homes = [home or "." for home in groups]
-    raise GangwayError(
+    return GangwayError(
         f"there are {_number(len(names))} apps: {'; '.join(names)}",
         fix=f"choose one: gangway adopt --app {homes[0]}, or --app {homes[1]}",
     )
@@ -226,10 +231,18 @@ def _djangos(sources: Sources, found: list[Application]) -> Application | None:
 
 
 def _asked(sources: Sources, found: list[Application], chosen: Application) -> list[Question]:
-    """Ask where two applications are equally likely."""
+    """Ask where two applications are equally likely.
+
+    Raises GangwayError where they are imported from folders of their own: a target isn't enough.
+    """
     equal = [each for each in found if apps.rank(each) == apps.rank(chosen)]
     if len(equal) < 2 or chosen not in equal:
         return []
+    roots: dict[str, list[Application]] = {}
+    for each in equal:
+        roots.setdefault(sources.import_root(each.path), []).append(each)
+    if len(roots) > 1:
+        raise _several(roots)
     targets = [
         f"{module_name(each.path, sources.import_root(each.path))}:{each.attribute}"
         for each in equal

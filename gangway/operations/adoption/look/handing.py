@@ -108,7 +108,8 @@ class _Name:
         if template := self._by_value() or self._by_name():
             self._hand(template)
         elif names.is_engine(name) and "sqlite" in (self.example or "sqlite"):
-            known = "django.db.backends." if "django.db" in self.example else ""
+            is_django = "django.db" in self.example or self.around.lock.has("django")
+            known = "django.db.backends." if is_django else ""
             self.result.variables[""][name] = f"{known}postgresql"
         elif names.is_ours(name):
             return
@@ -140,7 +141,8 @@ class _Name:
 
     def _by_value(self) -> str:
         """Return what the stack has in place of the value that it has today; empty for nothing."""
-        scheme = self.example.partition("://")[0].lower() if "://" in self.example else ""
+        match = re.match(r"([\w+]+)://[^\s/]", self.example)
+        scheme = match[1].lower() if match else ""
         if scheme.partition("+")[0] in _PLAIN_SCHEMES or scheme.startswith("db+postgres"):
             return self._database(scheme)
         if scheme in _REDIS_SCHEMES:
@@ -154,10 +156,10 @@ class _Name:
         """Return what the stack has for such a name; empty for nothing."""
         if names.is_other_store(self.name) or names.is_engine(self.name):
             return ""
-        is_address = "://" in self.example
-        if names.is_database_url(self.name) and (not is_address or "sqlite" in self.example):
+        is_sqlite = self.example.startswith("sqlite")
+        if names.is_database_url(self.name) and (not self.example or is_sqlite):
             return self._database("")
-        if is_address:
+        if "://" in self.example:
             return ""
         if part := names.database_part(self.name):
             return f"{{POSTGRES_{part}}}"

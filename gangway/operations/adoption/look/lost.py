@@ -31,7 +31,8 @@ def of_image(app: App) -> Iterator[Loss]:
     serving = next((start for start in app.own if start.server), None)
     for command, where in understood(serving.commands) if serving else ():
         if command.text not in built:
-            yield Loss(f"{command.text} at every start", where, _AT_START)
+            when = "where a variable says so" if command.perhaps else "at every start"
+            yield Loss(f"{command.text} {when}", where, _AT_START)
     for start in app.own:
         yield from _configuration(start)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from gangway.settings.environment import DEFAULT_STACK
@@ -18,7 +19,8 @@ _GENERIC = frozenset(
 
 def valid(name: str) -> str:
     """Return a name as Compose takes it; empty where nothing of it can be kept."""
-    plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower())
+    letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^a-z0-9_-]+", "-", letters)
     found = re.sub(r"[-_]*-[-_]*|_{2,}", "-", plain).strip("-_")[:40].strip("-_")
     return f"{found}-app" if found == DEFAULT_STACK else found
 

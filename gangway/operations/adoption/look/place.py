@@ -74,9 +74,10 @@ def _workdir(tree: Tree, project: str, root: str, manage: str | None, image: Ima
     today = image.workdir if image else None
     if today is not None and within(project, today) and within(today, root):
         return today
-    if root == project or root.rpartition("/")[2] in ("src", "lib"):
+    alembic = {folder: tree.has(join(folder, "alembic.ini")) for folder in (project, root)}
+    if root == project or alembic[project]:
         return project
-    if tree.has(join(project, "alembic.ini")) and not tree.has(join(root, "alembic.ini")):
+    if root.rpartition("/")[2] in ("src", "lib") and not alembic[root]:
         return project
     return root if within(project, root) else project
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ _HOSTS = re.compile(r"(?:.*_)?ALLOWED_HOSTS?")
 _LOCAL = re.compile(
     r"\blocalhost\b|\b127\.0\.0\.1\b|\b0\.0\.0\.0\b|host\.docker\.internal|\.localhost\b"
 )
+_DOMAIN = "set your domain in app.prod.env, beside localhost"
 _OFF = {
     "true": "false", "True": "False", "TRUE": "FALSE", "1": "0", "yes": "no", "on": "off",
     "Yes": "No", "t": "f",
@@ -126,11 +128,20 @@ def _for_production(
 
 def _hosts(value: str, result: Values) -> str:
     """Return the hosts of production: those that aren't this machine's, and localhost."""
+    if value.startswith("["):
+        own = [
+            host
+            for host in re.findall(r"[\w*.-]+", value)
+            if host != "*" and not _LOCAL.search(host)
+        ]
+        if not own:
+            result.undecided.append((value, _DOMAIN))
+        return json.dumps([*own, "localhost", "127.0.0.1"])
     between = " " if " " in value and "," not in value else ","
     parts = [part.strip() for part in value.strip("[]").replace('"', "").split(between)]
     own = [part for part in parts if part != "*" and not _LOCAL.search(part)]
     if not own:
-        result.undecided.append((value, "set your domain in app.prod.env, beside localhost"))
+        result.undecided.append((value, _DOMAIN))
     return between.join([*own, "localhost", "127.0.0.1"])
 
 

@@ -95,8 +95,9 @@ def _plainly(program: str, words: list[str]) -> list[str]:
         return ["python", "manage.py", *words[1:]]
     if _PYTHON.fullmatch(program) and words[1:3] in (["-m", "manage"], ["-m", "django"]):
         return ["python", "manage.py", *words[3:]]
-    known = words[0].startswith("/") and (_PYTHON.fullmatch(program) or program in _KNOWN)
-    return [program, *words[1:]] if known else words
+    if _PYTHON.fullmatch(program):
+        return ["python", *words[1:]]
+    return [program, *words[1:]] if words[0].startswith("/") and program in _KNOWN else words
 
 
 def _without_wrapper(program: str, words: list[str]) -> list[str] | None:

@@ -355,8 +355,8 @@ def _tree(text: str) -> ast.Module:
 
 
 _PYTHON_2 = re.compile(
-    r"^\s*(?:print\s+[\"'%]|print\s+\w+\s*$|except\s+[\w.]+\s*,\s*[a-z]\w*\s*:|exec\s+[\"']"
-    r"|raise\s+\w+\s*,\s*[\"'])",
+    r"^[ \t]*(?:print[ \t]+(?:[\"'%]|\w+[ \t]*$)|except[ \t]+[\w.]+[ \t]*,[ \t]*[a-z]\w*[ \t]*:"
+    r"|exec[ \t]+[\"']|raise[ \t]+\w+[ \t]*,[ \t]*[\"'])",
     re.MULTILINE,
 )
 
@@ -369,5 +369,5 @@ def python_2_line(source: Source) -> int:
     try:
         _tree(source.text)
     except SyntaxError:
-        return source.text.count("\n", 0, match.end()) + 1
+        return source.text.count("\n", 0, match.start()) + 1
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from gangway.operations.adoption.look.python import GETS, Source, argument, name_of, text_of
@@ -44,6 +44,8 @@ class Read(NamedTuple):
     """What it is made into: `str`, `bool`, `int`, `list`, `url`, `db`."""
     choices: tuple[str, ...] = ()
     """The values that it may have, where the code says it."""
+    owner: str = ""
+    """The settings class that it is a field of."""
 
     @property
     def path(self) -> str:
@@ -84,31 +86,37 @@ def reads(source: Source) -> Iterator[Read]:
 
 def _visited(top: ast.AST, source: Source) -> Iterator[tuple[ast.AST, bool]]:
     """Yield nodes, each with whether it is only come to where the environment has something."""
+    switches = {
+        name
+        for name, value in source.assigned()
+        if any(environment_read(node, source) for node in ast.walk(value))
+    }
     waiting = [(top, False)]
     while waiting:
         node, spared = waiting.pop()
         yield node, spared
         for name, value in ast.iter_fields(node):
-            below = spared or _spares(node, name, source)
+            below = spared or _spares(node, name, source, switches)
             every = value if isinstance(value, list) else [value]
             waiting += [(each, below) for each in reversed(every) if isinstance(each, ast.AST)]
 
 
-def _spares(node: ast.AST, field: str, source: Source) -> bool:
+def _spares(node: ast.AST, field: str, source: Source, switches: Collection[str]) -> bool:
     """Say whether what is in a part of a statement is looked at only if something is set."""
     if isinstance(node, ast.If | ast.IfExp) and field in ("body", "orelse"):
-        return _mentions_environment(node.test, source)
+        return _mentions_environment(node.test, source, switches)
     if isinstance(node, ast.Try) and field == "body":
         return bool(node.handlers)
     if isinstance(node, ast.BoolOp) and field == "values":
-        return _mentions_environment(node.values[0], source)
+        return _mentions_environment(node.values[0], source, switches)
     return False
 
 
-def _mentions_environment(test: ast.AST, source: Source) -> bool:
+def _mentions_environment(test: ast.AST, source: Source, switches: Collection[str]) -> bool:
     return any(
         environment_read(node, source)
         or (isinstance(node, ast.Compare) and _asks_for(node, source))
+        or (isinstance(node, ast.Name) and node.id in switches)
         for node in ast.walk(test)
     )
 
@@ -234,7 +242,7 @@ def _fields(node: ast.ClassDef, source: Source) -> Iterator[Read]:
             default = _NOTHING
         for name in names:
             kind, choices = _field_kind(annotation), _choices(annotation)
-            yield Read(name, source.where(statement), default, kind, choices)
+            yield Read(name, source.where(statement), default, kind, choices, node.name)
 
 
 def _named(field: str, prefix: str, value: ast.expr | None) -> tuple[list[str], ast.expr | None]:

@@ -63,8 +63,18 @@ class Web:
         )
         for source in found:
             self._define(source)
+        self.unknown: list[tuple[_Router, str, bool]] = []
         for source in found:
             self._fill(source)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Give the routers that nobody includes to an app that includes one it is handed."""
+        known = {key for router in self.routers.values() for key, _, _ in router.children}
+        for parent, prefix, guarded in self.unknown[:1]:
+            for key, router in self.routers.items():
+                if key not in known and not router.is_app:
+                    parent.children.append((key, prefix + router.prefix, guarded))
 
     def routes(self) -> list[Route]:
         """Return the routes with their whole paths, as far as they are reached from an app."""
@@ -234,13 +244,18 @@ class Web:
             router = self._router(function.value, source, app)
             child_node = argument(call, 1 if method == "mount" else 0, "router", "blueprint", "app")
             child = self._key(child_node, source)
-            if router is None or child is None:
+            if router is None:
                 return
             given = argument(call, 0 if method == "mount" else None, "prefix", "url_prefix", "path")
             prefix = self._value(given, source) if given is not None else None
+            guarded = _guarded(argument(call, None, "dependencies"))
+            if child is None:
+                if method != "mount":
+                    self.unknown.append((router, prefix or "", guarded))
+                return
             if method == "include_router":
                 prefix = (prefix or "") + self.routers[child].prefix
-            router.children.append((child, prefix, _guarded(argument(call, None, "dependencies"))))
+            router.children.append((child, prefix, guarded))
         elif method in ("add_url_rule", "add_api_route", "add_route"):
             router = self._router(function.value, source, app)
             place = {"add_url_rule": 2}.get(method, 1)

@@ -101,6 +101,8 @@ def _parted(words: list[str]) -> tuple[dict[str, str], list[str]]:
             environment[name] = value
         elif rest[0] in ("exec", "env") and len(rest) > 1:
             rest.pop(0)
+            while rest[0] == "-u" and len(rest) > 2:
+                del rest[:2]
         else:
             break
     return environment, rest
@@ -119,6 +121,8 @@ def words_of(command: object) -> tuple[str, ...]:
 def _without_comments(text: str) -> str:
     found: list[str] = []
     goes_on = False
+    # As some write a comment into a line that goes on: `# why`.
+    text = re.sub(r"`#[^`]*`", "", text)
     for line in text.split("\n"):
         if re.match(r"\s*#", line):
             # Between the lines of a command that goes on, it doesn't end it.

@@ -33,6 +33,7 @@ UNKNOWN: Any = _Unknown()
 """What can't be told."""
 
 Scope = dict[str, Any]
+_HOPS = 10
 _TRUE = frozenset({"1", "true", "yes", "y", "on", "t", "ok"})
 _TO_BOOL = ("strtobool", "str_to_bool", "str2bool")
 _PATHS = frozenset({"pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "environ.Path"})
@@ -91,6 +92,16 @@ class Values:
             return _cast(self.environment[read.name], read.kind)
         return UNKNOWN if read.is_required else self.of(read.default, source, scope)
 
+    def default(self, read: Read) -> Any:
+        """Return what a variable is where nothing sets it, UNKNOWN where that can't be told."""
+        source = self.sources[read.path]
+        scope = self.scope(read.path)
+        owner = scope.get(read.owner)
+        if isinstance(owner, _Attributes):
+            # A field's default may be made of the fields before it.
+            scope = {**scope, **owner.names}
+        return self.of(read.default, source, scope)
+
     def _run(self, body: Iterable[ast.stmt], source: Source, scope: Scope) -> None:
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -142,7 +153,7 @@ class Values:
                 there = self.scope(path).items()
                 scope.update((key, value) for key, value in there if not key.startswith("_"))
             elif name:
-                scope[each.local] = self.scope(path).get(name, UNKNOWN)
+                scope[each.local] = _Later(self, path, name)
             elif each.local:
                 scope[each.local] = _Module(self, path)
 
@@ -154,7 +165,7 @@ class _Attributes:
         self.names = names
 
     def get(self, name: str) -> Any:
-        return self.names.get(name, UNKNOWN)
+        return resolved(self.names.get(name, UNKNOWN))
 
 
 class _Module:
@@ -164,7 +175,23 @@ class _Module:
         self.values, self.path = values, path
 
     def get(self, name: str) -> Any:
-        return self.values.scope(self.path).get(name, UNKNOWN)
+        return resolved(self.values.scope(self.path).get(name, UNKNOWN))
+
+
+class _Later:
+    """A name of another module, which is looked at when the name is asked for."""
+
+    def __init__(self, values: Values, path: str, name: str) -> None:
+        self.values, self.path, self.name = values, path, name
+
+
+def resolved(value: Any) -> Any:
+    """Return a name's value, that of another module's name looked up."""
+    for _ in range(_HOPS):
+        if not isinstance(value, _Later):
+            return value
+        value = value.values.scope(value.path).get(value.name, UNKNOWN)
+    return UNKNOWN
 
 
 def _assign(target: ast.expr, value: Any, scope: Scope) -> None:
@@ -175,7 +202,7 @@ def _assign(target: ast.expr, value: Any, scope: Scope) -> None:
             known = isinstance(value, list) and number < len(value)
             _assign(each, value[number] if known else UNKNOWN, scope)
     elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-        whole, key = scope.get(target.value.id), text_of(target.slice)
+        whole, key = resolved(scope.get(target.value.id)), text_of(target.slice)
         if isinstance(whole, dict) and key is not None:
             whole[key] = value
 
@@ -183,7 +210,7 @@ def _assign(target: ast.expr, value: Any, scope: Scope) -> None:
 def _add(statement: ast.AugAssign, value: Any, scope: Scope) -> None:
     if not isinstance(statement.target, ast.Name):
         return
-    before = scope.get(statement.target.id, UNKNOWN)
+    before = resolved(scope.get(statement.target.id, UNKNOWN))
     same = type(before) is type(value) and isinstance(before, str | list | int)
     if same and isinstance(statement.op, ast.Add):
         scope[statement.target.id] = before + value
@@ -231,7 +258,7 @@ class _Expression:
         return node.value
 
     def _name(self, node: ast.Name) -> Any:
-        return self.scope.get(node.id, UNKNOWN)
+        return resolved(self.scope.get(node.id, UNKNOWN))
 
     def _namedexpr(self, node: ast.NamedExpr) -> Any:
         value = self.value(node.value)

@@ -18,11 +18,11 @@ _OTHER_STORES = re.compile(
 )
 _STORE = r"(?:[A-Z0-9]+_)*?(?:POSTGRES(?:QL)?|PSQL|PG|DB|DATABASE|SQL|RDS)"
 _PARTS = {
-    "HOST": re.compile(rf"{_STORE}_?(HOST|HOSTNAME|SERVER|ADDR|ADDRESS|SERVICE_HOST)"),
-    "PORT": re.compile(rf"{_STORE}_?PORT"),
-    "DB": re.compile(rf"{_STORE}_?(DB|NAME|DBNAME|DATABASE|DB_NAME)"),
-    "USER": re.compile(rf"{_STORE}_?(USER|USERNAME|USER_NAME)"),
-    "PASSWORD": re.compile(rf"{_STORE}_?(PASSWORD|PASS|PASSWD|PWD)"),
+    "HOST": re.compile(rf"{_STORE}_{{0,2}}(HOST|HOSTNAME|SERVER|ADDR|ADDRESS|SERVICE_HOST)"),
+    "PORT": re.compile(rf"{_STORE}_{{0,2}}PORT"),
+    "DB": re.compile(rf"{_STORE}_{{0,2}}(DB|NAME|DBNAME|DATABASE|DB_NAME)"),
+    "USER": re.compile(rf"{_STORE}_{{0,2}}(USER|USERNAME|USER_NAME)"),
+    "PASSWORD": re.compile(rf"{_STORE}_{{0,2}}(PASSWORD|PASS|PASSWD|PWD)"),
 }
 _DATABASE_URL = re.compile(
     r"(?:[A-Z0-9]+_)*(?:DATABASE|DB|POSTGRES(?:QL)?|PG|SQLALCHEMY|SQL)_?(?:[A-Z]+_)*?"
@@ -30,7 +30,7 @@ _DATABASE_URL = re.compile(
 )
 _ENGINE = re.compile(rf"{_STORE}_(?:ENGINE|BACKEND|DRIVER)")
 _REDIS_PART = re.compile(
-    r"(?:[A-Z0-9]+_)*?(?:REDIS|VALKEY)_"
+    r"(?:[A-Z0-9]+_)*?(?:REDIS|VALKEY)_(?:[A-Z0-9]+_)*?"
     r"(?:(?P<host>HOST|HOSTNAME|SERVER|ADDR)|(?P<port>PORT)|(?P<password>PASSWORD|PASS|AUTH))"
 )
 _REDIS_URL = re.compile(
@@ -52,7 +52,7 @@ _NO_SECRET = re.compile(
     r".*(?:PUBLIC|PUBLISHABLE|SITE)_?KEY|CACHE_KEY|PRIMARY_KEY|.*_KEY_FUNC|.*_EXPIRE_\w+"
     r"|.*_(?:EXPIRES?|EXPIRATION|EXPIRY|LIFETIME|TTL|MINUTES|SECONDS|DAYS|HOURS|URL|LENGTH|ALGORITHM"
     r"|TYPE|NAME|HEADER|FILE|PATH|PREFIX|ID|HASHERS?|VALIDATORS?|MAX_AGE|REQUIRED|ENABLED|TIMEOUT"
-    r"|ISSUER|AUDIENCE|IN)"
+    r"|ISSUER|AUDIENCE|IN|ROUNDS|POLICY)"
 )
 _THEIRS = re.compile(r".*(?:API_?KEY|TOKEN|DSN|ACCESS_KEY|CREDENTIALS?|(?:SMTP|EMAIL|MAIL)\w*)")
 

@@ -109,8 +109,7 @@ class Wishes:
     def _defaults(self) -> Iterator[tuple[str, str]]:
         for name, every in self.reads.items():
             for read in every:
-                source = self.app.sources[read.path]
-                value = self.values.of(read.default, source) if read.default is not None else None
+                value = self.values.default(read)
                 if isinstance(value, str) and value:
                     yield name, value
                     break

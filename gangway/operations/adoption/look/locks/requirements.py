@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from gangway.operations.adoption.found import Loss
 from gangway.operations.adoption.look.locks import pyproject
-from gangway.operations.adoption.look.locks.lock import GIT_DO, TESTERS, Lock
+from gangway.operations.adoption.look.locks.lock import GIT_DO, TESTERS, Lock, stale
 from gangway.operations.adoption.look.locks.pins import Pin, pins
 from gangway.operations.adoption.look.tree import Tree, join, parent, within
 
@@ -15,6 +15,7 @@ _FILES_FOR_DEVELOPERS = re.compile(
     r"(^|[-_./])(dev|develop|development|tests?|testing|local)([-_.]|$)"
 )
 _FILES = re.compile(r"requirements[\w.-]*\.(txt|lock)|[\w-]+[._-]requirements\.txt")
+_NOT_LOCKED = frozenset({"distribute", "pip", "setuptools", "wheel"})
 # The likelier a file is what production installs, the further in front it is.
 _LIKELY = (
     "requirements/production.txt", "requirements/prod.txt", "requirements-production.txt",
@@ -58,6 +59,7 @@ def read(tree: Tree, path: str, project: str) -> Lock | None:
             lock.beside += (folder,)
         elif pin.elsewhere and pin.name:
             lock.elsewhere += (pin.name,)
+    _check_source(tree, path, {pin.name for pin in every})
     lock.losses += _unlocked(tree, path, every)
     main = {pin.name for pin in every}
     for other in _for_developers(tree, path, project):
@@ -69,6 +71,19 @@ def read(tree: Tree, path: str, project: str) -> Lock | None:
     lock.testers = bool(main & TESTERS)
     lock.pythons += pyproject.requires(tree, pyproject.table_of(tree, project), project)
     return lock
+
+
+def _check_source(tree: Tree, path: str, locked: set[str]) -> None:
+    """Refuse a file that was made from another, of the same name, which asks for more by now."""
+    source = path.removesuffix(".txt") + ".in"
+    if source == path or not tree.has(source):
+        return
+    tool = "pip-compile" if "pip-compile" in tree.text(path) else "uv pip compile"
+    for pin in pins(tree, source):
+        # What is for some machines only, and what pip-compile leaves out, needn't be there.
+        if ";" not in pin.text and pin.name and pin.name not in locked | _NOT_LOCKED:
+            why = f"{pin.text} of {source} isn't in it"
+            raise stale(path, why, f"{tool} {source} -o {path}", "")
 
 
 def _for_developers(tree: Tree, path: str, project: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from gangway.operations.adoption.look.locks.lock import GIT_DO, Lock, stale
 from gangway.operations.adoption.look.tree import Tree, join, parent
 
 _TABLE = re.MULTILINE | re.DOTALL
+_OTHER_SYSTEM = re.compile(r"(sys_platform|platform_system) == '(win32|Windows|darwin|Darwin)'")
 
 
 def read(tree: Tree, folder: str, project: str) -> Lock:
@@ -81,6 +82,8 @@ def _reached(blocks: Mapping[str, list[str]], name: str, groups: Iterable[str]) 
             texts = _array(head.partition("\n[package.")[0], ["dependencies"])
             texts += _array(optional.partition("\n[package.")[0], extras)
             for match in re.finditer(r'\{ name = "([^"]+)"([^}]*)', texts):
+                if _OTHER_SYSTEM.search(match[2]):
+                    continue
                 wanted = re.search(r"extra = \[([^\]]*)\]", match[2])
                 names = re.findall(r'"([^"]+)"', wanted[1]) if wanted else ()
                 waiting.append((match[1], frozenset(names)))
