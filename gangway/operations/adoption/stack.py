@@ -146,7 +146,7 @@ def facts(found: Found) -> dict[str, str]:
     keeps = given.pop("API_STRIP_PREFIX", "0") != "1"
     defaults = {
         "API_SOURCE": source,
-        # As gunicorn has it: whether the app may be imported before the fork is for its owner to say.
+        # As gunicorn has it: only its owner knows whether it may be imported before the fork.
         "APP_PRELOAD": "0",
         "DB_IMPORTS": next((what for how, what in _IMPORTS if re.search(how, migrate)), ""),
         "PROXY_ROOT": f"api:{port}",
