@@ -27,7 +27,7 @@ _PARAGRAPHS: Final = (
         "API_BUILD_PACKAGES", "API_RUN_PACKAGES",
     ),
     ("API_BUILD_COMMAND", "API_BUILD_ENV", "API_ASSETS", "API_ASSETS_COMMAND"),
-    ("API_INTERFACE", "API_TARGET", "API_PORT"),
+    ("API_INTERFACE", "API_TARGET", "API_PORT", "APP_PRELOAD"),
     ("API_HEALTH", "API_HEALTH_HOST", "API_HEALTH_SCHEME"),
     ("API_READS", "STACK_EXTERNAL_DATABASE"),
     (
@@ -146,6 +146,8 @@ def facts(found: Found) -> dict[str, str]:
     keeps = given.pop("API_STRIP_PREFIX", "0") != "1"
     defaults = {
         "API_SOURCE": source,
+        # As gunicorn has it: only its owner knows whether it may be imported before the fork.
+        "APP_PRELOAD": "0",
         "DB_IMPORTS": next((what for how, what in _IMPORTS if re.search(how, migrate)), ""),
         "PROXY_ROOT": f"api:{port}",
         "API_MOUNT": f"{prefix}/" if keeps else "/",

@@ -120,6 +120,11 @@ def test_the_models_keep_the_rules(root: Path, name: str) -> None:
     assert complaints == []
 
 
+def test_each_worker_imports_an_adopted_app_by_itself(tmp_path: Path) -> None:
+    root = adopt(tmp_path, FASTAPI)
+    assert rendered(root, "prod")["services"]["api"]["environment"]["APP_PRELOAD"] == "0"
+
+
 def test_all_names_come_from_the_one_in_the_stacks_file(tmp_path: Path) -> None:
     root = adopt(tmp_path, FASTAPI)
     file = root / "stacks" / "shop" / "stack.env"
