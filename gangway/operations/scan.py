@@ -165,8 +165,7 @@ def pip_audit(runner: Runner, wanted: Libraries) -> Outcome:
     The service is pip-audit's to know: PIP_AUDIT_VULNERABILITY_SERVICE and PIP_AUDIT_OSV_URL name
     another one, such as a mirror's.
     """
-    lock = next(wanted.files(runner.cwd), runner.cwd / wanted.locks[0])
-    what = lock.relative_to(runner.cwd).as_posix()
+    what = wanted.lock(runner.cwd).relative_to(runner.cwd).as_posix()
     if reason := _lacking(runner, "pip-audit", "uv"):
         return Outcome("pip-audit", what, not_run=reason)
     builder = str(runner.cwd / "docker" / "install-dependencies")

@@ -36,6 +36,12 @@ class Libraries:
         }  # fmt: skip
         return [*(word for pair in named.items() if pair[1] for word in pair), *self.locks]
 
+    def lock(self, root: Path) -> Path:
+        """Return the first lock's file, or what was asked for where it isn't there."""
+        place = root / self.locks[0]
+        inside = (file for file in self.files(root) if file.is_relative_to(place))
+        return next((file for file in inside if file.name not in _PROJECTS), place)
+
     def files(self, root: Path) -> Iterator[Path]:
         """Yield the files that say what is installed, those that are there; the locks first."""
         locks = [root / place for place in self.locks]
