@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -262,13 +263,24 @@ def test_a_secret_in_a_file_that_git_ignores_is_not_copied(tmp_path: Path) -> No
     folder = written(
         tmp_path / "bookshop", {".gitignore": ".env\n", ".env": "STRIPE_KEY=sk_live_1\n"}
     )
-    import subprocess
-
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     found = looked(tmp_path, app("x = os.environ['STRIPE_KEY']"))
     assert found.secrets == {"STRIPE_KEY": "stripe-key-for-development"}
     assert "sk_live" not in str(found)
     assert loss(found, "a file that git ignores").where == ".env:1"
+
+
+def test_nor_is_one_that_looks_like_a_secret_by_its_value_alone(tmp_path: Path) -> None:
+    files = {
+        ".env": "ADMIN_PATH=plFp9r1hL1uCjNPE7gZxP5zBbUMe60ZM/\nTITLE=Bookshop\n",
+        ".gitignore": ".env\n",
+    }
+    folder = written(tmp_path / "bookshop", files)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    found = looked(tmp_path, app("path = os.environ['ADMIN_PATH']", "x = os.environ['TITLE']"))
+    assert "plFp9r1hL1" not in str((found.variables, found.secrets, found.facts))
+    assert found.variables[""] == {"TITLE": "Bookshop"}
+    assert "it isn't copied" in loss(found, "ADMIN_PATH").do
 
 
 def test_what_nobody_can_make_up_is_said(tmp_path: Path) -> None:

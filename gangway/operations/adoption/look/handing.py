@@ -227,7 +227,12 @@ class _Name:
         self.result.words.append(f"{self.name}={{APP_ENVIRONMENT}}")
 
     def _plain(self) -> None:
-        found = values(self.name, self.given, required=self.required, choices=self.choices)
+        if hidden := [each for each in self.given if each.is_hidden]:
+            what = f"{self.name} has a value like a secret's in a file that git ignores"
+            do = "it isn't copied: make it a secret in contract.yml, or set it in app.prod.env"
+            self.result.losses.append(Loss(what, hidden[0].where, do))
+        given = [each for each in self.given if not each.is_hidden]
+        found = values(self.name, given, required=self.required, choices=self.choices)
         for value, do in found.undecided:
             what = f"{self.name}={value} is development's"
             self.result.losses.append(Loss(what, self.given[0].where, do))
@@ -251,7 +256,8 @@ def _unset(around: Surroundings, result: Sorted) -> Iterator[Loss]:
     known = result.handed.union(*result.variables.values(), {"ENVIRONMENT", "LOG_LEVEL"})
     optional: list[tuple[str, str]] = []
     for name, reads in around.reads.items():
-        if name in known or names.is_ours(name):
+        is_told = any(each.is_hidden for each in around.given.get(name, ()))
+        if name in known or names.is_ours(name) or is_told:
             continue
         required = next((read for read in reads if read.is_required), None)
         if required:

@@ -21,6 +21,9 @@ _HOSTS = re.compile(r"(?:.*_)?ALLOWED_HOSTS?")
 _LOCAL = re.compile(
     r"\blocalhost\b|\b127\.0\.0\.1\b|\b0\.0\.0\.0\b|host\.docker\.internal|\.localhost\b"
 )
+_RANDOM = re.compile(
+    r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w+-]{20,}[=/]*|(?=.*\d)[0-9a-f-]{32,}/?", re.ASCII
+)
 _DOMAIN = "set your domain in app.prod.env, beside localhost"
 _OFF = {
     "true": "false", "True": "False", "TRUE": "FALSE", "1": "0", "yes": "no", "on": "off",
@@ -43,6 +46,11 @@ class Given:
     def is_known(self) -> bool:
         """Whether it says something: a value, and all of it."""
         return bool(self.value) and "${" not in self.value
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is kept from git and looks like something that nobody may guess."""
+        return self.private and bool(_RANDOM.fullmatch(self.value))
 
 
 @dataclass
