@@ -13,6 +13,8 @@ FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/opt/venv/bin:/opt/gangway/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
     PYTHONUNBUFFERED=1
+# Where most images have their app: paths that begin there are found, too.
+RUN [ -e /app ] || ln -s /srv/app /app
 WORKDIR /srv/app
 ENTRYPOINT ["entrypoint"]
 CMD ["serve"]
@@ -156,6 +158,7 @@ CMD ["python", "-m", "pytest"]
 # hadolint ignore=DL3006 # as at the top
 FROM ${NODE_IMAGE} AS assets-node
 COPY docker/with-index docker/install-node-packages /usr/local/bin/
+RUN [ -e /app ] || ln -s /srv/app /app
 WORKDIR /srv/app
 ARG APP
 ARG ASSETS

@@ -223,6 +223,13 @@ def test_tests_in_a_browser_do_not_join_the_stack(tmp_path: Path) -> None:
     assert loss(found, "the tests of playwright").where == "compose.yml:2"
 
 
+def test_what_shows_the_documents_does_not_join_the_stack(tmp_path: Path) -> None:
+    file = "docker-compose.docs.yml"
+    found = looked(tmp_path, FASTAPI, {file: "services:\n  docs: {image: sphinx:1}\n"})
+    assert not found.foreign
+    assert loss(found, "the service docs").where == f"{file}:2"
+
+
 def test_an_env_file_that_is_missing_is_said(tmp_path: Path) -> None:
     text = "services:\n  mail: {image: mail, env_file: [.env.mail]}\n"
     assert (

@@ -36,6 +36,7 @@ _IMAGES = (
     ),
 )
 _FRONT_END = re.compile(r"(^|/)(node|bun|deno)$")
+_DOCUMENTS = re.compile(r"[.-]docs?\.ya?ml$")
 _TESTS = re.compile(r"playwright|cypress|selenium|(^|[/.-])e2e")
 # What becomes of a service that isn't carried over: what is said of it, and what to do.
 _SAID = {
@@ -50,6 +51,10 @@ _SAID = {
     "e2e": (
         "the tests of {name}",
         "they stay in their file: run them against the published port when you want them",
+    ),
+    "docs": (
+        "the service {name}, which shows the documents",
+        "it stays in its file: start it from there when you want it",
     ),
     "monitor": (
         "{name} looks at the queue",
@@ -143,6 +148,8 @@ def _kind(
 ) -> str:
     """Return what a service is: by the image that it has, or by what it is built from."""
     path, name = service.dockerfile, service.image_name
+    if _DOCUMENTS.search(service.file):
+        return "docs"
     if path is None:
         if re.fullmatch(r"(.*/)?python", name) and holds(service):
             return "own"
