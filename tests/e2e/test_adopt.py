@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ class Adopted(Checkout):
         """Return the URL of each service that is published."""
         lines = self.gangway(f"{environment}.urls", engine=engine).splitlines()
         return dict(line.split(maxsplit=1) for line in lines if "://" in line)
+
+    @contextmanager
+    def explained(self, environment: str, engine: str) -> Iterator[None]:
+        """Show what the services have said where what they are asked for fails."""
+        try:
+            yield
+        except Exception:
+            print(self.gangway(f"{environment}.logs", "--tail", "100", engine=engine))
+            raise
 
     def secret(self, environment: str, name: str) -> str:
         """Return what a file with a secret has."""
@@ -276,7 +286,8 @@ def test_development_serves_it(adopted: Adopted, engine: str) -> None:
     try:
         adopted.gangway("dev.up", "--ports", "auto", engine=engine)
         urls = adopted.addresses("dev", engine)
-        adopted.theirs.works(Place(adopted, "dev", engine, urls))
+        with adopted.explained("dev", engine):
+            adopted.theirs.works(Place(adopted, "dev", engine, urls))
     finally:
         adopted.gangway("dev.down", "--volumes", "--yes", engine=engine)
 
@@ -294,7 +305,8 @@ def test_production_serves_it_behind_the_proxy(adopted: Adopted) -> None:
     try:
         adopted.gangway("prod.up", "--ports", "auto")
         urls = adopted.addresses("prod", "docker")
-        adopted.theirs.works(Place(adopted, "prod", "docker", urls))
+        with adopted.explained("prod", "docker"):
+            adopted.theirs.works(Place(adopted, "prod", "docker", urls))
     finally:
         adopted.gangway("prod.down", "--volumes", "--yes")
 
