@@ -136,7 +136,8 @@ COPY ${APP}/ /srv/app/
 ARG WORKDIR_IN_APP
 ARG MEDIA
 WORKDIR /srv/app/${WORKDIR_IN_APP}
-RUN [ -z "${MEDIA}" ] || install -d -m 1777 "${MEDIA}"
+# What lies there already, such as uploads of this machine, is for whoever runs it as well.
+RUN [ -z "${MEDIA}" ] || { install -d -m 1777 "${MEDIA}" && chmod -R a+rwX "${MEDIA}"; }
 WORKDIR /srv/app
 USER 10001:10001
 
@@ -205,6 +206,7 @@ WORKDIR /srv/app/${WORKDIR_IN_APP}
 # Files that the build step left elsewhere; and the folders of volumes, for whoever runs it.
 RUN --mount=type=bind,from=built,target=/built \
     case "${STATIC}" in /*) mkdir -p "${STATIC}" && cp -R "/built${STATIC}/." "${STATIC}" ;; esac && \
-    install -d -m 1777 /srv/static ${MEDIA:+"${MEDIA}"}
+    install -d -m 1777 /srv/static ${MEDIA:+"${MEDIA}"} && \
+    { [ -z "${MEDIA}" ] || chmod -R a+rwX "${MEDIA}"; }
 WORKDIR /srv/app
 USER 10001:10001
