@@ -294,3 +294,10 @@ class TestUnenforced:
 
     def test_who_runs_it_anyway_is_enforced(self) -> None:
         assert unenforced({"api": {"user": f"{os.geteuid()}:1"}}, ["api"]) == ""
+
+
+def test_an_app_is_told_the_python_that_its_libraries_are_for(tmp_path: Path) -> None:
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.14.5\n")
+    place = Place(ROOT, tmp_path, (), {}, {"api": tmp_path})
+    assert place.environment("api", {})["PYTHON_VERSION"] == "3.14.5"
+    assert "PYTHON_VERSION" not in place.environment("redis", {})

@@ -83,8 +83,19 @@ class Place:
             "TMPDIR": str(self.folder(name) / "tmp"),
             # For a server that comes as a library of ours.
             "GANGWAY_PYTHON": sys.executable,
+            # As the official image says it.
+            **({"PYTHON_VERSION": found} if (found := self._python(name)) else {}),
         }
         return {**kept, **given, **self.variables, **own, "PATH": os.pathsep.join(path)}
+
+    def _python(self, name: str) -> str:
+        """Return the version of the Python that a service's libraries are for, "" without any."""
+        try:
+            text = (self.venvs[name] / "pyvenv.cfg").read_text(encoding="utf-8")
+        except (KeyError, OSError):
+            return ""
+        lines = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+        return lines.get("version_info") or lines.get("version", "")
 
     def directory(self, service: Mapping[str, Any]) -> Path:
         """Return a service's working directory; one in a bind mount is that folder here."""
