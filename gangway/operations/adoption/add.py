@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import stat
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from gangway.model.render import render
 from gangway.operations.adoption import parts, starter
 from gangway.operations.adoption.appending import with_entry, with_profile, with_setting
 from gangway.operations.adoption.parts import Anchors, Beside, Fields, Port
+from gangway.operations.adoption.replacing import replace
 from gangway.settings import contract, contract_check, environment
 from gangway.settings.environment import DEFAULT_STACK, NATIVE, Environment
 
@@ -276,7 +276,7 @@ def add(stack: Stack, addition: Addition, *, dry_run: bool = False) -> None:
         return
     with interrupts_later():
         for name, text in after.items():
-            _replace(stack.root / stack.folder / name, text)
+            replace(stack.root / stack.folder / name, text.encode())
     print(output.table([("changed", f"{stack.folder}/{name}") for name in after]))
     if lacking:
         has = ", ".join(lacking)
@@ -427,14 +427,6 @@ def _difference(file: str, before: str, after: str) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), file, file
     )
     return "".join(lines)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(text.encode())
-    if path.exists():
-        part.chmod(stat.S_IMODE(path.stat().st_mode))
-    part.replace(path)
 
 
 def _up(stack: Stack) -> str:

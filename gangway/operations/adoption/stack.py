@@ -143,14 +143,13 @@ def facts(found: Found) -> dict[str, str]:
     source, port = given.get("API_SOURCE", "."), given.get("API_PORT", "8000")
     migrate = given.get("MIGRATE_COMMAND", "")
     prefix = given.get("API_PREFIX", "").rstrip("/") or "/api"
-    keeps = given.pop("API_STRIP_PREFIX", "0") != "1"
     defaults = {
         "API_SOURCE": source,
         # As gunicorn has it: only its owner knows whether it may be imported before the fork.
         "APP_PRELOAD": "0",
         "DB_IMPORTS": next((what for how, what in _IMPORTS if re.search(how, migrate)), ""),
         "PROXY_ROOT": f"api:{port}",
-        "API_MOUNT": f"{prefix}/" if keeps else "/",
+        "API_MOUNT": f"{prefix}/",
         "TEST_SOURCE": source,
         "TEST_WORKDIR": given.get("API_WORKDIR", ""),
     }

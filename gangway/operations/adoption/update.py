@@ -28,6 +28,7 @@ from gangway.base.errors import Finding, FindingsError, GangwayError
 from gangway.base.process import interrupts_later
 from gangway.operations.adoption import git, starter
 from gangway.operations.adoption.git import Repository
+from gangway.operations.adoption.replacing import replace
 from gangway.operations.adoption.starter import File, Lock
 
 Action = Literal[
@@ -277,14 +278,7 @@ def _write(root: Path, change: Change) -> None:
     if change.data is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In one step: whoever is interrupted has the old file or the new one.
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(change.data)
-    # Whatever the umask: containers read a new one as users of their own.
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
-    # Whoever may read a program may run it.
-    part.chmod(mode | (mode & 0o444) >> 2 if change.executable else mode)
-    part.replace(path)
+    replace(path, change.data, executable=change.executable)
 
 
 def _stage(found: Update, changes: Sequence[Change]) -> None:

@@ -75,7 +75,7 @@ FOREIGN = Found(
         "API_TARGET": "stock:create_app()",
         "API_HEALTH": "/",
         "API_PREFIX": "/api/",
-        "API_STRIP_PREFIX": "1",
+        "API_MOUNT": "/",
     },
     foreign=(
         Foreign("mail", "compose.yaml", (8025, 1025)),
