@@ -126,6 +126,21 @@ class Stack:
         assert not listener.error, listener.error
         return listener
 
+    def resumed(self, job: str, listener: Listener) -> Listener:
+        """Return a stream that broke off with its rest, as an EventSource gets it.
+
+        It comes back for as long as there is no end: a server that stops may still take it in,
+        only to send it away at once.
+        """
+        whole = Listener(events=list(listener.events))
+
+        def ended() -> bool:
+            whole.events += self.followed(job, after=whole.ids[-1]).events
+            return whole.has("finished")
+
+        eventually(ended)
+        return whole
+
 
 def _read(
     client: httpx.Client, job: str, headers: dict[str, str], to: Listener, stop: threading.Event
@@ -414,8 +429,8 @@ class TestDevelopment:
                 eventually(lambda: "work.py changed" in docker(*log).stderr)
                 # The api restarts as well: its client comes back.
                 eventually(lambda: listener.ended or listener.error)
-                rest = stack.followed(job, after=listener.ids[-1])
-        whole(Listener(events=[*listener.events, *rest.events]), 8)
+                resumed = stack.resumed(job, listener)
+        whole(resumed, 8)
         assert "did not end within" not in docker(*log).stderr
 
 
