@@ -40,7 +40,7 @@ def replicas(service: Mapping[str, Any]) -> int:
 
 
 def keeps_data(mount: Mapping[str, Any]) -> bool:
-    """Say whether a service's mount is a volume that holds data: not one for what may go any time."""
+    """Say whether a mount is a volume with data in it, and not one for what may go at any time."""
     scratch = str(mount["target"]).startswith(("/var/tmp", "/var/cache"))  # noqa: S108
     return mount["type"] == "volume" and not scratch
 
