@@ -23,7 +23,7 @@ _NO_TESTS = 5
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What to run: `paths` as seen from the checkout or from where the tests run, and how.
+    """What to run, and how: `paths` as seen from here, the checkout or where the tests run.
 
     A path below an app that has a runner of its own goes to that one, which works in the app's
     folder `tests`, unless it is Python's. An expression, coverage and `arguments` are pytest's (or
@@ -70,7 +70,8 @@ def runners(project: Project, options: TestOptions) -> list[list[str]]:
     """
     others = project.environment.tests
     chosen: dict[str, list[str]] = {}
-    for path in options.paths:
+    here = Path.cwd()
+    for path in (runner_words.typed(project.root, here, each) for each in options.paths):
         app, _, inside = os.path.normpath(path).removeprefix(_PREFIX).partition("/")
         own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
         if own in others and not python:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import Finding, FindingsError, nearest
-from gangway.settings.contract import ALL_KINDS, FILE, Contract, Spec
+from gangway.settings.contract import ALL_KINDS, FILE, Contract, Spec, size_in_bytes
 from gangway.settings.environment import KINDS, Environment, Variable
 
 WEAK_BELOW: Final = 16  # characters: shorter secrets can be guessed
@@ -113,6 +113,8 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
             )
         elif spec.exists:
             yield from _missing_paths(env, spec, found)
+        elif spec.below:
+            yield from _too_large(env, contract, spec, found)
         if found.value and found.layer != "default":
             yield from _lacking(env, contract, spec, found)
 
@@ -152,6 +154,24 @@ def _lacking(
             f"{spec.name} is set, and the profile {spec.instead_of} is on as well",
             found.origin,
             f"choose: leave {spec.name} out, or set COMPOSE_PROFILES={rest}",
+        )
+
+
+def _too_large(
+    env: Environment, contract: Contract, spec: Spec, found: Variable
+) -> Iterator[Finding]:
+    """Yield a size that doesn't fit in the one that it must be below."""
+    room = _effective(env, contract.variables[spec.below or ""])
+    own, limit = size_in_bytes(found.value), size_in_bytes(room.value)
+    if own is None or not limit:
+        return
+    if own == 0 or own >= limit:
+        value = f"{found.value} (no limit)" if own == 0 else found.value
+        yield Finding(
+            f"{spec.name} is {value}, and {room.name} only {room.value} ({room.origin})",
+            found.origin,
+            f"lower {spec.name} or raise {room.name}: a third more than {spec.name} leaves room "
+            "for what it takes besides",
         )
 
 

@@ -167,6 +167,9 @@ def test_ports_are_whole_numbers_in_range(value: str, is_right: bool) -> None:
             ],
         ),
         ("size", ["512m", "1g", "1.5GB", "1024"], ["m", "1 g", "1t"]),
+        ("memory", ["512m", "0.5g", "6m", "536870912"], ["512", "5m", "lots", "1t"]),
+        ("nginx_size", ["20m", "512K", "1g", "1024", "0"], ["20mb", "1.5g", "10b"]),
+        ("redis_size", ["128mb", "1GB", "64m", "1024", "10b"], ["0.5g", "1.5gb", "1t"]),
         ("duration", ["30s", "1m30s", "200ms"], ["30", "s", "1d"]),
         (
             "image",
@@ -180,6 +183,24 @@ def test_types(kind: str, right: list[str], wrong: list[str]) -> None:
     spec = Spec("X", kind, "", "")
     assert [value for value in right if spec.fault(value)] == []
     assert [value for value in wrong if not spec.fault(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ("REDIS_MAXMEMORY=1gb\n", "REDIS_MAXMEMORY is 1gb, and REDIS_MEMORY only 192m (default)"),
+        ("REDIS_MAXMEMORY=0\n", "REDIS_MAXMEMORY is 0 (no limit), and REDIS_MEMORY only 192m"),
+        ("REDIS_MEMORY=64m\n", "REDIS_MAXMEMORY is 128mb, and REDIS_MEMORY only 64m (env/dev"),
+        ("REDIS_MAXMEMORY=1gb\nREDIS_MEMORY=1g\n", "is 1gb, and REDIS_MEMORY only 1g"),
+        ("REDIS_MAXMEMORY=1gb\nREDIS_MEMORY=1.5g\n", None),
+    ],
+)
+def test_a_size_that_does_not_fit_in_another_is_found(
+    lines: str, what: str | None, checkout: Checkout
+) -> None:
+    findings = found(made(checkout, dev=lines))
+    assert [finding.what for finding in findings if what and what in finding.what] or not what
+    assert len(findings) == (what is not None)
 
 
 def test_two_services_on_one_port_are_named_both(checkout: Checkout) -> None:
