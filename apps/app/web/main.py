@@ -41,10 +41,13 @@ def create_app(settings: Settings) -> Flask:
     api = app.extensions["api"] = Api(settings.api_url)
     app.register_blueprint(pages.pages)
 
+    # Nobody outside learns what the containers are called.
+    about = {} if settings.live else {"instance": INSTANCE}
+
     @app.get("/health")
     def health() -> dict[str, str]:
         """Say that the process answers; no dependency is asked."""
-        return {"status": "ok", "instance": INSTANCE}
+        return {"status": "ok", **about}
 
     @app.get("/ready")
     def ready() -> tuple[dict[str, str], int]:
@@ -57,7 +60,8 @@ def create_app(settings: Settings) -> Flask:
 
     @app.after_request
     def name_instance(response: Response) -> Response:
-        response.headers["X-Instance"] = INSTANCE
+        if about:
+            response.headers["X-Instance"] = INSTANCE
         return response
 
     return app

@@ -26,7 +26,7 @@ def create_server(settings: Settings) -> Flask:
     cache = Cache(settings)
     data = Data(settings, cache)
     server.extensions["data"] = data
-    add_probes(server, cache, data)
+    add_probes(server, cache, data, named=not settings.live)
     app = Dash(
         "dashboard",
         # Its annotation forgets the one thing that its documentation names.
@@ -48,13 +48,14 @@ def create_server(settings: Settings) -> Flask:
     return server
 
 
-def add_probes(server: Flask, cache: Cache, data: Data) -> None:
-    """Answer /health and /ready, and name the instance in every response."""
+def add_probes(server: Flask, cache: Cache, data: Data, *, named: bool) -> None:
+    """Answer /health and /ready, and name the instance in every response if `named`."""
+    about = {"instance": INSTANCE} if named else {}
 
     @server.get("/health")
     def health() -> dict[str, str]:
         """Say that the process answers; no dependency is asked."""
-        return {"status": "ok", "instance": INSTANCE}
+        return {"status": "ok", **about}
 
     @server.get("/ready")
     def ready() -> tuple[dict[str, Any], int]:
@@ -72,7 +73,8 @@ def add_probes(server: Flask, cache: Cache, data: Data) -> None:
 
     @server.after_request
     def name_instance(response: Response) -> Response:
-        response.headers["X-Instance"] = INSTANCE
+        if named:
+            response.headers["X-Instance"] = INSTANCE
         return response
 
 
