@@ -120,10 +120,7 @@ _ENTRIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("services", "test-runner", "depends_on", "app"),
         ("volumes", "app-scratch"),
     ),
-    "docker-compose.prod.yml": (
-        ("services", "nginx", "depends_on", "app"),
-        ("services", "app"),
-    ),
+    "docker-compose.prod.yml": (("services", "app"), ("services", "nginx", "depends_on", "app")),
     "docker-compose.native.yml": (("services", "app"), ("services", "scheduler")),
     "env/contract.yml": (
         ("groups", "Published ports", "PUBLISHED_APP_PORT"),
