@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.front.exchange import Address, Answer, Request, ask, get
+from tests.e2e.front.exchange import HOST, Address, Answer, Request, ask, get
 from tests.e2e.front.table import ASGI, Row
 from tests.support.postgres import free_port
 from tests.support.processes import eventually, running
@@ -33,7 +34,9 @@ ADDED = {
     "x-content-type-options", "x-frame-options",
 }  # fmt: skip
 #: Of a request, what says how it came and not what was asked.
-HOW_IT_CAME = {"connection", "content-length", "transfer-encoding", "x-request-id"}
+HOW_IT_CAME = {
+    "connection", "content-length", "transfer-encoding", "x-real-ip", "x-request-id"
+}  # fmt: skip
 #: What an answer's headers say of its body, and so of all that the app saw.
 OF_THE_BODY = {"content-length", "etag"}
 Plain = dict[str, object]
@@ -78,6 +81,30 @@ class Programs:
         }
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate of our own for HOST."""
+
+    file: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return what believes in this certificate alone."""
+        return ssl.create_default_context(cafile=self.file)
+
+
+def certify(folder: Path) -> Certificate:
+    """Make a certificate."""
+    made = Certificate(folder / "certificate.pem", folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    command += ["-keyout", str(made.key), "-out", str(made.file)]
+    subprocess.run(command, check=True, capture_output=True)
+    # The containers' user reads it, too.
+    made.key.chmod(0o644)
+    return made
+
+
 def install(top: Path) -> Programs:
     """Install the probe apps, once with and once without bare servers, and ours beside them."""
     found = Programs(top / "bare", top / "apps", top / "servers", top / "tools")
@@ -96,20 +123,27 @@ def _pip(lock: Path, *where: str) -> None:
 
 
 @contextmanager
-def bare(programs: Programs, app: str, prefix: str = "") -> Iterator[Route]:
+def bare(
+    programs: Programs, app: str, prefix: str = "", certificate: Certificate | None = None
+) -> Iterator[Route]:
     """Serve an app by a server that isn't ours, as it would be without a proxy."""
     port = free_port()
     env = programs.environment(programs.bare) | ({"SCRIPT_NAME": prefix} if prefix else {})
     if app == ASGI:
         command = ["uvicorn", f"{app}:app", "--port", str(port), "--log-level", "warning"]
         command += ["--root-path", prefix] if prefix else []
+        tls = ("--ssl-certfile", "--ssl-keyfile")
     else:
         command = ["gunicorn", f"{app}:app", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
         command += ["--limit-request-line", "0", "--limit-request-field_size", "65536"]
+        tls = ("--certfile", "--keyfile")
+    if certificate:
+        command += [tls[0], str(certificate.file), tls[1], str(certificate.key)]
     with running(command, env=env, cwd=PROBE) as server:
         # Uvicorn itself puts the prefix in front of what was asked for.
         asked = "" if app == ASGI else prefix
-        route = Route(app, Address("127.0.0.1", port), asked)
+        trusted = certificate.context() if certificate else None
+        route = Route(app, Address("127.0.0.1", port, trusted), asked)
         answering(route, lambda: server.log)
         yield route
 
@@ -149,23 +183,25 @@ def answering(route: Route, log: Callable[[], str]) -> None:
 class Bare:
     """The apps as they are without us, started when they are first asked for."""
 
-    def __init__(self, programs: Programs, stack: ExitStack) -> None:
+    def __init__(self, programs: Programs, certificate: Certificate, stack: ExitStack) -> None:
         self._programs = programs
+        self._certificate = certificate
         self._stack = stack
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str, bool], Route] = {}
 
     def like(self, route: Route) -> Route:
         """Return the bare app that must be asked in place of another."""
+        tls = route.address.tls is not None
         if route.kept:
-            plain = self._route(route.app, "")
-            return Route(plain.app, plain.address, route.prefix, kept=True)
-        return self._route(route.app, route.prefix)
+            return replace(self._route(route.app, "", tls), prefix=route.prefix, kept=True)
+        return self._route(route.app, route.prefix, tls)
 
-    def _route(self, app: str, prefix: str) -> Route:
-        if (app, prefix) not in self._routes:
-            server = bare(self._programs, app, prefix)
-            self._routes[app, prefix] = self._stack.enter_context(server)
-        return self._routes[app, prefix]
+    def _route(self, app: str, prefix: str, tls: bool) -> Route:
+        key = (app, prefix, tls)
+        if key not in self._routes:
+            server = bare(self._programs, app, prefix, self._certificate if tls else None)
+            self._routes[key] = self._stack.enter_context(server)
+        return self._routes[key]
 
 
 def said(route: Route, request: Request) -> Plain:
