@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -35,7 +36,7 @@ ADDED = {
 }  # fmt: skip
 #: Of a request, what says how it came and not what was asked.
 HOW_IT_CAME = {
-    "connection", "content-length", "transfer-encoding", "x-real-ip", "x-request-id"
+    "connection", "content-length", "expect", "transfer-encoding", "x-real-ip", "x-request-id"
 }  # fmt: skip
 #: What an answer's headers say of its body, and so of all that the app saw.
 OF_THE_BODY = {"content-length", "etag"}
@@ -67,6 +68,7 @@ class Programs:
     apps: Path
     servers: Path
     tools: Path
+    probe: Path
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return a container's environment, with the programs of one of these in it."""
@@ -105,9 +107,16 @@ def certify(folder: Path) -> Certificate:
     return made
 
 
+def place_probes(folder: Path) -> None:
+    """Copy the probe apps there; what they say of a file's age is the same everywhere."""
+    shutil.copytree(PROBE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    os.utime(folder / "file.txt", (1_700_000_000, 1_700_000_000))
+
+
 def install(top: Path) -> Programs:
     """Install the probe apps, once with and once without bare servers, and ours beside them."""
-    found = Programs(top / "bare", top / "apps", top / "servers", top / "tools")
+    found = Programs(top / "bare", top / "apps", top / "servers", top / "tools", top / "probe")
+    place_probes(found.probe)
     for folder, lock in [(found.bare, HERE / "bare.txt"), (found.apps, PROBE / "requirements.txt")]:
         venv.create(folder)
         _pip(lock, f"--python={folder / 'bin' / 'python'}")
@@ -130,16 +139,17 @@ def bare(
     port = free_port()
     env = programs.environment(programs.bare) | ({"SCRIPT_NAME": prefix} if prefix else {})
     if app == ASGI:
-        command = ["uvicorn", f"{app}:app", "--port", str(port), "--log-level", "warning"]
+        command = ["uvicorn", f"{app}:app", "--port", str(port), "--no-proxy-headers"]
         command += ["--root-path", prefix] if prefix else []
         tls = ("--ssl-certfile", "--ssl-keyfile")
     else:
         command = ["gunicorn", f"{app}:app", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
         command += ["--limit-request-line", "0", "--limit-request-field_size", "65536"]
+        command += ["--forwarded-allow-ips", ""]
         tls = ("--certfile", "--keyfile")
     if certificate:
         command += [tls[0], str(certificate.file), tls[1], str(certificate.key)]
-    with running(command, env=env, cwd=PROBE) as server:
+    with running(command, env=env, cwd=programs.probe) as server:
         # Uvicorn itself puts the prefix in front of what was asked for.
         asked = "" if app == ASGI else prefix
         trusted = certificate.context() if certificate else None
@@ -162,7 +172,7 @@ def served(
         "WEB_CONCURRENCY": "1",
         **variables,
     }
-    with running(["entrypoint", "serve"], env=env, cwd=PROBE) as server:
+    with running(["entrypoint", "serve"], env=env, cwd=programs.probe) as server:
         route = Route(app, Address("127.0.0.1", port))
         answering(route, lambda: server.log)
         yield route, server.output
@@ -210,22 +220,28 @@ def said(route: Route, request: Request) -> Plain:
     if isinstance(answer.json, dict) and "headers" in answer.json:
         own = [(name, value) for name, value in headers(answer) if name not in OF_THE_BODY]
         return {"status": answer.status, "headers": own, "body": seen(answer.json, route)}
-    return {"status": answer.status, "headers": headers(answer), "body": answer.content}
+    own = headers(answer)
+    if any(name == "Accept-Encoding" for name, _ in request.headers):
+        # What the proxy compresses has another length.
+        own = [(name, value) for name, value in own if name != "content-length"]
+    return {"status": answer.status, "headers": own, "body": answer.content}
 
 
 def headers(answer: Answer) -> list[tuple[str, str]]:
     """Return the headers of an answer that are the app's, in alphabetical order."""
     kept = [(name, value) for name, value in answer.headers if name not in CARRIAGE]
-    if answer.get("content-encoding") == "gzip":
-        kept = [(name, value) for name, value in kept if name != "content-length"]
-    return sorted((name, _bare(name, value)) for name, value in kept)
+    pairs = [(name, _essence(name, value)) for name, value in kept]
+    return sorted(pair for pair in pairs if pair != ("vary", ""))
 
 
-def _bare(name: str, value: str) -> str:
+def _essence(name: str, value: str) -> str:
     if name == "etag":
         return value.removeprefix("W/")
-    # Flask writes it in any order.
-    return ", ".join(sorted(value.split(", "))) if name == "allow" else value
+    if name not in ("allow", "vary"):
+        return value
+    # Frameworks write these in any order; what compresses adds to one of them.
+    words = sorted(word.strip() for word in value.split(","))
+    return ", ".join(word for word in words if word.lower() != "accept-encoding")
 
 
 def seen(echo: Mapping[str, object], route: Route) -> Plain:

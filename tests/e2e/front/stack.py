@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tests.e2e.front.exchange import Address
-from tests.e2e.front.places import HERE, PROBE, Certificate, Route
+from tests.e2e.front.places import HERE, Certificate, Route, place_probes
 from tests.e2e.support import Checkout, own
 
 #: What the proxy in front of ours says of its client.
@@ -77,9 +77,7 @@ def add_to(checkout: Checkout, certificate: Certificate) -> Stack:
     """Put the stack into a checkout."""
     stack = checkout.root / "stacks" / "probe"
     shutil.copytree(HERE / "stack", stack)
-    shutil.copytree(
-        PROBE, checkout.root / "apps" / "probe", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    place_probes(checkout.root / "apps" / "probe")
     for file in (certificate.file, certificate.key):
         shutil.copy(file, stack)
     if checkout.user.identity:
