@@ -375,6 +375,17 @@ def _shaped(pattern: str, noun: str) -> Callable[[Spec, str], str | None]:
     return fault
 
 
+def _networks(_spec: Spec, value: str) -> str | None:
+    import ipaddress  # Late: few environments have any.
+
+    for word in re.split(r"[ ,]+", value.strip(" ,")):
+        try:
+            ipaddress.ip_network(word)
+        except ValueError as error:
+            return f"has {word!r}, which is no address or network: {error}"
+    return None
+
+
 _TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
     "string": _anything,
     "path": _anything,
@@ -384,6 +395,7 @@ _TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
     "port": _port,
     "bool": _shaped("[01]", "1 or 0"),
     "enum": _choice,
+    "networks": _networks,
     "url": _shaped(r"[a-z][a-z0-9+.-]*://[^\s/?#]+([/?#]\S*)?", "a URL such as http://host/path"),
     "postgres_url": _shaped(
         r"postgres(ql)?://[^\s:@/?#]+(:[^\s:@/?#]*)?@(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)"
