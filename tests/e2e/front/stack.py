@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from tests.e2e.front.exchange import Address
 from tests.e2e.front.places import HERE, Certificate, Route, place_probes
+from tests.e2e.front.table import ASGI
 from tests.e2e.support import Checkout, own
 
 #: What the proxy in front of ours says of its client.
@@ -38,14 +39,18 @@ class Stack:
         self.checkout.succeed("prod.init")
         self.checkout.succeed("prod.build", timeout=600)
         self.checkout.succeed("prod.up", "--ports", "auto")
-        urls = self.checkout.urls("prod")
         found = []
         for proxy, apps in BEHIND.items():
-            trusted = self.certificate.context() if proxy == "outer" else None
-            address = _address(urls[proxy], trusted)
-            seen = frozenset({CLIENT}) if trusted else self.gateways("prod", proxy)
-            found += [Route(app, address, prefix, kept, seen) for app, prefix, kept in apps]
+            one = self.behind(proxy)
+            found += [replace(one, app=app, prefix=prefix, kept=kept) for app, prefix, kept in apps]
         return found
+
+    def behind(self, proxy: str) -> Route:
+        """Return the way through one of production's proxies to FastAPI at /."""
+        trusted = self.certificate.context() if proxy == "outer" else None
+        address = _address(self.checkout.urls("prod")[proxy], trusted)
+        seen = frozenset({CLIENT}) if trusted else self.gateways("prod", proxy)
+        return Route(ASGI, address, clients=seen)
 
     def development(self) -> list[Route]:
         """Start development and return its routes."""
