@@ -321,6 +321,17 @@ def the_proxy_waits_for_what_it_passes_on_to(subject: Subject) -> Complaints:
                 yield f"{PROXY} does not wait for {name} to be healthy"
 
 
+@rule("prod")
+def what_is_behind_the_proxy_believes_it(subject: Subject) -> Complaints:
+    passed_on = _environment(subject.services.get(PROXY, {}))
+    for place in ("PROXY_ROOT", "PROXY_API"):
+        name = str(passed_on.get(place)).partition(":")[0]
+        told = _environment(subject.services.get(name, {}))
+        # Of ours, that is: a server in Node.js goes by other variables.
+        if told.get("APP_INTERFACE") in ("asgi", "wsgi") and told.get("FORWARDED_ALLOW_IPS") != "*":
+            yield f"{name} takes everybody for a client of the proxy's address"
+
+
 # ---- every environment: logs, images, names, ports
 
 

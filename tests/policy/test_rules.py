@@ -155,6 +155,10 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     "the_proxy_waits_for_what_it_passes_on_to": [
         ("prod", "nginx.depends_on.app", GONE, "nginx does not wait for app"),
     ],
+    "what_is_behind_the_proxy_believes_it": [
+        ("prod", "app.environment.FORWARDED_ALLOW_IPS", GONE, "app takes everybody"),
+        ("prod", "api.environment.FORWARDED_ALLOW_IPS", "", "api takes everybody"),
+    ],
     "logs_are_rotated": [
         ("dev", "migrate.logging", GONE, "migrate logs to None"),
         ("dev", "api.logging.options.max-size", GONE, "api has no max-size"),
