@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.front.exchange import Address, Answer, Request, ask, get
+from tests.e2e.front.exchange import HOST, Address, Answer, Request, ask, get
 from tests.e2e.front.table import ASGI, Row
 from tests.support.postgres import free_port
 from tests.support.processes import eventually, running
@@ -33,7 +35,9 @@ ADDED = {
     "x-content-type-options", "x-frame-options",
 }  # fmt: skip
 #: Of a request, what says how it came and not what was asked.
-HOW_IT_CAME = {"connection", "content-length", "transfer-encoding", "x-request-id"}
+HOW_IT_CAME = {
+    "connection", "content-length", "expect", "transfer-encoding", "x-real-ip", "x-request-id"
+}  # fmt: skip
 #: What an answer's headers say of its body, and so of all that the app saw.
 OF_THE_BODY = {"content-length", "etag"}
 Plain = dict[str, object]
@@ -64,6 +68,7 @@ class Programs:
     apps: Path
     servers: Path
     tools: Path
+    probe: Path
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return a container's environment, with the programs of one of these in it."""
@@ -78,9 +83,40 @@ class Programs:
         }
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate of our own for HOST."""
+
+    file: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return what believes in this certificate alone."""
+        return ssl.create_default_context(cafile=self.file)
+
+
+def certify(folder: Path) -> Certificate:
+    """Make a certificate."""
+    made = Certificate(folder / "certificate.pem", folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    command += ["-keyout", str(made.key), "-out", str(made.file)]
+    subprocess.run(command, check=True, capture_output=True)
+    # The containers' user reads it, too.
+    made.key.chmod(0o644)
+    return made
+
+
+def place_probes(folder: Path) -> None:
+    """Copy the probe apps there; what they say of a file's age is the same everywhere."""
+    shutil.copytree(PROBE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    os.utime(folder / "file.txt", (1_700_000_000, 1_700_000_000))
+
+
 def install(top: Path) -> Programs:
     """Install the probe apps, once with and once without bare servers, and ours beside them."""
-    found = Programs(top / "bare", top / "apps", top / "servers", top / "tools")
+    found = Programs(top / "bare", top / "apps", top / "servers", top / "tools", top / "probe")
+    place_probes(found.probe)
     for folder, lock in [(found.bare, HERE / "bare.txt"), (found.apps, PROBE / "requirements.txt")]:
         venv.create(folder)
         _pip(lock, f"--python={folder / 'bin' / 'python'}")
@@ -96,20 +132,28 @@ def _pip(lock: Path, *where: str) -> None:
 
 
 @contextmanager
-def bare(programs: Programs, app: str, prefix: str = "") -> Iterator[Route]:
+def bare(
+    programs: Programs, app: str, prefix: str = "", certificate: Certificate | None = None
+) -> Iterator[Route]:
     """Serve an app by a server that isn't ours, as it would be without a proxy."""
     port = free_port()
     env = programs.environment(programs.bare) | ({"SCRIPT_NAME": prefix} if prefix else {})
     if app == ASGI:
-        command = ["uvicorn", f"{app}:app", "--port", str(port), "--log-level", "warning"]
+        command = ["uvicorn", f"{app}:app", "--port", str(port), "--no-proxy-headers"]
         command += ["--root-path", prefix] if prefix else []
+        tls = ("--ssl-certfile", "--ssl-keyfile")
     else:
         command = ["gunicorn", f"{app}:app", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
         command += ["--limit-request-line", "0", "--limit-request-field_size", "65536"]
-    with running(command, env=env, cwd=PROBE) as server:
+        command += ["--forwarded-allow-ips", ""]
+        tls = ("--certfile", "--keyfile")
+    if certificate:
+        command += [tls[0], str(certificate.file), tls[1], str(certificate.key)]
+    with running(command, env=env, cwd=programs.probe) as server:
         # Uvicorn itself puts the prefix in front of what was asked for.
         asked = "" if app == ASGI else prefix
-        route = Route(app, Address("127.0.0.1", port), asked)
+        trusted = certificate.context() if certificate else None
+        route = Route(app, Address("127.0.0.1", port, trusted), asked)
         answering(route, lambda: server.log)
         yield route
 
@@ -128,7 +172,7 @@ def served(
         "WEB_CONCURRENCY": "1",
         **variables,
     }
-    with running(["entrypoint", "serve"], env=env, cwd=PROBE) as server:
+    with running(["entrypoint", "serve"], env=env, cwd=programs.probe) as server:
         route = Route(app, Address("127.0.0.1", port))
         answering(route, lambda: server.log)
         yield route, server.output
@@ -149,23 +193,25 @@ def answering(route: Route, log: Callable[[], str]) -> None:
 class Bare:
     """The apps as they are without us, started when they are first asked for."""
 
-    def __init__(self, programs: Programs, stack: ExitStack) -> None:
+    def __init__(self, programs: Programs, certificate: Certificate, stack: ExitStack) -> None:
         self._programs = programs
+        self._certificate = certificate
         self._stack = stack
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str, bool], Route] = {}
 
     def like(self, route: Route) -> Route:
         """Return the bare app that must be asked in place of another."""
+        tls = route.address.tls is not None
         if route.kept:
-            plain = self._route(route.app, "")
-            return Route(plain.app, plain.address, route.prefix, kept=True)
-        return self._route(route.app, route.prefix)
+            return replace(self._route(route.app, "", tls), prefix=route.prefix, kept=True)
+        return self._route(route.app, route.prefix, tls)
 
-    def _route(self, app: str, prefix: str) -> Route:
-        if (app, prefix) not in self._routes:
-            server = bare(self._programs, app, prefix)
-            self._routes[app, prefix] = self._stack.enter_context(server)
-        return self._routes[app, prefix]
+    def _route(self, app: str, prefix: str, tls: bool) -> Route:
+        key = (app, prefix, tls)
+        if key not in self._routes:
+            server = bare(self._programs, app, prefix, self._certificate if tls else None)
+            self._routes[key] = self._stack.enter_context(server)
+        return self._routes[key]
 
 
 def said(route: Route, request: Request) -> Plain:
@@ -174,22 +220,28 @@ def said(route: Route, request: Request) -> Plain:
     if isinstance(answer.json, dict) and "headers" in answer.json:
         own = [(name, value) for name, value in headers(answer) if name not in OF_THE_BODY]
         return {"status": answer.status, "headers": own, "body": seen(answer.json, route)}
-    return {"status": answer.status, "headers": headers(answer), "body": answer.content}
+    own = headers(answer)
+    if any(name == "Accept-Encoding" for name, _ in request.headers):
+        # What the proxy compresses has another length.
+        own = [(name, value) for name, value in own if name != "content-length"]
+    return {"status": answer.status, "headers": own, "body": answer.content}
 
 
 def headers(answer: Answer) -> list[tuple[str, str]]:
     """Return the headers of an answer that are the app's, in alphabetical order."""
     kept = [(name, value) for name, value in answer.headers if name not in CARRIAGE]
-    if answer.get("content-encoding") == "gzip":
-        kept = [(name, value) for name, value in kept if name != "content-length"]
-    return sorted((name, _bare(name, value)) for name, value in kept)
+    pairs = [(name, _essence(name, value)) for name, value in kept]
+    return sorted(pair for pair in pairs if pair != ("vary", ""))
 
 
-def _bare(name: str, value: str) -> str:
+def _essence(name: str, value: str) -> str:
     if name == "etag":
         return value.removeprefix("W/")
-    # Flask writes it in any order.
-    return ", ".join(sorted(value.split(", "))) if name == "allow" else value
+    if name not in ("allow", "vary"):
+        return value
+    # Frameworks write these in any order; what compresses adds to one of them.
+    words = sorted(word.strip() for word in value.split(","))
+    return ", ".join(word for word in words if word.lower() != "accept-encoding")
 
 
 def seen(echo: Mapping[str, object], route: Route) -> Plain:

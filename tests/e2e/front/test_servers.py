@@ -12,8 +12,13 @@ from tests.e2e.front.table import ALL, ROWS, Row
 
 # What the containers get in each environment.
 MODES = {
-    "development": {"ENVIRONMENT": "development", "LOG_LEVEL": "debug", "RELOAD": "1"},
-    "production": {"ENVIRONMENT": "production"},
+    "development": {
+        "ENVIRONMENT": "development",
+        "FORWARDED_ALLOW_IPS": "",
+        "LOG_LEVEL": "debug",
+        "RELOAD": "1",
+    },
+    "production": {"ENVIRONMENT": "production", "FORWARDED_ALLOW_IPS": ""},
 }
 
 

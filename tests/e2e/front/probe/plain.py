@@ -85,7 +85,7 @@ def page() -> Response:
 
 @app.get("/file")
 def file() -> Response:
-    return send_file(HERE / "file.txt", mimetype="text/plain", conditional=True, etag=True)
+    return send_file(HERE / "file.txt", mimetype="text/plain", conditional=True, etag="probe")
 
 
 @app.get("/status/<int:number>")
