@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
-from gangway.operations import calls, down, image_builds, preflight, runner_words
+from gangway.operations import calls, diagnosis, down, image_builds, preflight, runner_words
 from gangway.operations.project import Project
 from gangway.operations.start import StartOptions, watched
 
@@ -59,6 +59,9 @@ def run(project: Project, options: TestOptions) -> int:
             statuses = [project.engine.call(*words) for words in runs if project.announce(*words)]
             if statuses[:1] == [_NO_TESTS] and chosen[0][0] == RUNNER:
                 say(runner_words.nothing_found(project, options.paths, options.expression))
+            if diagnosis.KILLED in statuses:
+                hungry = chosen[statuses.index(diagnosis.KILLED)][0]
+                say(diagnosis.was_killed(project.engine, hungry))
             return next(filter(None, statuses), 0)
 
 

@@ -192,9 +192,16 @@ class Environment:
         command = " ".join([*words, shlex.join(args)])
         here = (cwd or Path.cwd()).resolve()
         root = self.root.resolve()
+        if cwd is None and self._is_at_a_link(here):
+            return f"cd {shlex.quote(str(root))} && {command}"
         if here == root:
             return command
         return f"cd {shlex.quote(os.path.relpath(root, here))} && {command}"
+
+    def _is_at_a_link(self, here: Path) -> bool:
+        """Say whether the shell knows the folder by a link: Compose takes its word for it."""
+        named = self.shell.get("PWD", "")
+        return named != str(here) and Path(named).is_absolute() and Path(named).resolve() == here
 
 
 def load(

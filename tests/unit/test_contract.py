@@ -328,6 +328,28 @@ def test_a_secret_that_others_can_read_is_found(mode: int, checkout: Checkout) -
     assert finding.fix == "chmod 600 secrets/secret_key"
 
 
+def test_where_no_mode_is_kept_the_fix_is_another_place(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = made(checkout)
+    (root / "secrets/secret_key").chmod(0o777)
+    monkeypatch.setattr(secrets, "keeps_modes", lambda _: False)
+    (finding,) = found(root, "prod")
+    assert finding.what.startswith("its file system keeps no modes")
+    assert (finding.fix or "").startswith("set SECRETS_DIR to a folder on one that does")
+
+
+def test_a_colon_in_the_checkout_s_path_is_found(tmp_path: Path, checkout: Checkout) -> None:
+    root = tmp_path / "build:42 (my app) #2"
+    made(checkout)
+    shutil.copytree(tmp_path, root, ignore=shutil.ignore_patterns("build*"))
+    (finding,) = found(root)
+    assert "a colon" in finding.what
+    assert finding.where == str(root)
+    plain = root.rename(tmp_path / "build (my app) #2")
+    assert found(plain) == []
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
