@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gangway.model import queues
 from gangway.model.model import Model
 from gangway.settings.contract import ALL_KINDS, Contract
 from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
@@ -310,6 +311,13 @@ def what_uses_redis_waits_for_it(subject: Subject) -> Complaints:
             and _conditions(service).get("redis") != "service_healthy"
         ):
             yield f"{name} does not wait for redis to be healthy"
+
+
+@rule()
+def redis_loses_no_job(subject: Subject) -> Complaints:
+    model = Model(subject.raw)
+    if (names := queues.workers(model)) and queues.loses_jobs(model):
+        yield f"{names[0]} takes its jobs from Redis, which lets any key go once it is full"
 
 
 @rule("prod")

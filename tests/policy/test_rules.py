@@ -152,6 +152,11 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     "what_uses_redis_waits_for_it": [
         ("dev", "api.depends_on.redis", GONE, "api does not wait for redis"),
     ],
+    "redis_loses_no_job": [
+        ("dev", "api.environment",
+         {"REDIS_HOST": "redis", "APP_INTERFACE": "command", "APP_TARGET": "shop.worker"},
+         "api takes its jobs from Redis, which lets any key go"),
+    ],
     "the_proxy_waits_for_what_it_passes_on_to": [
         ("prod", "nginx.depends_on.app", GONE, "nginx does not wait for app"),
     ],
