@@ -2,6 +2,12 @@ ARG NGINX_IMAGE=nginx:1.29-trixie
 
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
 FROM ${NGINX_IMAGE}
-COPY docker/nginx/gangway.conf.template /etc/nginx/templates/default.conf.template
+USER 0:0
+# The folder for bodies, whose mode a new volume gets: any user may keep them there.
+RUN install -d -m 1777 /var/cache/nginx \
+    && rm -f /etc/nginx/conf.d/default.conf
+COPY docker/nginx/nginx.conf /etc/nginx/
+COPY docker/nginx/templates /etc/nginx/templates
+COPY docker/nginx/front.envsh /docker-entrypoint.d/15-front.envsh
 COPY scripts/healthcheck /usr/local/bin/
 USER 10001:10001

@@ -39,6 +39,12 @@ def replicas(service: Mapping[str, Any]) -> int:
     return 1 if number is None else int(number)
 
 
+def keeps_data(mount: Mapping[str, Any]) -> bool:
+    """Say whether a mount is a volume with data in it, and not one for what may go at any time."""
+    scratch = str(mount["target"]).startswith(("/var/tmp", "/var/cache"))  # noqa: S108
+    return mount["type"] == "volume" and not scratch
+
+
 class PublishedPort(NamedTuple):
     """A service's port as the host sees it."""
 
@@ -119,4 +125,12 @@ class Model:
 
     def volumes(self) -> list[str]:
         """Return the engine's names of the volumes that hold data."""
-        return sorted(str(volume["name"]) for volume in (self.raw.get("volumes") or {}).values())
+        mounts = [
+            mount for service in self.services.values() for mount in service.get("volumes") or ()
+        ]
+        scratch = {mount.get("source") for mount in mounts if not keeps_data(mount)}
+        return sorted(
+            str(volume["name"])
+            for name, volume in (self.raw.get("volumes") or {}).items()
+            if name not in scratch
+        )

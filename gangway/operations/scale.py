@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
-from gangway.model.model import Model
+from gangway.model.model import Model, keeps_data
 from gangway.model.model import replicas as current
 from gangway.operations import calls
 from gangway.operations.project import Project, with_overlay, with_settings
@@ -109,7 +109,7 @@ def _data(model: Model, name: str) -> str:
         if other != name and mount["type"] == "volume"
     }
     for mount in model.services[name].get("volumes") or ():
-        if mount["type"] == "volume" and (not mount.get("source") or mount["source"] not in others):
+        if keeps_data(mount) and (not mount.get("source") or mount["source"] not in others):
             return f"the volume {mount.get('source') or mount['target']}"
     return "in memory" if name in _IN_MEMORY else ""
 

@@ -522,8 +522,7 @@ class TestStop:
         assert done.seconds < 3 * GRACE
         codes = exit_codes(checkout, since=began)
         assert "137" not in codes and codes.total() == 6, codes
-        (left,) = checkout.leftovers("prod")
-        assert left == f"volume {checkout.project('prod')}_postgres-data"
+        assert checkout.leftovers("prod") == checkout.volumes("prod", *production.VOLUMES)
 
 
 def ask(url: str, habit: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gangway.model import queues
 from gangway.model.model import Model
 from gangway.settings.contract import ALL_KINDS, Contract
 from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
@@ -331,6 +332,13 @@ def what_uses_redis_waits_for_it(subject: Subject) -> Complaints:
             yield f"{name} does not wait for redis to be healthy"
 
 
+@rule()
+def redis_loses_no_job(subject: Subject) -> Complaints:
+    model = Model(subject.raw)
+    if (names := queues.workers(model)) and queues.loses_jobs(model):
+        yield f"{names[0]} takes its jobs from Redis, which lets any key go once it is full"
+
+
 @rule("prod")
 def the_proxy_waits_for_what_it_passes_on_to(subject: Subject) -> Complaints:
     if PROXY in subject.services:
@@ -338,6 +346,17 @@ def the_proxy_waits_for_what_it_passes_on_to(subject: Subject) -> Complaints:
         for name in {"api", "app"} & set(subject.services):
             if needs.get(name) != "service_healthy":
                 yield f"{PROXY} does not wait for {name} to be healthy"
+
+
+@rule("prod")
+def what_is_behind_the_proxy_believes_it(subject: Subject) -> Complaints:
+    passed_on = _environment(subject.services.get(PROXY, {}))
+    for place in ("PROXY_ROOT", "PROXY_API"):
+        name = str(passed_on.get(place)).partition(":")[0]
+        told = _environment(subject.services.get(name, {}))
+        # Of ours, that is: a server in Node.js goes by other variables.
+        if told.get("APP_INTERFACE") in ("asgi", "wsgi") and told.get("FORWARDED_ALLOW_IPS") != "*":
+            yield f"{name} takes everybody for a client of the proxy's address"
 
 
 # ---- every environment: logs, images, names, ports

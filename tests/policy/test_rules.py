@@ -160,8 +160,17 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     "what_uses_redis_waits_for_it": [
         ("dev", "api.depends_on.redis", GONE, "api does not wait for redis"),
     ],
+    "redis_loses_no_job": [
+        ("dev", "api.environment",
+         {"REDIS_HOST": "redis", "APP_INTERFACE": "command", "APP_TARGET": "shop.worker"},
+         "api takes its jobs from Redis, which lets any key go"),
+    ],
     "the_proxy_waits_for_what_it_passes_on_to": [
         ("prod", "nginx.depends_on.app", GONE, "nginx does not wait for app"),
+    ],
+    "what_is_behind_the_proxy_believes_it": [
+        ("prod", "app.environment.FORWARDED_ALLOW_IPS", GONE, "app takes everybody"),
+        ("prod", "api.environment.FORWARDED_ALLOW_IPS", "", "api takes everybody"),
     ],
     "logs_are_rotated": [
         ("dev", "migrate.logging", GONE, "migrate logs to None"),

@@ -180,7 +180,7 @@ def limit_specs(
     """Yield the variables of a service's limits; `whose` they are stands in their meaning."""
     number = {"type": "number", "min": 0.01, "default": {"prod": cpus}}
     yield f"{prefix}_CPUS", {**number, "meaning": f"CPUs for {whose}"}
-    size = {"type": "size", "default": memory}
+    size = {"type": "memory", "default": memory}
     yield f"{prefix}_MEMORY", {**size, "meaning": f"Memory for {whose}"}
 
 

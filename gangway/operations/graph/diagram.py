@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from gangway.model.model import Model, replicas
+from gangway.model.model import Model, keeps_data, replicas
 
 _STATES: Final = {
     "service_healthy": "healthy",
@@ -58,7 +58,7 @@ def describe(model: Model, title: str, optional: Collection[str] = ()) -> Diagra
         volumes = sorted(
             f"volume: {mount['source']}"
             for mount in service.get("volumes") or ()
-            if mount.get("type") == "volume" and mount.get("source")
+            if keeps_data(mount) and mount.get("source")
         )
         lines = [_made_of(service), *notes, *_reach(service, networks), *volumes]
         kind = "runs once" if name in one_shots else "keeps data" if volumes else "serves"
