@@ -31,6 +31,8 @@ SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
 # What `gangway new` writes.
 NEW = "gangway/operations/adoption/new"
+# The apps that stand behind the proxy in tests.
+PROBE = "tests/e2e/front/probe"
 # What an app's packages are locked by.
 LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
 # Python without an extension.
@@ -172,6 +174,13 @@ def stack_jobs(session: nox.Session) -> None:
 
 
 @nox.session
+def front(session: nox.Session) -> None:
+    """Ask bare apps, development and production the same, and compare; put TLS in front."""
+    needs_engine(session)
+    pytest(session, "tests/e2e/front")
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """Be a slow machine: late data stores, a long first start, a tenth of a CPU."""
     end_to_end(session)
@@ -193,6 +202,7 @@ def adopt(session: nox.Session) -> None:
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)
+    pytest(session, "tests/e2e/test_small_stack.py")
 
 
 @nox.session(default=False)
@@ -328,7 +338,9 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy build-step": mypy(["docker"], "docker/build-step"),
-        "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
+        "mypy fixtures": mypy(
+            ["."], *theirs, *names("tests/scripts/fixtures/**/*.py"), *names(f"{PROBE}/*.py")
+        ),
     }
 
 

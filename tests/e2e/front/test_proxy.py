@@ -367,6 +367,20 @@ class TestStreams:
                     go_on.set()
         assert text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
 
+    def test_an_app_may_leave_an_answer_for_a_slow_reader_to_the_proxy(
+        self, front: Front, api: Upstream
+    ) -> None:
+        left = threading.Event()
+
+        def large(_: Request, line: Line) -> None:
+            line.reply(b"z" * (30 * MIB), "200 OK", "X-Accel-Buffering: yes")
+            left.set()
+
+        api.begin(large)
+        with front.connect() as end:
+            end.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert left.wait(10)
+
     def test_a_silent_stream_may_be_silent_as_long_as_a_request_may_take(
         self, make_front: MakeFront, root: Upstream
     ) -> None:
