@@ -193,6 +193,7 @@ def adopt(session: nox.Session) -> None:
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
     end_to_end(session)
+    pytest(session, "tests/e2e/test_small_stack.py")
 
 
 @nox.session(default=False)

@@ -59,7 +59,7 @@ class Runner:
             done = subprocess.run(
                 argv,
                 cwd=self.cwd,
-                env=dict(self.environment),
+                env=self._variables(),
                 input=text,
                 capture_output=True,
                 text=True,
@@ -73,6 +73,10 @@ class Runner:
             message = f"no answer within {timeout:g} s: {shlex.join(argv)}"
             raise GangwayError(message) from error
         return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+    def _variables(self) -> dict[str, str]:
+        # Compose takes the folder's name from PWD, and by a link's it would be another project's.
+        return {**self.environment, "PWD": str(self.cwd)}
 
     def run(self, argv: Sequence[str]) -> int:
         """Run `argv` on this terminal and return its exit status.
@@ -118,7 +122,7 @@ class Runner:
             return subprocess.Popen(
                 argv,
                 cwd=self.cwd,
-                env=dict(self.environment),
+                env=self._variables(),
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,

@@ -16,3 +16,7 @@ class Container(NamedTuple):
     """starting, healthy, unhealthy, or empty where there is no health check"""
     exit_code: int
     published: frozenset[int]
+    started: float = 0.0
+    """when it was last started, in seconds since the epoch"""
+    out_of_memory: bool = False
+    """whether its end was that it wanted more memory than its limit"""

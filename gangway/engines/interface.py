@@ -128,6 +128,9 @@ class Engine(Protocol):
     def containers(self) -> list[Container]:
         """Return everything of the project, what has ended too."""
 
+    def has_others_files(self, volume: str, image: str, uid: str) -> bool:
+        """Say whether a volume has files that aren't this user's; `image` is its service's."""
+
     def logs(self, container: Container, lines: int) -> str:
         """Return the last lines that a container wrote."""
 

@@ -25,7 +25,7 @@ class Event:
     service: str
     container: str
     action: str
-    """create, start, healthy, unhealthy, die or destroy"""
+    """create, start, healthy, unhealthy, oom, die or destroy"""
     at: float
     exit_code: int = 0
 
@@ -43,7 +43,7 @@ def parse(line: str) -> Event | None:
         return None
     if action.startswith("health_status: "):
         action = action.removeprefix("health_status: ")
-    if action not in {"create", "start", "healthy", "unhealthy", "die", "destroy"}:
+    if action not in {"create", "start", "healthy", "unhealthy", "oom", "die", "destroy"}:
         return None
     code = int(attributes.get("exitCode") or 0)
     return Event(service, raw["Actor"]["ID"], action, raw["timeNano"] / 1e9, code)
@@ -77,8 +77,12 @@ class Timeline:
         one_shots: Iterable[str],
         began: float,
     ) -> None:
-        """`began` is the time, in seconds since the epoch, that all times are relative to."""
+        """`began` is the time, in seconds since the epoch, that all times are relative to.
+
+        `out_of_memory` are the services that wanted more of it than their limit.
+        """
         self.services = list(services)
+        self.out_of_memory: set[str] = set()
         self._probed = frozenset(probed)
         self._one_shots = frozenset(one_shots)
         self._began = began
@@ -110,6 +114,9 @@ class Timeline:
         if event.container not in containers and event.action not in ("create", "start"):
             return False
         progress = containers.setdefault(event.container, Progress())
+        if event.action == "oom":
+            self.out_of_memory.add(event.service)
+            return False
         at = event.at - self._began
         if event.action == "die":
             progress.exit_code = event.exit_code
@@ -135,6 +142,8 @@ class Timeline:
             progress = self._containers[container.service].setdefault(container.id, Progress())
             state = self._state_of(container)
             progress.exit_code = container.exit_code
+            if container.out_of_memory:
+                self.out_of_memory.add(container.service)
             if progress.state != state:
                 progress.move(state, at - self._began)
                 changed = True

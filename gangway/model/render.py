@@ -14,7 +14,7 @@ from gangway.settings.environment import Environment
 from gangway.settings.plain import plain
 
 # What belongs to every stack, and is started by a task of its own alone.
-TASK_PROFILES: Final = ("test-runner",)
+TASK_PROFILES: Final = ("test-runner", "https")
 _ENV_FILE: Final = re.compile(r"env file (\S+) not found")
 
 
@@ -57,6 +57,22 @@ def render(environment: Environment, *flags: str) -> Model:
         model = json.loads(done.stdout)
         model_cache.keep(environment, made_of, model)
     return Model(model, frozenset(environment.profiles))
+
+
+def as_written(environment: Environment, service: str, *keys: str) -> str:
+    """Return a service's value as the Compose files have it, `${NAME:-default}` and all.
+
+    Empty where there is none, or Compose can't say.
+    """
+    flags = ("--profile", "*", "config", "--no-interpolate", "--format", "json")
+    done = environment.runner.capture(compose(environment, *flags))
+    try:
+        found = json.loads(done.stdout)["services"][service]
+        for key in keys:
+            found = found[key]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(found)
 
 
 def _shown(environment: Environment, path: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from gangway.operations import calls, image_builds, preflight
+from gangway.base.output import say
+from gangway.operations import calls, diagnosis, image_builds, preflight
 from gangway.operations.project import Project
 
 
@@ -12,7 +13,10 @@ def one_off(project: Project, *command: str) -> int:
     """Run a database command in a new container of `migrate`, once the database answers."""
     preflight.check_files(project, ["migrate"])
     image_builds.refresh(project, project.model.wanted(["migrate"]))
-    return calls.run(project, "run", "--rm", *calls.no_terminal(), "migrate", *command)
+    status = calls.run(project, "run", "--rm", *calls.no_terminal(), "migrate", *command)
+    if status == diagnosis.KILLED:
+        say(diagnosis.was_killed(project.engine, "migrate"))
+    return status
 
 
 def migration_tool(project: Project, variable: str, **values: str) -> int:

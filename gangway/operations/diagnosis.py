@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
+from typing import Final
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.engines.interface import Engine
+from gangway.model.render import as_written
 
 LOG_LINES = 20
+# What a shell makes of SIGKILL.
+KILLED: Final = 137
 
 
 def show(engine: Engine, services: Sequence[str]) -> None:
@@ -19,6 +24,7 @@ def show(engine: Engine, services: Sequence[str]) -> None:
         state = container.state
         if state == "exited":
             state += f" with status {container.exit_code}"
+            state += ", out of memory" if container.out_of_memory else ""
         elif container.health:
             state += f", {container.health}"
         say(f"\n{container.service} ({container.id[:12]}): {state}")
@@ -30,14 +36,44 @@ def show(engine: Engine, services: Sequence[str]) -> None:
     say()
 
 
-def did_not_start(engine: Engine, failed: Sequence[str]) -> GangwayError:
+def did_not_start(
+    engine: Engine, failed: Sequence[str], out_of_memory: Container[str] = ()
+) -> GangwayError:
     """Return the error for services that failed, after their last words."""
     show(engine, failed)
+    if hungry := next((name for name in failed if name in out_of_memory), None):
+        return GangwayError(
+            f"{hungry} ran out of memory{_its_limit(engine, hungry)}",
+            fix=_more_memory(engine, hungry),
+        )
     logs = f"invoke {engine.environment.name}.logs {failed[0]}"
     return GangwayError(
         f"{', '.join(failed)} did not start",
         fix=f"the lines above are its last words; more: {logs}",
     )
+
+
+def was_killed(engine: Engine, service: str) -> str:
+    """Return what to say of a command in a service's place that ended with status 137."""
+    return (
+        f"status {KILLED}: it was killed, and most likely because it ran out of memory"
+        f"{_its_limit(engine, service)}; {_more_memory(engine, service)}"
+    )
+
+
+def _its_limit(engine: Engine, service: str) -> str:
+    limits = engine.model.services[service].get("deploy") or {}
+    size = str(((limits.get("resources") or {}).get("limits") or {}).get("memory"))
+    return f": its limit is {int(size) // 2**20}m" if size.isdecimal() else ""
+
+
+def _more_memory(engine: Engine, service: str) -> str:
+    """Return how to give a service more, by the variable that its Compose file has."""
+    keys = ("deploy", "resources", "limits", "memory")
+    found = re.match(r"\$\{(\w+)", as_written(engine.environment, service, *keys))
+    if found:
+        return f"raise {found[1]}, in the env file or for once with -e {found[1]}=…"
+    return f"raise the memory limit of {service} in the Compose file"
 
 
 def _indented(text: str) -> str:

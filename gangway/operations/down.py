@@ -6,7 +6,7 @@ import sys
 import time
 
 from gangway.base.output import confirm, say
-from gangway.operations import calls, project_name
+from gangway.operations import calls, data_owner, project_name
 from gangway.operations.project import Project
 from gangway.operations.start import StartOptions, up
 
@@ -22,6 +22,7 @@ def down(project: Project, *, volumes: bool, yes: bool) -> int:
         status = take_down(project, *(["--volumes"] if volumes else []))
         if volumes and status == 0 and not project.dry_run:
             project_name.drop(project)
+            data_owner.drop(project)
         return status
 
 

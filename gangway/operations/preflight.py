@@ -10,9 +10,11 @@ from contextlib import suppress
 from gangway.base.errors import Finding, GangwayError
 from gangway.engines import choice
 from gangway.engines.container import Container
-from gangway.operations import calls, missing_files, project_name, published
+from gangway.model import queues
+from gangway.operations import calls, data_owner, missing_files, project_name, published
 from gangway.operations.project import Project
 from gangway.settings import contract, contract_check, resets, tls
+from gangway.settings.environment import stack_file
 
 
 def prepare(
@@ -43,8 +45,10 @@ def prepare(
     if owned is not project:
         containers = owned.engine.containers()
     refuse_two_stacks(project, containers)
+    data_owner.check(owned)
     settled = published.settle(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
+    data_owner.keep(settled)
     return settled, containers
 
 
@@ -66,11 +70,27 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
 def check_files(project: Project, services: Sequence[str]) -> None:
     """Refuse what the Compose files of these services, or of all, get wrong.
 
-    That is: files that are mounted and aren't there, and what comes back that `!reset` took away.
+    That is: files that are mounted and aren't there, what comes back that `!reset` took away, and
+    a queue whose jobs may be evicted.
     Raises FindingsError with all of it.
     """
     findings = [*_missing(project, services), *_lost_resets(project, services)]
+    findings += _lost_jobs(project)
     contract_check.refuse(project.environment, findings)
+
+
+def _lost_jobs(project: Project) -> Iterator[Finding]:
+    env, model = project.environment, project.model
+    if (names := queues.workers(model)) and queues.loses_jobs(model):
+        found = env.variable("REDIS_MAXMEMORY_POLICY")
+        policy = model.services[queues.REDIS]["environment"]["REDIS_MAXMEMORY_POLICY"]
+        yield Finding(
+            f"{', '.join(names)} takes its jobs from Redis, where {policy} lets any key go "
+            "once it is full, jobs as well",
+            found.origin if found else stack_file(env.stack),
+            "set REDIS_MAXMEMORY_POLICY: volatile-lru lets only go what has an expiry, "
+            "noeviction nothing",
+        )
 
 
 def _lost_resets(project: Project, services: Sequence[str]) -> Iterator[Finding]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gangway.base import lock
-from gangway.settings import checkout, overlay
+from gangway.base.output import say
+from gangway.settings import checkout, environment, identity, overlay
 from gangway.settings.environment import DEFAULT_ENGINE, Environment, load
 from gangway.settings.plain import announce
 
@@ -71,9 +72,13 @@ def open_project(
 ) -> Project:
     """Return an environment of a checkout as a task has it, the checkout's settings written down.
 
-    Raises GangwayError as `gangway.settings.environment.load` does.
+    Raises GangwayError as `gangway.settings.environment.load` does, and where the shell would make
+    another environment of it.
     """
     loaded = load(root, name, stack=stack, images=images, engine=engine, overrides=overrides)
+    identity.require_own(loaded)
+    for finding in environment.misnamed(root):
+        say(f"note: {finding}")
     project = opened(loaded, dry_run=dry_run)
     if loaded.engine == DEFAULT_ENGINE:
         from gangway.engines import choice

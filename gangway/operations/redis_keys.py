@@ -6,6 +6,7 @@ from typing import Final
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
+from gangway.model import queues
 from gangway.operations import calls
 from gangway.operations.project import Project
 from gangway.settings import contract
@@ -27,6 +28,11 @@ def cache(project: Project, *, flush: bool) -> int:
 def _keys(project: Project, variable: str, what: str, flag: str, *, delete: bool) -> int:
     calls.check_services(project, ["redis"])
     pattern = contract.needed(variable, project.environment)
+    if delete and pattern == "*" and (names := queues.workers(project.model)):
+        raise GangwayError(
+            f"{variable} is *, which are the jobs of {', '.join(names)} as well",
+            fix=f"set {variable} to a pattern of the keys that are a cache, such as cache:*",
+        )
     words = [*TOOL, "delete" if delete else "count", pattern]
     if delete:
         name = project.environment.get("COMPOSE_PROJECT_NAME")

@@ -71,6 +71,18 @@ def command(project: Project, paths: Sequence[str], wanted: Wanted) -> list[str]
     return [*words, *wanted.arguments]
 
 
+def typed(root: Path, here: Path, path: str) -> str:
+    """Return a path as seen from the checkout, where it is there as seen from the folder `here`.
+
+    Tests named behind `::` stay; what isn't there, or not in the checkout, is returned as it is.
+    """
+    file, colons, test = path.partition("::")
+    there = Path(os.path.normpath(here / file))
+    if there.exists() and there.is_relative_to(root):
+        return os.path.relpath(there, root) + colons + test
+    return path
+
+
 def where(project: Project) -> Place:
     """Return the folders of this machine that are the runner's working directory and sources."""
     service = unescaped(project.model.services[RUNNER])

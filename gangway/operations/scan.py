@@ -28,6 +28,7 @@ _SEVERITIES: Final = "LOW,MEDIUM,HIGH,CRITICAL"
 #: Seconds that one call may take: an advisory service may hang, a large image takes its time.
 PATIENCE: Final = 600.0
 _SHOWN: Final = 20
+_NOT_ALL: Final = 2
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Outcome:
 def scan(project: Project) -> int:
     """Run every scanner and print a table of what each found.
 
-    Return 0 where nothing was found, 1 for findings, 2 where no scanner could be run. A dry run
-    says what would be looked at.
+    Return 0 where everything was looked at and nothing found, 1 for findings, 2 where something
+    wasn't looked at. A dry run says what would be looked at.
     """
     if project.dry_run:
         for what in (
@@ -77,14 +78,16 @@ def scan(project: Project) -> int:
             say(f"{outcome.scanner}: and {more} more in {outcome.what}")
     rows = [(each.scanner, each.what, each.result) for each in outcomes]
     print(output.table(rows, ("SCANNER", "WHAT", "RESULT")))
-    return status(outcomes)
+    if (found := status(outcomes)) == _NOT_ALL:
+        say("nothing was found, but not everything was looked at: status 2")
+    return found
 
 
 def status(outcomes: Sequence[Outcome]) -> int:
     """Return the exit status for these outcomes."""
     if any(each.findings for each in outcomes):
         return 1
-    return 2 if all(each.not_run for each in outcomes) else 0
+    return _NOT_ALL if not outcomes or any(each.not_run or each.gap for each in outcomes) else 0
 
 
 def _outcomes(project: Project) -> Iterator[Outcome]:
@@ -124,6 +127,8 @@ def hadolint(runner: Runner) -> Outcome:
     what = f"{len(names)} Dockerfile{'s' * (len(names) != 1)}"
     if reason := _lacking(runner, "hadolint"):
         return Outcome("hadolint", what, not_run=reason)
+    if not names:
+        return Outcome("hadolint", what, not_run="there is none below docker/")
     found = _json(_run(runner, ["hadolint", "--format", "json", *names]))
     if not isinstance(found, list):
         return Outcome("hadolint", what, not_run=str(found))

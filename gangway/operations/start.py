@@ -13,7 +13,7 @@ from gangway.engines.interface import Engine, Start
 from gangway.engines.timeline import View
 from gangway.model import mount_points
 from gangway.model.model import replicas
-from gangway.operations import calls, diagnosis, image_builds, inspect, preflight
+from gangway.operations import calls, diagnosis, image_builds, inspect, preflight, renewed
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
 
@@ -54,15 +54,27 @@ def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
     """
     with project.changing(task):
         auto = options.ports == "auto"
-        project, _ = preflight.prepare(project, options.services, auto_ports=auto)
+        project, there = preflight.prepare(project, options.services, auto_ports=auto)
         wanted = project.model.wanted(options.services)
+        old = renewed.outdated(project.model, there)
         if options.build:
             built = [name for name in wanted if "build" in project.model.services[name]]
             image_builds.build(project, built)
         else:
             image_builds.refresh(project, wanted)
         watched(project, options, "up", "--detach", *options.flags, *options.services)
+        if any(name in wanted for name in old):
+            _renew(project, wanted)
     return project
+
+
+def _renew(project: Project, wanted: Sequence[str]) -> None:
+    """Start anew what of these services Compose has left running with files that have changed."""
+    found = renewed.outdated(project.model, project.engine.containers())
+    if old := [name for name in wanted if name in found]:
+        files = dict.fromkeys(file for name in old for file in found[name])
+        say(f"{', '.join(files)} changed since {', '.join(old)} started")
+        watched(project, StartOptions(tuple(old)), "restart", *old)
 
 
 def show(project: Project, services: Sequence[str], *, watch: bool) -> int:
@@ -154,7 +166,7 @@ def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
             start.give_up(_LAST_SECONDS)
             view.update()
             if failed := timeline.failed():
-                raise diagnosis.did_not_start(engine, failed)
+                raise diagnosis.did_not_start(engine, failed, timeline.out_of_memory)
         if patience.is_over():
             start.give_up()
             view.update()

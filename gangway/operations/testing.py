@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
-from gangway.operations import calls, down, image_builds, preflight, runner_words
+from gangway.operations import calls, diagnosis, down, image_builds, preflight, runner_words
 from gangway.operations.project import Project
 from gangway.operations.start import StartOptions, watched
 
@@ -23,7 +23,7 @@ _NO_TESTS = 5
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What to run: `paths` as seen from the checkout or from where the tests run, and how.
+    """What to run, and how: `paths` as seen from here, the checkout or where the tests run.
 
     A path below an app that has a runner of its own goes to that one, which works in the app's
     folder `tests`, unless it is Python's. An expression, coverage and `arguments` are pytest's (or
@@ -59,6 +59,9 @@ def run(project: Project, options: TestOptions) -> int:
             statuses = [project.engine.call(*words) for words in runs if project.announce(*words)]
             if statuses[:1] == [_NO_TESTS] and chosen[0][0] == RUNNER:
                 say(runner_words.nothing_found(project, options.paths, options.expression))
+            if diagnosis.KILLED in statuses:
+                hungry = chosen[statuses.index(diagnosis.KILLED)][0]
+                say(diagnosis.was_killed(project.engine, hungry))
             return next(filter(None, statuses), 0)
 
 
@@ -70,7 +73,8 @@ def runners(project: Project, options: TestOptions) -> list[list[str]]:
     """
     others = project.environment.tests
     chosen: dict[str, list[str]] = {}
-    for path in options.paths:
+    here = Path.cwd()
+    for path in (runner_words.typed(project.root, here, each) for each in options.paths):
         app, _, inside = os.path.normpath(path).removeprefix(_PREFIX).partition("/")
         own, folder, python = f"{app}-tests", not Path(path).suffix, ".py" in path
         if own in others and not python:

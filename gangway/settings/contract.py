@@ -45,6 +45,7 @@ class Spec(NamedTuple):
     instead_of: str | None = None
     only_with: Mapping[str, str] = MappingProxyType({})
     insecure: frozenset[str] = frozenset()
+    below: str | None = None
     choices: tuple[str, ...] = ()
     min: float | None = None
     max: float | None = None
@@ -211,7 +212,7 @@ def _build(data: Mapping[str, object], check: _Check) -> tuple[Contract, list[Fa
 
 def _strangers(variables: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:
     for spec in variables.values():
-        for other in (*spec.only_with, *filter(None, [spec.in_file])):
+        for other in (*spec.only_with, *filter(None, [spec.in_file, spec.below])):
             if other not in variables:
                 yield spec.name, f"{spec.name}: {other} is described nowhere"
 
@@ -375,6 +376,38 @@ def _shaped(pattern: str, noun: str) -> Callable[[Spec, str], str | None]:
     return fault
 
 
+def _networks(_spec: Spec, value: str) -> str | None:
+    import ipaddress  # Late: few environments have any.
+
+    for word in re.split(r"[ ,]+", value.strip(" ,")):
+        try:
+            ipaddress.ip_network(word)
+        except ValueError as error:
+            return f"has {word!r}, which is no address or network: {error}"
+    return None
+
+
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([bkmg]?)b?", re.IGNORECASE)
+_UNITS: Final = "bkmg"
+# Docker refuses a container less.
+_LEAST_MEMORY: Final = 6 * 2**20
+
+
+def size_in_bytes(value: str) -> int | None:
+    """Return what a value of any of the sizes' types says, in bytes; None where it says none."""
+    found = _SIZE.fullmatch(value)
+    return int(float(found[1]) * 1024 ** _UNITS.index(found[2].lower() or "b")) if found else None
+
+
+def _memory(_spec: Spec, value: str) -> str | None:
+    size = size_in_bytes(value)
+    if size is None:
+        return "is not a size such as 512m or 1g"
+    if size < _LEAST_MEMORY:
+        return f"is {size} bytes, and a container needs 6m; write for example 512m"
+    return None
+
+
 _TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
     "string": _anything,
     "path": _anything,
@@ -384,13 +417,18 @@ _TYPES: Final[Mapping[str, Callable[[Spec, str], str | None]]] = {
     "port": _port,
     "bool": _shaped("[01]", "1 or 0"),
     "enum": _choice,
+    "networks": _networks,
     "url": _shaped(r"[a-z][a-z0-9+.-]*://[^\s/?#]+([/?#]\S*)?", "a URL such as http://host/path"),
     "postgres_url": _shaped(
         r"postgres(ql)?://[^\s:@/?#]+(:[^\s:@/?#]*)?@(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)"
         r"(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4}))?/[^\s/?#]+(\?\S*)?",
         "an address such as postgresql://USER:PASSWORD@HOST:6543/DATABASE",
     ),
+    # Each program has a syntax of its own, and doesn't start with another's.
     "size": _shaped(r"[0-9]+(\.[0-9]+)?([bkmg]b?)?", "a size such as 512m or 1g"),
+    "memory": _memory,
+    "nginx_size": _shaped(r"[0-9]+[kmg]?", "a size as nginx has it, such as 512k or 10m"),
+    "redis_size": _shaped(r"[0-9]+([bkmg]b?)?", "a size as Redis has it, such as 512mb or 1gb"),
     "duration": _shaped(r"([0-9]+(\.[0-9]+)?(us|ms|s|m|h))+", "a duration such as 1m30s"),
     "image": _shaped(
         r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[a-z0-9_][a-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?",
@@ -413,6 +451,7 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "instead_of": (_is_text, "a profile's name"),
     "only_with": (_is_settings, "variables, each with the quoted value that it must have"),
     "insecure": (_is_texts, "a list of texts"),
+    "below": (_is_text, "a variable's name"),
     "choices": (_is_texts, "a list of texts"),
     "min": (_is_bound, "a number"),
     "max": (_is_bound, "a number"),

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import Finding, FindingsError, nearest
-from gangway.settings.contract import ALL_KINDS, FILE, Contract, Spec
+from gangway.settings import secrets
+from gangway.settings.contract import ALL_KINDS, FILE, Contract, Spec, size_in_bytes
 from gangway.settings.environment import KINDS, Environment, Variable
 
 WEAK_BELOW: Final = 16  # characters: shorter secrets can be guessed
@@ -23,7 +24,8 @@ def check(env: Environment, contract: Contract, *, secrets: bool = True) -> list
     if elsewhere := list(_stack(env)):
         # All else that is wrong comes from that.
         return elsewhere
-    findings = [*_unknown_names(env, contract), *_kind(env), *_values(env, contract)]
+    findings = [*_place(env), *_unknown_names(env, contract), *_kind(env)]
+    findings += _values(env, contract)
     findings += [*_ports(env, contract), *_addresses_in_the_open(env, contract)]
     if secrets:
         findings += _secret_files(env, contract)
@@ -64,6 +66,15 @@ def how_to_make(env: Environment, contract: Contract, name: str, where: str) -> 
     else:
         add = f"a secret with `secret_file: {name}` in {FILE}"
     return f"{own}; or add {add}, and invoke {env.name}.init makes it"
+
+
+def _place(env: Environment) -> Iterator[Finding]:
+    if ":" in str(env.root):
+        yield Finding(
+            "the checkout's path has a colon, which separates the parts of a mount and of PATH",
+            str(env.root),
+            "move the checkout, or rename that folder",
+        )
 
 
 def _unknown_names(env: Environment, contract: Contract) -> Iterator[Finding]:
@@ -113,6 +124,8 @@ def _values(env: Environment, contract: Contract) -> Iterator[Finding]:
             )
         elif spec.exists:
             yield from _missing_paths(env, spec, found)
+        elif spec.below:
+            yield from _too_large(env, contract, spec, found)
         if found.value and found.layer != "default":
             yield from _lacking(env, contract, spec, found)
 
@@ -152,6 +165,24 @@ def _lacking(
             f"{spec.name} is set, and the profile {spec.instead_of} is on as well",
             found.origin,
             f"choose: leave {spec.name} out, or set COMPOSE_PROFILES={rest}",
+        )
+
+
+def _too_large(
+    env: Environment, contract: Contract, spec: Spec, found: Variable
+) -> Iterator[Finding]:
+    """Yield a size that doesn't fit in the one that it must be below."""
+    room = _effective(env, contract.variables[spec.below or ""])
+    own, limit = size_in_bytes(found.value), size_in_bytes(room.value)
+    if own is None or not limit:
+        return
+    if own == 0 or own >= limit:
+        value = f"{found.value} (no limit)" if own == 0 else found.value
+        yield Finding(
+            f"{spec.name} is {value}, and {room.name} only {room.value} ({room.origin})",
+            found.origin,
+            f"lower {spec.name} or raise {room.name}: a third more than {spec.name} leaves room "
+            "for what it takes besides",
         )
 
 
@@ -242,7 +273,7 @@ def _secret_file(
     weakness = None
     if env.kind == "prod":
         if mode & 0o077:
-            yield Finding(f"others can read it (mode {mode:04o})", where, f"chmod 600 {where}")
+            yield _open(path, mode, where)
         yield from _owner(env, contract, status, where)
         weakness = _weakness(spec, value)
     elif not mode & 0o004:
@@ -253,6 +284,13 @@ def _secret_file(
         yield Finding("it is empty", where, fix)
     elif fault := spec.fault(value) or weakness:
         yield Finding(f"the secret {spec.name} {fault}", where, fix)
+
+
+def _open(path: Path, mode: int, where: str) -> Finding:
+    if secrets.keeps_modes(path.parent):
+        return Finding(f"others can read it (mode {mode:04o})", where, f"chmod 600 {where}")
+    what = f"its file system keeps no modes, and so others can read it (mode {mode:04o})"
+    return Finding(what, where, secrets.OTHER_PLACE)
 
 
 def _owner(

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from gangway.base.errors import GangwayError, nearest, unknown
+from gangway.base.errors import Finding, GangwayError, nearest, unknown
 from gangway.settings import envfile
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ DEFAULT_IMAGES: Final = "registry"
 DEFAULT_ENGINE: Final = "auto"
 NATIVE: Final = "native"
 _NAMES_A_STACK: Final = re.compile(rb"^GANGWAY_STACK=.", re.MULTILINE)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# Tasks that no environment has begin like this.
+_TAKEN: Final = ("images",)
 ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
 
 
@@ -88,7 +91,8 @@ class Environment:
     `files` are relative to `root`, lowest layer first. `variables` holds every name that a file
     or the command line sets, with the value that wins; `get` looks at the shell as well.
     `places` says for each name in a file where the highest file sets it (`file:line`), whatever
-    wins in the end. `beneath` is what the files under the checkout's own layer give alone.
+    wins in the end. `written` is what all files give, whatever shell and command line say, and
+    `beneath` what those under the checkout's own layer give alone.
     """
 
     root: Path
@@ -101,6 +105,7 @@ class Environment:
     files: tuple[str, ...]
     variables: Mapping[str, Variable]
     places: Mapping[str, str]
+    written: Mapping[str, Variable] = field(repr=False)
     beneath: Mapping[str, str] = field(repr=False)
     overrides: Mapping[str, str]
     shell: Mapping[str, str] = field(repr=False)
@@ -187,9 +192,16 @@ class Environment:
         command = " ".join([*words, shlex.join(args)])
         here = (cwd or Path.cwd()).resolve()
         root = self.root.resolve()
+        if cwd is None and self._is_at_a_link(here):
+            return f"cd {shlex.quote(str(root))} && {command}"
         if here == root:
             return command
         return f"cd {shlex.quote(os.path.relpath(root, here))} && {command}"
+
+    def _is_at_a_link(self, here: Path) -> bool:
+        """Say whether the shell knows the folder by a link: Compose takes its word for it."""
+        named = self.shell.get("PWD", "")
+        return named != str(here) and Path(named).is_absolute() and Path(named).resolve() == here
 
 
 def load(
@@ -278,6 +290,7 @@ def load(
             for path, _ in files
             for assignment in reader.assignments(path)
         },
+        written=reader.merge(files),
         beneath={
             name: variable.value
             for name, variable in reader.merge(_beneath(files, "checkout")).items()
@@ -293,8 +306,25 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def environments(root: Path) -> list[str]:
-    """Return the names of the checkout's environments: one for each `env/*.env` but local.env."""
-    return [name for name in _names(root / "env") if name != "local"]
+    """Return the names of the checkout's environments: one for each `env/*.env` but local.env.
+
+    Files whose name can't be a task's are `misnamed`.
+    """
+    return [name for name in _names(root / "env") if _is_name(name)]
+
+
+def misnamed(root: Path) -> list[Finding]:
+    """Return the env files in `env/` that are nobody's: their name can't begin a task's."""
+    return [
+        Finding(
+            "this file is not read: the name of an environment is letters, digits, - and _, "
+            f"and not {' or '.join(_TAKEN)}",
+            f"env/{name}.env",
+            "rename it; your own settings for development belong in env/local.env",
+        )
+        for name in _names(root / "env")
+        if not _is_name(name) and name != "local"
+    ]
 
 
 def kind_of(root: Path, name: str) -> Kind:
@@ -339,6 +369,10 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
             )
         found[name] = value
     return found
+
+
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and name not in (*_TAKEN, "local")
 
 
 def _names_a_stack(file: Path) -> bool:

@@ -72,7 +72,7 @@ def kept(env: Environment) -> bool:
     Each stack has a file, and there is nothing in the one of the stack at hand for a service that
     no Compose file has any more: Compose would refuse that.
     """
-    found = {path.name.rsplit(".", 2)[0] for path in (env.root / FOLDER).glob("*.yml")}
+    found = {path.name.partition(".")[0] for path in (env.root / FOLDER).glob("*.yml")}
     if not found:
         return False
     for name in found:
@@ -131,7 +131,7 @@ def _files(env: Environment) -> list[Path]:
     return [
         path
         for path in (env.root / FOLDER).glob(f"{env.name}.*.yml")
-        if path.name.rsplit(".", 2)[0] == env.name
+        if path.name.partition(".")[0] == env.name
     ]
 
 

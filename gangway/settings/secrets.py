@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ CONTAINER_UID: Final = 10001
 CONTAINER_GID: Final = 10001
 
 _BYTES = 32  # of randomness; 43 characters in the file
+
+
+OTHER_PLACE: Final = (
+    "set SECRETS_DIR to a folder on one that does; in WSL: outside of /mnt, or with "
+    "options=metadata below [automount] in /etc/wsl.conf"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ def init(
     owner = owner or default_owner()
     try:
         _make_directory(directory, owner)
+        if not keeps_modes(directory):
+            raise GangwayError(
+                "its file system keeps no modes: others could read the secrets",
+                where=str(directory),
+                fix=OTHER_PLACE,
+            )
         return [_make(directory / name, owner) for name in names]
     except OSError as error:
         raise GangwayError(
@@ -57,6 +70,15 @@ def default_owner() -> tuple[int, int] | None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return CONTAINER_UID, CONTAINER_GID
     return None
+
+
+def keeps_modes(directory: Path) -> bool:
+    """Say whether a file in there can be closed to others; True where none can be made."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory) as file:
+            return not os.fstat(file.fileno()).st_mode & 0o077
+    except OSError:
+        return True
 
 
 def _make_directory(directory: Path, owner: tuple[int, int] | None) -> None:

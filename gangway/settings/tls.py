@@ -22,6 +22,8 @@ FOLDER: Final = "tls"
 """The folder in SECRETS_DIR, and the secret's name in the Compose files."""
 SOON: Final = 14
 """Days before its end at which a certificate is a finding."""
+# Where development has it: the checkout's own folder.
+_HERE: Final = ".gangway"
 # One that we make is made anew so many days before its end.
 _RENEWED: Final = 30
 
@@ -38,7 +40,7 @@ def names(env: Environment) -> list[str]:
 
 def shown(env: Environment) -> str:
     """Return the folder with the certificate, seen from the checkout."""
-    inside = Path(env.get("SECRETS_DIR") or "secrets/prod", FOLDER)
+    inside = Path(_HERE if env.kind == "dev" else env.get("SECRETS_DIR") or "secrets/prod", FOLDER)
     return env.get("TLS_FOLDER") or inside.as_posix()
 
 
@@ -69,7 +71,9 @@ def own_is_due(env: Environment) -> list[str]:
 
 
 def findings(env: Environment) -> Sequence[Finding]:
-    """Return what stands in the way of TLS as the environment wants it."""
+    """Return what stands in the way of TLS as production wants it; development makes its own."""
+    if env.kind != "prod":
+        return []
     if mode(env) in (SELF_SIGNED, ACME) and not names(env):
         what = f"TLS={mode(env)} is for no name"
         return [Finding(what, _where(env, "TLS"), "set TLS_NAMES, such as: www.example.org")]
@@ -109,8 +113,6 @@ def _files(env: Environment) -> Iterator[Finding]:
     if fault := certificates.fault(pair):
         yield Finding(fault, where, fix)
     key = f"{where}/{certificates.KEY}"
-    if env.kind != "prod":
-        return
     if certificates.is_open(there / certificates.KEY):
         yield Finding("others can read it", key, f"chmod 600 {key}")
     user = env.get("NGINX_UID") or env.get("APP_UID") or "10001"

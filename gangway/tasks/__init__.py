@@ -43,8 +43,10 @@ BY_KIND = {
 def namespace(file: str) -> Collection:
     """Return the tasks of the repository whose `tasks.py` is this file."""
     root = Path(file).resolve().parent
-    found = Collection(*cli.environments(root, EVERYWHERE, BY_KIND))
+    found = Collection(auto_dash_names=False)
+    for each in cli.environments(root, EVERYWHERE, BY_KIND):
+        found.add_collection(each)
     images = [cli.task(repository.offline, root)]
     found.add_collection(cli.collection("images", images, "Base images."))
     found.add_task(cli.task(repository.stacks, root))
-    return cli.install(program, found)
+    return cli.install(program, found, root)

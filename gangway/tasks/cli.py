@@ -190,7 +190,7 @@ def environments(
 
 def collection(name: str, tasks: Iterable[Task[Any]], about: str) -> Collection:
     """Return a named collection of tasks; `about` is its line in `invoke --list`."""
-    found = Collection(name)
+    found = Collection(name, auto_dash_names=False)
     found.__doc__ = about
     for each in tasks:
         found.add_task(each)
@@ -307,22 +307,29 @@ def _lines(indent: str, entries: Mapping[str, str]) -> list[str]:
     return [f"{indent}{label:<24}  {about}" for label, about in entries.items()]
 
 
-def install(program: Program, namespace: Collection) -> Collection:
+def install(program: Program, namespace: Collection, root: Path) -> Collection:
     """Make `program`, which is reading its command line now, understand bare words.
 
     Returns the tasks that it needs for that: those which the command line names, since Invoke
     copies each that it is given, several times. Does nothing where the tasks are imported by
     something else than a running Invoke, or where Invoke was asked for completions.
     """
+    from gangway.settings.environment import misnamed
+
     core = getattr(program, "core", None)
     if core is None or program.args.complete.value:
         return namespace
+    # Invoke makes a copy of the namespace, by its own settings: an underscore stays one, because
+    # messages name an environment as its file is called.
+    program.config.tasks.auto_dash_names = False
     # As it ends, Python looks for garbage in all that is imported: 26 ms of a short task's 176.
     atexit.register(gc.freeze)
     tasks = {name: namespace[name] for name in namespace.task_names}
     typed = {n: t for n, t in tasks.items() if isinstance(t, OptionTask)}
     if program.args.list.value is True:
         finish(lambda: print(listing(typed)))
+        for finding in misnamed(root):
+            output.say(f"note: {finding}")
         raise Exit(code=0)
     try:
         core.unparsed[:] = spread(core.unparsed, typed, core[0].flags)
@@ -350,11 +357,11 @@ def install(program: Program, namespace: Collection) -> Collection:
 
 def subset(namespace: Collection, names: Iterable[str]) -> Collection:
     """Return a namespace with these tasks alone, under the names that they have in the whole."""
-    found = Collection()
+    found = Collection(auto_dash_names=False)
     for name in names:
         group = name.rpartition(".")[0]
         if group and group not in found.collections:
-            found.add_collection(Collection(group))
+            found.add_collection(Collection(group, auto_dash_names=False))
         (found.collections[group] if group else found).add_task(namespace[name])
     return found
 

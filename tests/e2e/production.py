@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.support import GLANCE, Checkout, docker, eventually, inspect, web
 
 SERVICES = {"api", "app", "scheduler", "migrate", "nginx", "postgres", "redis"}
+VOLUMES = ("api-scratch", "app-scratch", "nginx-scratch", "postgres-data")
 Record = dict[str, Any]
 #: What the proxy logs where Docker's name server has forgotten a service for a moment, as that does
 #: while replicas come and go. The proxy's list of them is empty then, until it has asked again.

@@ -264,6 +264,10 @@ class Checkout:
             done = docker("image", "rm", *found)
             assert done.status == 0, done.text
 
+    def volumes(self, environment: str, *names: str) -> list[str]:
+        """Return volumes of the environment's project as `leftovers` has them."""
+        return [f"volume {self.project(environment)}_{name}" for name in names]
+
     def leftovers(self, environment: str) -> list[str]:
         """Return the containers, networks and volumes of the environment's project."""
         label = [f"label=com.docker.compose.project={self.project(environment)}"]

@@ -447,11 +447,11 @@ class TestExternalDatabase:
             GANGWAY_STACK="jobs",
             JOBS_STEP_SECONDS=str(STEP),
             DATABASE_URL=cls.URL,
-            COMPOSE_PROFILES="api,worker",
             POOLER_ADDRESS=bridge_address(),
         )
         override = (PGBOUNCER / "override.yml").read_text(encoding="utf-8")
         checkout.write("docker-compose.override.yml", override)
+        checkout.write("env/local.env", "COMPOSE_PROFILES=api,worker\n")
         checkout.succeed("dev.build", timeout=600)
         checkout.succeed("dev.up", "--ports", "auto", timeout=600)
         with running(checkout, "dev") as stack:
@@ -464,7 +464,7 @@ class TestExternalDatabase:
     def test_both_databases_at_once_are_refused_with_the_profiles_that_leave_ours_out(
         self, pooled: Stack
     ) -> None:
-        both = pooled.checkout.invoke("dev.up", COMPOSE_PROFILES="database,api,worker")
+        both = pooled.checkout.invoke("dev.up", "-e", "COMPOSE_PROFILES=database,api,worker")
         message = one_message(both)
         assert "DATABASE_URL is set, and the profile database is on as well" in message
         assert "COMPOSE_PROFILES=api,worker" in message

@@ -108,6 +108,6 @@ def test_an_environment_is_a_file(checkout: Checkout) -> None:
 
 def test_down_leaves_the_data_and_down_with_volumes_nothing(checkout: Checkout) -> None:
     checkout.succeed("staging.down")
-    assert checkout.leftovers("staging") == [f"volume {checkout.prefix}-staging_postgres-data"]
+    assert checkout.leftovers("staging") == checkout.volumes("staging", *production.VOLUMES)
     checkout.succeed("staging.down", "--volumes", "--yes")
     assert checkout.leftovers("staging") == []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gangway.model import queues
 from gangway.model.model import Model
 from gangway.settings.contract import ALL_KINDS, Contract
 from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
@@ -20,6 +21,9 @@ Service = Mapping[str, Any]
 Complaints = Iterator[str]
 
 PROXY: Final = "nginx"
+# Its own network, on which it publishes; what takes the host's address from any other.
+FRONT: Final = "front"
+NO_HOST: Final = "com.docker.network.bridge.inhibit_ipv4"
 MIGRATE: Final = "migrate"
 TEST_RUNNER: Final = "test-runner"
 # What holds data: the variable that tells a service where it is, and the directory of the data.
@@ -117,6 +121,22 @@ def the_proxy_does_not_reach_the_data_stores(subject: Subject) -> Complaints:
     for name in DATA_STORES:
         for network in proxy & set(subject.services[name].get("networks") or {}):
             yield f"{PROXY} and {name} are both on {network}"
+
+
+@rule("prod")
+def apps_reach_nothing_outside(subject: Subject) -> Complaints:
+    networks = subject.raw.get("networks") or {}
+    if PROXY not in subject.services:  # The base alone publishes nothing and runs nowhere.
+        return
+    for name, service in subject.services.items():
+        for network in service.get("networks") or {"default": None}:
+            made = networks.get(network, {})
+            if name == PROXY and network == FRONT:
+                continue
+            if not made.get("internal"):
+                yield f"{name} is on {network}, which has a way out"
+            elif (made.get("driver_opts") or {}).get(NO_HOST) != "true":
+                yield f"{name} is on {network}, on which the host answers"
 
 
 @rule("prod")
@@ -312,6 +332,13 @@ def what_uses_redis_waits_for_it(subject: Subject) -> Complaints:
             yield f"{name} does not wait for redis to be healthy"
 
 
+@rule()
+def redis_loses_no_job(subject: Subject) -> Complaints:
+    model = Model(subject.raw)
+    if (names := queues.workers(model)) and queues.loses_jobs(model):
+        yield f"{names[0]} takes its jobs from Redis, which lets any key go once it is full"
+
+
 @rule("prod")
 def the_proxy_waits_for_what_it_passes_on_to(subject: Subject) -> Complaints:
     if PROXY in subject.services:
@@ -319,6 +346,17 @@ def the_proxy_waits_for_what_it_passes_on_to(subject: Subject) -> Complaints:
         for name in {"api", "app"} & set(subject.services):
             if needs.get(name) != "service_healthy":
                 yield f"{PROXY} does not wait for {name} to be healthy"
+
+
+@rule("prod")
+def what_is_behind_the_proxy_believes_it(subject: Subject) -> Complaints:
+    passed_on = _environment(subject.services.get(PROXY, {}))
+    for place in ("PROXY_ROOT", "PROXY_API"):
+        name = str(passed_on.get(place)).partition(":")[0]
+        told = _environment(subject.services.get(name, {}))
+        # Of ours, that is: a server in Node.js goes by other variables.
+        if told.get("APP_INTERFACE") in ("asgi", "wsgi") and told.get("FORWARDED_ALLOW_IPS") != "*":
+            yield f"{name} takes everybody for a client of the proxy's address"
 
 
 # ---- every environment: logs, images, names, ports

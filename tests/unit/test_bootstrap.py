@@ -349,3 +349,14 @@ def test_without_a_new_enough_python_it_says_what_it_found_and_needs(
     assert run.stderr.startswith("bootstrap: Python 3.11 or later is needed")
     assert len(run.stderr.splitlines()) == 1
     assert old in run.stderr
+
+
+def test_a_colon_in_the_path_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    made = make_checkout(tmp_path, "")
+    root = made.root.rename(tmp_path / "build:42")
+    done = replace(made, root=root).run("tinytool")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"bootstrap: the checkout's path has a colon: {root}; move it, or rename that folder\n"
+    )
+    assert not (root / ".venv").exists()

@@ -122,6 +122,107 @@ def test_a_new_environment_file_brings_its_tasks(tmp_path: Path) -> None:
     assert "demo.up" in invoke("--list", cwd=tmp_path).stdout
 
 
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Return a checkout with tasks and environments alone."""
+    shutil.copytree(ROOT / "gangway", tmp_path / "gangway")
+    shutil.copytree(ROOT / "env", tmp_path / "env")
+    shutil.copy(ROOT / "tasks.py", tmp_path)
+    return tmp_path
+
+
+def test_an_env_file_that_can_not_name_a_task_is_told_of_and_all_else_works(copied: Path) -> None:
+    for name in ("dev.local", "my own", "images"):
+        (copied / "env" / f"{name}.env").touch()
+    listed = invoke("--list", cwd=copied)
+    asked = invoke("dev.ps", "--dry-run", "--engine", "docker", cwd=copied)
+    assert (listed.returncode, asked.returncode) == (0, 0)
+    assert "images.offline" in listed.stdout
+    assert " ps --all\n" in asked.stdout
+    for said in (listed.stderr, asked.stderr):
+        assert "note: env/dev.local.env: this file is not read" in said
+        assert said.count("note: ") == 3
+
+
+def test_an_underscore_in_an_environment_s_name_stays(copied: Path) -> None:
+    text = (copied / "env" / "staging.env").read_text()
+    (copied / "env" / "pre_prod.env").write_text(text.replace("gangway-staging", "x"))
+    assert "pre_prod.init" in invoke("--list", cwd=copied).stdout
+    done = invoke("pre_prod.init", "--dry-run", cwd=copied)
+    assert done.returncode == 0, done.stderr
+    assert "did you mean pre_prod.up?" in invoke("pre-prod.up", cwd=copied).stderr
+
+
+SHELL = {name: value for name, value in os.environ.items() if name != "GANGWAY_ENGINE"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "own"),
+    [
+        ("COMPOSE_PROJECT_NAME", "probe", "gangway-dev"),
+        ("COMPOSE_PROFILES", "debug", "database,api,app,scheduler"),
+        ("COMPOSE_FILE", "docker-compose.yml", "docker-compose.yml:docker-compose.dev.yml"),
+        ("ENVIRONMENT_NAME", "test", "dev"),
+        ("OVERLAY", "prod", "dev"),
+    ],
+)
+@pytest.mark.parametrize("task", ["dev.up", "dev.down", "dev.ps"])
+def test_the_shell_can_not_make_another_environment_of_one(
+    task: str, name: str, value: str, own: str, copied: Path
+) -> None:
+    done = invoke(task, "--dry-run", cwd=copied, env={**SHELL, name: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the shell would make dev something else:\n")
+    assert f"shell: {name}={value} would stand in the place of {own} (env/dev.env:" in done.stderr
+    assert f"fix: unset {name}; for one command: -e {name}={value}\n" in done.stderr
+    assert not done.stdout
+
+
+def test_the_command_line_may_say_what_an_environment_is_made_of(copied: Path) -> None:
+    words = ("dev.ps", "--dry-run", "--engine", "docker", "-e", "COMPOSE_PROJECT_NAME=mine")
+    done = invoke(*words, cwd=copied)
+    assert done.returncode == 0, done.stderr
+    assert "COMPOSE_PROJECT_NAME=mine" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["beside", "/outside"])
+def test_secrets_are_made_outside_of_the_checkout_too(where: str, tmp_path: Path) -> None:
+    folder = tmp_path / where.strip("/")
+    named = str(folder) if where.startswith("/") else os.path.relpath(folder, ROOT)
+    done = invoke("staging.init", "-e", f"SECRETS_DIR={named}")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["made"] * 3
+    assert len(list(folder.iterdir())) == 3
+
+
+ON_WINDOWS = """
+import runpy, sys
+import invoke.main
+sys.platform = "win32"
+sys.modules["fcntl"] = None
+sys.argv = {argv}
+{run}
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "run"),
+    [
+        (["invoke", "dev.env"], "invoke.main.program.run()"),
+        (["gangway", "adopt"], "runpy.run_module('gangway', run_name='__main__')"),
+    ],
+)
+def test_windows_itself_is_refused_with_one_message(argv: list[str], run: str) -> None:
+    program = ON_WINDOWS.format(argv=argv, run=run)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: Gangway doesn't run on Windows itself\n  fix: run it in WSL"
+    )
+
+
 def test_dry_run_prints_the_plain_command_and_runs_nothing() -> None:
     done = invoke("dev.logs", "api", "--tail", "3", "--dry-run", "--engine", "docker")
     assert done.returncode == 0

@@ -105,6 +105,12 @@ def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
         ("PYTHON_IMAGE='my image'", "PYTHON_IMAGE: 'my image' is not an image", None),
         ("POSTGRES_USER=my-name", "POSTGRES_USER: 'my-name' does not look like", None),
         ("IMAGE_TAG=a/b", "IMAGE_TAG: 'a/b' does not look like", None),
+        ("TRUSTED_PROXIES='10.0.0.0/8 ::1 lb'", "has 'lb', which is no address", None),
+        ("TRUSTED_PROXIES=10.0.0.1/8", "10.0.0.1/8 has host bits set", None),
+        ("CLIENT_MAX_HEADER=16m", "CLIENT_MAX_HEADER: '16m' does not look like", None),
+        ("CLIENT_RATES=/login=5", "CLIENT_RATES: '/login=5' does not look like", None),
+        ("CLOSED_PATHS=docs", "CLOSED_PATHS: 'docs' does not look like", None),
+        ("API_STATIC_URL='/a b/'", "API_STATIC_URL: '/a b/' does not look like", None),
         ("POSTGRES_USER=", "POSTGRES_USER is empty", "set it"),
         ("BUILD_CA_BUNDLE=no.pem", "BUILD_CA_BUNDLE names no.pem, which is not there", None),
     ],
@@ -167,6 +173,9 @@ def test_ports_are_whole_numbers_in_range(value: str, is_right: bool) -> None:
             ],
         ),
         ("size", ["512m", "1g", "1.5GB", "1024"], ["m", "1 g", "1t"]),
+        ("memory", ["512m", "0.5g", "6m", "536870912"], ["512", "5m", "lots", "1t"]),
+        ("nginx_size", ["20m", "512K", "1g", "1024", "0"], ["20mb", "1.5g", "10b"]),
+        ("redis_size", ["128mb", "1GB", "64m", "1024", "10b"], ["0.5g", "1.5gb", "1t"]),
         ("duration", ["30s", "1m30s", "200ms"], ["30", "s", "1d"]),
         (
             "image",
@@ -180,6 +189,24 @@ def test_types(kind: str, right: list[str], wrong: list[str]) -> None:
     spec = Spec("X", kind, "", "")
     assert [value for value in right if spec.fault(value)] == []
     assert [value for value in wrong if not spec.fault(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ("REDIS_MAXMEMORY=1gb\n", "REDIS_MAXMEMORY is 1gb, and REDIS_MEMORY only 192m (default)"),
+        ("REDIS_MAXMEMORY=0\n", "REDIS_MAXMEMORY is 0 (no limit), and REDIS_MEMORY only 192m"),
+        ("REDIS_MEMORY=64m\n", "REDIS_MAXMEMORY is 128mb, and REDIS_MEMORY only 64m (env/dev"),
+        ("REDIS_MAXMEMORY=1gb\nREDIS_MEMORY=1g\n", "is 1gb, and REDIS_MEMORY only 1g"),
+        ("REDIS_MAXMEMORY=1gb\nREDIS_MEMORY=1.5g\n", None),
+    ],
+)
+def test_a_size_that_does_not_fit_in_another_is_found(
+    lines: str, what: str | None, checkout: Checkout
+) -> None:
+    findings = found(made(checkout, dev=lines))
+    assert [finding.what for finding in findings if what and what in finding.what] or not what
+    assert len(findings) == (what is not None)
 
 
 def test_two_services_on_one_port_are_named_both(checkout: Checkout) -> None:
@@ -299,6 +326,28 @@ def test_a_secret_that_others_can_read_is_found(mode: int, checkout: Checkout) -
     (finding,) = found(root, "prod")
     assert finding.what == f"others can read it (mode {mode:04o})"
     assert finding.fix == "chmod 600 secrets/secret_key"
+
+
+def test_where_no_mode_is_kept_the_fix_is_another_place(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = made(checkout)
+    (root / "secrets/secret_key").chmod(0o777)
+    monkeypatch.setattr(secrets, "keeps_modes", lambda _: False)
+    (finding,) = found(root, "prod")
+    assert finding.what.startswith("its file system keeps no modes")
+    assert (finding.fix or "").startswith("set SECRETS_DIR to a folder on one that does")
+
+
+def test_a_colon_in_the_checkout_s_path_is_found(tmp_path: Path, checkout: Checkout) -> None:
+    root = tmp_path / "build:42 (my app) #2"
+    made(checkout)
+    shutil.copytree(tmp_path, root, ignore=shutil.ignore_patterns("build*"))
+    (finding,) = found(root)
+    assert "a colon" in finding.what
+    assert finding.where == str(root)
+    plain = root.rename(tmp_path / "build (my app) #2")
+    assert found(plain) == []
 
 
 @pytest.mark.parametrize(

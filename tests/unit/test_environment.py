@@ -358,6 +358,21 @@ def test_the_plain_command_does_the_same_when_pasted_anywhere(
         assert "B: it's $$HOME; two words\n" in done.stdout
 
 
+def test_a_command_that_is_pasted_at_a_link_runs_in_the_checkout_itself(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = checkout({"env/dev.env": HEAD, "deep/file": ""})
+    link = root.with_name(f"{root.name}-link")
+    link.symlink_to(root)
+    for folder, typed in (
+        (link, f"cd {root} && x"),
+        (link / "deep", f"cd {root} && x"),
+        (root, "x"),
+    ):
+        monkeypatch.chdir(folder)
+        assert load(root, "dev", shell={"PWD": str(folder)}).plain(["x"]) == typed
+
+
 def test_the_plain_command_shows_no_secret(checkout: Checkout) -> None:
     root = checkout({"env/dev.env": HEAD})
     env = load(root, "dev", shell={}, overrides={"A": "two words", "TOKEN": "geheim"})

@@ -207,10 +207,13 @@ class TestImages:
         assert "failed to download" in broken.result and "--download-db-only" in broken.result
 
 
-def test_findings_are_1_nothing_run_at_all_is_2_and_a_gap_shows_itself() -> None:
+def test_findings_are_1_and_what_was_not_looked_at_is_2() -> None:
     clean, found = Outcome("a", "x"), Outcome("b", "x", ("one",))
     not_run = Outcome("c", "x", not_run="no network")
-    assert scan.status([clean, not_run]) == 0
+    assert scan.status([clean, clean]) == 0
+    assert scan.status([clean, not_run]) == 2
+    assert scan.status([clean, Outcome("d", "x", gap="one package")]) == 2
+    assert scan.status([]) == 2
     assert scan.status([clean, found, not_run]) == 1
     assert scan.status([not_run, not_run]) == 2
     assert not_run.result == "not run: no network"
@@ -224,6 +227,8 @@ def test_a_program_that_is_missing_is_named(checkout: Path) -> None:
 def test_a_program_that_may_not_be_run_is_named(checkout: Path, tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir()
+    (checkout / "docker").mkdir(exist_ok=True)
+    (checkout / "docker" / "Dockerfile").touch()
     (folder / "hadolint").write_text("#!/nonexistent/python\n")
     (folder / "hadolint").chmod(0o755)
     outcome = scan.hadolint(runner(checkout, str(folder)))

@@ -52,6 +52,25 @@ def test_a_path_goes_to_the_runner_that_knows_its_tests(
     assert asked("fullstack", Options(paths)) == expected
 
 
+@pytest.mark.parametrize(
+    ("folder", "path", "expected"),
+    [
+        ("apps/api", "tests/test_habits.py", f"{RUNNER} api/tests/test_habits.py"),
+        ("apps/api/tests", "test_habits.py::test_x[a b]", f"{RUNNER} api/tests/test_habits.py::"),
+        ("apps/frontend", "tests/habits.test.ts", "frontend-tests habits.test.ts"),
+        ("docs", f"{ROOT}/apps/frontend/tests/habits.test.ts", "frontend-tests habits.test.ts"),
+        ("docs", "../apps/api/tests", f"{RUNNER} api/tests"),
+        ("docs", "apps/api/tests", f"{RUNNER} api/tests"),
+    ],
+)
+def test_a_path_is_taken_from_the_folder_that_it_was_typed_in(
+    folder: str, path: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT / folder)
+    (found,) = asked("fullstack", Options((path,)))
+    assert found.startswith(expected)
+
+
 def test_a_stack_without_a_runner_of_its_own_has_pytest_alone() -> None:
     assert asked("core", Options()) == [RUNNER]
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gangway.base.errors import GangwayError
@@ -94,7 +95,9 @@ class Client:
     def owners(self) -> str:
         """Return which other checkouts have the project's name, for people; empty for none."""
         directories = {each.directory for each in self._first_look if each.directory}
-        if others := directories - {str(self.environment.root.resolve())}:
+        own = self.environment.root.resolve()
+        # By hand, Compose may have been called through a link.
+        if others := {each for each in directories if Path(each).resolve() != own}:
             return ", ".join(sorted(others))
         # Volumes alone are the data of a checkout that is down, and that one isn't this.
         volumes = ["docker", "volume", "ls", "-q", "--filter", self.label]
@@ -147,6 +150,10 @@ class Client:
         ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
         return [self._container(raw) for raw in self._inspect(ids)]
 
+    def running_ids(self) -> frozenset[str]:
+        """Return the containers of the project that run now."""
+        return frozenset(self._lines(["docker", "ps", "-q", "--filter", self.label]))
+
     def images(self, names: Iterable[str]) -> dict[str, tuple[str, float]]:
         """Return the number of each image that is there, and when it was made (Unix time)."""
         fields = ("{{.Id}}", "{{.Created}}", "{{json .RepoTags}}")
@@ -178,6 +185,16 @@ class Client:
         with suppress(GangwayError):
             return next((f"container {line}" for line in self._lines(argv)), None)
         return None
+
+    def has_others_files(self, volume: str, image: str, uid: str) -> bool:
+        """Say whether a volume has files that aren't this user's; False where there is none."""
+        run = self.environment.runner.capture
+        if run(["docker", "volume", "inspect", volume], timeout=30).status != 0:
+            return False
+        look = ["find", "/data", "-mindepth", "1", "!", "-user", uid, "-print", "-quit"]
+        argv = ["docker", "run", "--rm", "--network", "none", "--user", "0"]
+        argv += ["--volume", f"{volume}:/data:ro", "--entrypoint", look[0], image, *look[1:]]
+        return bool(run(argv, timeout=60).stdout.strip())
 
     def logs(self, container: Container, lines: int) -> str:
         """Return the last lines that a container wrote, both streams in order."""
@@ -219,6 +236,8 @@ class Client:
                 for binding in binding_list or ()
                 if binding.get("HostPort")
             ),
+            started=datetime.fromisoformat(state["StartedAt"]).timestamp(),
+            out_of_memory=state["OOMKilled"],
         )
 
     def _lines(self, argv: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Final
 
+from gangway.base.output import say
 from gangway.base.process import interrupts_later
 from gangway.engines.container import Container
 from gangway.engines.docker import failure, images
@@ -39,6 +40,7 @@ class DockerStart:
         self._said: deque[str] = deque(maxlen=400)
         self._ended = False
         self._looked = 0.0
+        self._ran: frozenset[str] = frozenset()
 
     @contextlib.contextmanager
     def under_way(self, argv: Sequence[str]) -> Iterator[DockerStart]:
@@ -47,6 +49,8 @@ class DockerStart:
         # "since" lets no event slip between the start of Compose and the start of this.
         since = f"{time.time():.6f}"
         programs = []
+        if self._client.environment.kind == "prod":
+            self._ran = self._client.running_ids()
         try:
             # Neither may be on its way unknown to us when Ctrl-C comes.
             with interrupts_later():
@@ -66,6 +70,7 @@ class DockerStart:
                 _in_thread(self._read_events, events.stdout)
             yield self
         except KeyboardInterrupt:
+            self._let_it_replace()
             self._end_compose()
             raise
         finally:
@@ -104,6 +109,20 @@ class DockerStart:
             self._compose.wait(timeout=seconds)
         self._end_compose()
         self._look()
+
+    def _let_it_replace(self) -> None:
+        """Wait until Compose has ended where it replaces what ran: half done, that stays down.
+
+        A second Ctrl-C ends the wait. Outside production whoever interrupts wants the end.
+        """
+        if self._compose.poll() is not None or self._ran <= self._client.running_ids():
+            return
+        say(
+            "\ninterrupted while it replaces what ran: it goes on to its end, so that nothing stays"
+        )
+        say("down. Ctrl-C once more ends it here and now.")
+        with contextlib.suppress(KeyboardInterrupt):
+            self._compose.wait()
 
     def _end_compose(self) -> None:
         if self._compose.poll() is None:

@@ -44,6 +44,10 @@ class NativeEngine(commands.Native):
     def containers(self) -> list[Container]:
         return self.services.containers()
 
+    def has_others_files(self, volume: str, image: str, uid: str) -> bool:
+        # All is whoever's the checkout is.
+        return False
+
     def logs(self, container: Container, lines: int) -> str:
         found = log_lines(self.services.supervised(container.service))
         return "\n".join(line.partition(" ")[2] for line in found[-lines:])

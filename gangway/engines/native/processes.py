@@ -72,7 +72,8 @@ def shown(service: Supervised, state: Mapping[str, Any], runs: bool) -> Containe
     if state and what in ("created", "running", "restarting") and not runs:
         what, health, code = "exited", "", _KILLED
     ports = frozenset(service.read("spec.json").get("ports") or ()) if what == "running" else None
-    return Container(service.name, service.name, what, health, code, ports or frozenset())
+    started = float(state.get("started") or 0)
+    return Container(service.name, service.name, what, health, code, ports or frozenset(), started)
 
 
 def log_lines(service: Supervised) -> list[str]:

@@ -40,7 +40,7 @@ def _broker() -> Iterator[tuple[str, Fields]]:
     yield "BROKER_HOST", {"type": "string", **where}
     yield "BROKER_PORT", {"type": "port", "default": 6379, "meaning": "The port there"}
     most = {"default": "128mb", "meaning": "How much the queue may hold before it takes no more"}
-    yield "BROKER_MAXMEMORY", {"type": "size", **most}
+    yield "BROKER_MAXMEMORY", {"type": "redis_size", "below": "BROKER_MEMORY", **most}
     yield from parts.limit_specs("BROKER", "the broker", memory="192m")
 
 

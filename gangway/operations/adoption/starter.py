@@ -106,7 +106,11 @@ _LEFT_OUT: Final = (
 
 # Entries of YAML files.
 _ENTRIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "docker-compose.yml": (("services", "app"), ("services", "scheduler")),
+    "docker-compose.yml": (
+        ("services", "app"),
+        ("services", "scheduler"),
+        ("volumes", "app-scratch"),
+    ),
     "docker-compose.dev.yml": (("services", "app"), ("services", "scheduler")),
     "docker-compose.test.yml": (
         ("services", "app"),
@@ -114,8 +118,9 @@ _ENTRIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("services", "test-runner", "environment", "STACK_APPS"),
         ("services", "test-runner", "environment", "APP_URL"),
         ("services", "test-runner", "depends_on", "app"),
+        ("volumes", "app-scratch"),
     ),
-    "docker-compose.prod.yml": (("services", "nginx", "depends_on", "app"),),
+    "docker-compose.prod.yml": (("services", "app"), ("services", "nginx", "depends_on", "app")),
     "docker-compose.native.yml": (("services", "app"), ("services", "scheduler")),
     "env/contract.yml": (
         ("groups", "Published ports", "PUBLISHED_APP_PORT"),
