@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gangway.base.errors import Finding
 from gangway.model.model import Model, unescaped
-from gangway.settings import contract_check
+from gangway.settings import contract_check, tls
 from gangway.settings.contract import Contract
 from gangway.settings.environment import Environment
 
@@ -64,7 +64,7 @@ def _file(
         if kind == "secrets":
             fix = contract_check.how_to_make(env, contract, path.name, where)
         yield Finding(f"{what} has no file", where, fix)
-    elif kind == "secrets" and path.is_dir():
+    elif kind == "secrets" and path.is_dir() and name != tls.FOLDER:
         # Docker made it, perhaps, when there was nothing in that place.
         yield Finding(f"{what} is a folder", where, f"rmdir {where}, then write the file")
 

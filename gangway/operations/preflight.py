@@ -13,7 +13,7 @@ from gangway.engines.container import Container
 from gangway.model import queues
 from gangway.operations import calls, data_owner, missing_files, project_name, published
 from gangway.operations.project import Project
-from gangway.settings import contract, contract_check, resets
+from gangway.settings import contract, contract_check, resets, tls
 from gangway.settings.environment import stack_file
 
 
@@ -59,6 +59,7 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
     """
     known = contract.load(project.root)
     findings = contract_check.check(project.environment, known)
+    findings += tls.findings(project.environment)
     if findings:
         # Wrong variables may leave no model to look at.
         with suppress(GangwayError, KeyError):
