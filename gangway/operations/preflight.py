@@ -11,7 +11,7 @@ from gangway.base.errors import Finding, GangwayError
 from gangway.engines import choice
 from gangway.engines.container import Container
 from gangway.model import queues
-from gangway.operations import calls, data_owner, missing_files, project_name, published
+from gangway.operations import calls, data_owner, missing_files, project_name, published, readable
 from gangway.operations.project import Project
 from gangway.settings import contract, contract_check, resets
 from gangway.settings.environment import stack_file
@@ -25,6 +25,10 @@ def prepare(
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
+    if not project.dry_run:
+        # Wrong variables may leave no model to look at, and are told next.
+        with suppress(GangwayError, KeyError):
+            readable.open_up(project)
     check_variables(project, services)
     if project.dry_run:
         calls.check_services(project, services)
