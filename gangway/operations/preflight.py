@@ -11,7 +11,15 @@ from gangway.base.errors import Finding, GangwayError
 from gangway.engines import choice
 from gangway.engines.container import Container
 from gangway.model import queues
-from gangway.operations import calls, data_owner, missing_files, project_name, published, readable
+from gangway.operations import (
+    calls,
+    data_owner,
+    kept_data,
+    missing_files,
+    project_name,
+    published,
+    readable,
+)
 from gangway.operations.project import Project
 from gangway.settings import contract, contract_check, resets
 from gangway.settings.environment import stack_file
@@ -41,10 +49,12 @@ def prepare(
         alone = pool.submit(refuse_two_engines, project)
         engine.result()
         rendered.result()
+        kept = pool.submit(kept_data.check, project, services)
         containers = present.result()
     calls.check_services(project, services)
     check_files(project, services)
     alone.result()
+    kept.result()
     owned = project_name.own(project)
     if owned is not project:
         containers = owned.engine.containers()
