@@ -15,6 +15,7 @@ from gangway.operations import (
     calls,
     data_owner,
     kept_data,
+    links,
     missing_files,
     project_name,
     published,
@@ -63,6 +64,7 @@ def prepare(
     settled = published.settle(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     data_owner.keep(settled)
+    links.warn(settled, services)
     return settled, containers
 
 
