@@ -80,6 +80,8 @@ def addresses(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str
         if port.service not in started:
             continue
         host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        # In an address, the colons of an IPv6 one are in brackets.
+        host = f"[{host}]" if ":" in host else host
         scheme = _SCHEMES.get(port.target, "http") if port.protocol == "tcp" else port.protocol
         found.append((port.service, f"{scheme}://{host}:{port.port}"))
     return found

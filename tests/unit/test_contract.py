@@ -729,6 +729,12 @@ def test_a_variable_that_one_stack_alone_reads_is_described_by_that_stack() -> N
     assert wrong == []
 
 
+def test_an_ipv6_address_to_publish_on_is_in_brackets_as_compose_wants_it() -> None:
+    spec = contract.load(ROOT).variables["BIND_ADDRESS"]
+    assert not spec.fault("[::1]") and not spec.fault("0.0.0.0")
+    assert spec.fault("::1") and spec.fault("localhost")
+
+
 @pytest.mark.parametrize("kind", ["dev", "test", "prod"])
 def test_the_contract_has_the_defaults_of_the_compose_files(kind: Kind) -> None:
     wrong = []
