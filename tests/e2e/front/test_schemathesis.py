@@ -1,4 +1,4 @@
-"""The sample API through production's proxy, asked for all that its description allows, and more."""
+"""The sample API through production's proxy, asked for all that its description allows."""
 
 from __future__ import annotations
 
