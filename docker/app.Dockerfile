@@ -3,6 +3,7 @@
 #       \-> uv -> building -> dependencies -> development-dependencies -> test-dependencies
 #                                         \-> built: the build step; production has its outputs
 #   node: the assets that the build step finds
+# Modes are given where others than root read: a checkout that was made with umask 077 has none.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG NODE_IMAGE=node:24.19-trixie-slim
 # Which stages there are depends on these: an app without has none of them.
@@ -130,7 +131,7 @@ RUN getent passwd "${APP_UID}" || echo "developer:x:${APP_UID}:0::/tmp:/bin/sh" 
 COPY --link --from=development-dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY --link --from=debugger /opt/debugger /opt/debugger
-COPY scripts/ /opt/gangway/bin/
+COPY --chmod=0755 scripts/ /opt/gangway/bin/
 ARG APP
 COPY ${APP}/ /srv/app/
 ARG WORKDIR_IN_APP
@@ -147,7 +148,7 @@ ENV PYTHONDONTWRITEBYTECODE=1
 COPY --link --from=test-dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
 COPY --link --from=pytest /opt/gangway/pytest /opt/gangway/pytest
-COPY scripts/ /opt/gangway/bin/
+COPY --chmod=0755 scripts/ /opt/gangway/bin/
 ARG WORKDIR_IN_APP
 ARG MEDIA
 WORKDIR /srv/app/${WORKDIR_IN_APP}
@@ -192,12 +193,13 @@ ARG ASSETS
 ARG STATIC
 WORKDIR /srv/app
 RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index build-step
+    with-index build-step && \
+    chmod -R a+rX /srv/app
 
 FROM runtime AS production
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=servers /opt/gangway/servers /opt/gangway/servers
-COPY scripts/ /opt/gangway/bin/
+COPY --chmod=0755 scripts/ /opt/gangway/bin/
 COPY --from=built /srv/app/ /srv/app/
 ARG WORKDIR_IN_APP
 ARG STATIC

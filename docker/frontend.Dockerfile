@@ -20,7 +20,7 @@ RUN --mount=type=cache,target=/root/.npm \
     rm -rf node_modules/sharp node_modules/@img
 
 FROM dependencies AS development
-COPY scripts/ /opt/gangway/bin/
+COPY --chmod=0755 scripts/ /opt/gangway/bin/
 COPY apps/frontend/ ./
 # Whoever runs it: next dev writes here, and so does `up --watch`, for a user whom the image knows.
 ARG APP_UID=1000
@@ -36,13 +36,14 @@ RUN --mount=type=cache,target=/srv/app/.next/cache \
     mkdir /out && \
     cp -R .next/standalone/. public /out/ && \
     cp -R .next/static /out/.next/ && \
-    # Where it may write at run time: all else is read-only.
-    rm -rf /out/.next/cache && ln -s /tmp /out/.next/cache
+    # Where it may write at run time: all else is read-only. Whatever umask the checkout had.
+    rm -rf /out/.next/cache && ln -s /tmp /out/.next/cache && \
+    chmod -R a+rX /out
 
 FROM base AS production
 ENV NODE_ENV=production \
     HOSTNAME=0.0.0.0
-COPY scripts/ /opt/gangway/bin/
+COPY --chmod=0755 scripts/ /opt/gangway/bin/
 COPY --link --from=builder /out/ ./
 USER 10001:10001
 CMD ["node", "server.js"]

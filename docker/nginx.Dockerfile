@@ -6,10 +6,10 @@ USER 0:0
 # The folders for bodies and for certificates, whose mode a new volume gets: any user may keep them there.
 RUN install -d -m 1777 /var/cache/nginx /var/lib/acme \
     && rm -f /etc/nginx/conf.d/default.conf
-COPY docker/nginx/nginx.conf /etc/nginx/
-COPY docker/nginx/templates /etc/nginx/templates
-COPY docker/nginx/front.envsh /docker-entrypoint.d/15-front.envsh
-COPY docker/nginx/tls.envsh /docker-entrypoint.d/16-tls.envsh
-COPY docker/nginx/tls-certificate /usr/local/bin/
-COPY scripts/healthcheck /usr/local/bin/
+COPY --chmod=0755 docker/nginx/nginx.conf /etc/nginx/
+COPY --chmod=0755 docker/nginx/templates /etc/nginx/templates
+COPY --chmod=0755 docker/nginx/front.envsh /docker-entrypoint.d/15-front.envsh
+COPY --chmod=0755 docker/nginx/tls.envsh /docker-entrypoint.d/16-tls.envsh
+COPY --chmod=0755 docker/nginx/tls-certificate /usr/local/bin/
+COPY --chmod=0755 scripts/healthcheck /usr/local/bin/
 USER 10001:10001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -61,6 +62,9 @@ class Lock(Protocol):
     def lines(self) -> Iterator[Line]:
         """Yield what to install; raises Mistake for what can't be."""
 
+    def local(self) -> Iterator[tuple[str, Path]]:
+        """Yield each package of the checkout that the app needs, besides itself, and its folder."""
+
     def projects(self) -> Iterator[Path]:
         """Yield the pyproject.toml of each project of the checkout that would be installed, too."""
 
@@ -88,6 +92,20 @@ class Wish:
     def requirements_files(self) -> list[Path]:
         """Return the requirements files among the names."""
         return [Path(name) for name in (*self.extras, *self.groups) if is_file(name)]
+
+
+def check_inside(lock: Lock, app: Path) -> None:
+    """Refuse a package of the checkout that lies outside the app's folder; raises Mistake."""
+    for name, folder in lock.local():
+        if not folder.is_relative_to(app):
+            both = Path(os.path.commonpath([Path.cwd() / app, Path.cwd() / folder]))
+            source = os.path.relpath(both)
+            raise Mistake(
+                f"{name} comes from a path, {folder}, and an image has {app} alone:"
+                f" API_SOURCE={source} in the stack's file takes both in, with"
+                f" API_WORKDIR={os.path.relpath(app, both)} and"
+                f" API_PYTHONPATH={os.path.relpath(folder, app)} (its folder to import from)"
+            )
 
 
 def is_file(name: str) -> bool:

@@ -56,6 +56,9 @@ class PipfileLock:
                 continue
             yield Line(self._requirement(name, entry), self.path)
 
+    def local(self) -> Iterator[tuple[str, Path]]:
+        yield from ()
+
     def projects(self) -> Iterator[Path]:
         for section in self._sections():
             for entry in self._lock[section].values():

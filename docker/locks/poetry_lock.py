@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,14 @@ class PoetryLock:
                 continue
             condition = _condition(package.get("markers", ""), of, extras)
             yield Line(self._requirement(package, source, kind, condition), self.path)
+
+    def local(self) -> Iterator[tuple[str, Path]]:
+        groups, _ = self._chosen()
+        for package in self._lock.get("package", ()):
+            source = package.get("source", {})
+            if source.get("type") == "directory" and groups.intersection(package["groups"]):
+                folder = os.path.normpath(self.path.parent / source["url"])
+                yield package["name"], Path(folder)
 
     def projects(self) -> Iterator[Path]:
         if self._project.is_file():

@@ -64,6 +64,9 @@ class RequirementsTxt:
             else:
                 yield line
 
+    def local(self) -> Iterator[tuple[str, Path]]:
+        yield from ()
+
     def projects(self) -> Iterator[Path]:
         for line in _lines(self.path):
             local = _local(line)

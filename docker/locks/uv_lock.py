@@ -60,6 +60,23 @@ class UvLock:
             if call:
                 yield from self._exported(call)
 
+    def local(self) -> Iterator[tuple[str, Path]]:
+        packages = {normal(each["name"]): each for each in self._lock.get("package", ())}
+        wanted = {normal(name) for name in (*self.wish.extras, *self.wish.groups)}
+        own = self._package or {}
+        needs = list(own.get("dependencies", ()))
+        for kind in ("optional-dependencies", "dev-dependencies"):
+            for name, more in own.get(kind, {}).items():
+                needs += more if normal(name) in wanted else ()
+        seen: set[str] = set()
+        while needs:
+            name = normal(needs.pop()["name"])
+            if name not in seen:
+                seen.add(name)
+                needs += packages.get(name, {}).get("dependencies", ())
+                if name in self._members:
+                    yield name, self._in(Path(self._members[name])).parent
+
     def projects(self) -> Iterator[Path]:
         yield from (file for file in self.files() if file != self.path)
 

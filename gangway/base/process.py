@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from gangway.base.errors import GangwayError
@@ -29,6 +30,38 @@ def interrupts_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if came:
         raise KeyboardInterrupt
+
+
+class Ended(KeyboardInterrupt):
+    """What SIGTERM or SIGHUP raises, so that it ends things as Ctrl-C does; `status` is its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
+
+
+@contextlib.contextmanager
+def told_to_end() -> Iterator[None]:
+    """Raise Ended in the block for the first SIGTERM or SIGHUP, unless that is ignored.
+
+    A further one is for what takes things down by then: `timeout` sends two.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = {number for number, handler in before.items() if handler is not signal.SIG_IGN}
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in heard:
+            # Not ignored: that is what programs would inherit.
+            signal.signal(each, lambda *_: None)
+        raise Ended(number)
+
+    try:
+        for number in heard:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 class Completed(NamedTuple):
@@ -81,12 +114,15 @@ class Runner:
     def run(self, argv: Sequence[str]) -> int:
         """Run `argv` on this terminal and return its exit status.
 
-        Ctrl-C reaches the program, which ends in its own way before KeyboardInterrupt goes on.
+        Ctrl-C reaches the program, which ends in its own way before KeyboardInterrupt goes on; so
+        it does for a SIGTERM or SIGHUP to us, which goes on to it as a SIGTERM.
         """
         with self.start(argv) as program:
             try:
                 return program.wait()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                if isinstance(interrupt, Ended):
+                    program.terminate()
                 program.wait()
                 raise
 

@@ -20,6 +20,7 @@ from invoke import Argument, Collection, Context, Exit, ParseError, Program, Tas
 
 from gangway.base import output
 from gangway.base.errors import INTERRUPTED, GangwayError, nearest, unknown
+from gangway.base.process import Ended, told_to_end
 from gangway.tasks.options import DryRun, Engine, Images, Option, Stack, Values
 
 AFTER: Final = "after"
@@ -150,10 +151,13 @@ def call(function: Callable[..., Any], options: Mapping[str, Any], *first: Any) 
 def finish(work: Callable[[], Any]) -> None:
     """Run a task's work: a user's error becomes a message and status 2, a status is passed on."""
     try:
-        status = work()
+        with told_to_end():
+            status = work()
         sys.stdout.flush()
     except GangwayError as error:
         refuse(error)
+    except Ended as ended:
+        raise Exit(code=ended.status) from None
     except KeyboardInterrupt:
         raise Exit(code=INTERRUPTED) from None
     except BrokenPipeError:

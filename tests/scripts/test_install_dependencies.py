@@ -37,13 +37,13 @@ class Place:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, app: str = "") -> subprocess.CompletedProcess[str]:
         known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.run(
             [sys.executable, "-B", PROGRAM, *words],
             cwd=self.root,
             env={
-                **known, "UV": str(UV), "VENV": str(self.venv),
+                **known, "APP": app, "UV": str(UV), "VENV": str(self.venv),
                 "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.shelf), "UV_OFFLINE": "1",
             },
             capture_output=True, text=True, check=False,
@@ -241,6 +241,18 @@ class TestUv:
         project.write_text(project.read_text().replace("['web',", "['web', 'other>=1',"))
         said = place.refused("--package", "backend", "uv.lock")
         assert "which asks for other>=1: uv lock" in said
+
+    def test_a_package_outside_the_app_s_folder_is_refused_with_what_takes_it_in(
+        self, place: Place
+    ) -> None:
+        (place.root / "checkout").mkdir()
+        done = place.run("--package", "backend", "uv.lock", app="backend")
+        assert (done.returncode, done.stderr) == (2, (
+            "install-dependencies: shared comes from a path, shared, and an image has backend"
+            " alone: API_SOURCE=. in the stack's file takes both in, with API_WORKDIR=backend and"
+            " API_PYTHONPATH=../shared (its folder to import from)\n"
+        ))  # fmt: skip
+        assert place.run("--package", "backend", "uv.lock", app=".").returncode == 0
 
     def test_every_project_of_the_workspace_is_read(self, place: Place) -> None:
         read = place.run("--files", "--package", "backend", "uv.lock").stdout.split()

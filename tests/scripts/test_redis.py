@@ -1,6 +1,7 @@
 """Redis with a password from a file: served, probed, counted, and deleted from."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 import valkey
 
 from gangway.engines.native import tools
-from tests.scripts.conftest import SCRIPTS, Environment, Script
+from tests.scripts.conftest import ROOT, SCRIPTS, Environment, Script
 from tests.support.postgres import free_port
 from tests.support.processes import Running, eventually, running
 
@@ -88,6 +89,19 @@ def test_it_is_not_in_the_list_of_processes(redis: Redis) -> None:
 def test_memory_and_what_makes_room_are_as_they_are_set(redis: Redis) -> None:
     assert redis.keys.config_get("maxmemory") == {"maxmemory": f"{64 * 1024**2}"}
     assert redis.keys.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-ttl"}
+
+
+def test_a_cache_makes_room_for_jobs_in_the_jobs_stack(env: Environment) -> None:
+    text = (ROOT / "stacks/jobs/stack.env").read_text(encoding="utf-8")
+    policy = re.search(r"^REDIS_MAXMEMORY_POLICY=(.*)$", text, re.MULTILINE)
+    assert policy
+    env |= {"REDIS_MAXMEMORY": "4mb", "REDIS_MAXMEMORY_POLICY": policy[1]}
+    with serving(env, "") as redis:
+        redis.keys.rpush("celery", "the first job")
+        for number in range(80):
+            redis.keys.set(f"cache:{number}", "x" * 100_000, ex=600)
+        assert redis.keys.rpush("celery", "the next") == 2
+        assert int(str(redis.keys.dbsize())) < 80
 
 
 def test_it_listens_where_it_is_told_to(env: Environment) -> None:

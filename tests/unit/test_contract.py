@@ -107,7 +107,7 @@ def test_a_correct_environment_has_no_finding(checkout: Checkout) -> None:
         ("IMAGE_TAG=a/b", "IMAGE_TAG: 'a/b' does not look like", None),
         ("TRUSTED_PROXIES='10.0.0.0/8 ::1 lb'", "has 'lb', which is no address", None),
         ("TRUSTED_PROXIES=10.0.0.1/8", "10.0.0.1/8 has host bits set", None),
-        ("CLIENT_MAX_HEADER=16kb", "CLIENT_MAX_HEADER: '16kb' does not look like", None),
+        ("CLIENT_MAX_HEADER=16m", "CLIENT_MAX_HEADER: '16m' does not look like", None),
         ("CLIENT_RATES=/login=5", "CLIENT_RATES: '/login=5' does not look like", None),
         ("CLOSED_PATHS=docs", "CLOSED_PATHS: 'docs' does not look like", None),
         ("API_STATIC_URL='/a b/'", "API_STATIC_URL: '/a b/' does not look like", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,28 @@ def test_our_own_takes_an_app_s_folder_and_not_all_there_is() -> None:
     assert "backend" not in taken(text, "test", {"APP": "backend"})
     assets = taken(text, "production", {"APP": "backend", "ASSETS": "web"})
     assert "backend/web/package.json" in assets
+
+
+@pytest.mark.parametrize("image", ["app", "frontend", "nginx"])
+def test_settings_and_data_of_the_checkout_are_in_no_image(image: str) -> None:
+    rules = context.ignored(ROOT, ROOT / "docker" / f"{image}.Dockerfile")
+    secret = [".env", ".env.local", "config/.env.production.local", "dump.sqlite3", "x/a.sqlite"]
+    apps = [f"apps/{app}/{name}" for app in ("api", "frontend") for name in secret]
+    kept = [path for path in [*apps, "secrets/prod/key", "env/local.env"] if not rules(path)]
+    assert kept == []
+
+
+@pytest.mark.parametrize("image", ["app", "frontend", "nginx"])
+def test_what_an_image_s_user_runs_is_readable_whatever_the_checkout_s_umask(image: str) -> None:
+    """Docker keeps the modes of what it copies, and the image's user isn't the files' owner."""
+    text = (ROOT / "docker" / f"{image}.Dockerfile").read_text(encoding="utf-8")
+    final = re.split(r"^(?=FROM )", text, flags=re.MULTILINE)
+    ours = [stage for stage in final if "\nUSER 10001" in stage]
+    assert ours
+    copied = [
+        line
+        for stage in ours
+        for line in stage.splitlines()
+        if re.match(r"COPY (?!.*--from=)", line) and " /srv/app/" not in line and " ./" not in line
+    ]
+    assert copied and all("--chmod=0755" in line for line in copied), copied

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gangway.base.process import Runner, interrupts_later
+from gangway.base.process import Ended, Runner, interrupts_later, told_to_end
 
 #: Starts another process, writes down both and sends its parent a signal. Arguments: a file, the
 #: signal, whether it ends when it is interrupted.
@@ -44,6 +44,35 @@ def test_ctrl_c_works_as_before_after_it() -> None:
     with interrupts_later():
         pass
     assert signal.getsignal(signal.SIGINT) is before
+
+
+#: Sends its parent two signals, as `timeout` does, and says how it was ended itself.
+IS_ENDED = """
+import os, pathlib, signal, sys, time
+
+def end(number, _):
+    pathlib.Path(sys.argv[1]).write_text(signal.Signals(number).name)
+    raise SystemExit(7)
+
+signal.signal(signal.SIGTERM, end)
+for _ in range(2):
+    os.kill(os.getppid(), int(sys.argv[2]))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_us_goes_on_to_the_program(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    file = tmp_path / "signal"
+    words = [sys.executable, "-c", IS_ENDED, str(file), str(int(number))]
+    before = signal.getsignal(number)
+    with pytest.raises(Ended) as ended, told_to_end():
+        Runner(tmp_path, os.environ).run(words)
+    assert ended.value.status == 128 + number
+    assert file.read_text() == "SIGTERM"
+    assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("hearing", ["hears", "deaf"])
