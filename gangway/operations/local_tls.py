@@ -12,7 +12,7 @@ from typing import Final
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.operations.project import Project, with_choices
-from gangway.settings import certificates, tls
+from gangway.settings import certificates, secrets, tls
 from gangway.settings.certificates import Pair
 from gangway.settings.environment import NATIVE, Environment
 
@@ -44,6 +44,9 @@ def with_https(project: Project, services: Sequence[str]) -> tuple[Project, tupl
         _certificate(env)
     profiles = ",".join((*env.profiles, PROFILE))
     overrides = {"TLS": tls.FILES, "COMPOSE_PROFILES": profiles, "TRUSTED_PROXIES": _ANYBODY}
+    if owner := secrets.default_owner():
+        # nginx is not fit to be a root that may do nothing.
+        overrides |= {"NGINX_UID": str(owner[0]), "NGINX_GID": str(owner[1])}
     on = with_choices(project, overrides=overrides)
     return on, (*services, "nginx") if services else ()
 
@@ -66,7 +69,7 @@ def _certificate(env: Environment) -> None:
         authority = certificates.authority(f"{getpass.getuser()} on this machine")
         certificates.write(home, authority)
     if not _serves(folder, names, authority.certificate):
-        certificates.write(folder, certificates.issued(names, authority))
+        certificates.write(folder, certificates.issued(names, authority), secrets.default_owner())
     say(
         f"https: a browser warns until it trusts {home / certificates.CERTIFICATE} (docs/tls.md); "
         "its key is yours alone, and good for this machine's names only"
@@ -108,5 +111,6 @@ def _by_mkcert(env: Environment, folder: Path, names: Sequence[str]) -> None:
     if done.status != 0:
         said = done.stderr.strip().splitlines()
         raise GangwayError(f"mkcert: {said[-1] if said else 'it failed'}", fix="mkcert -install")
-    certificates.write(folder, Pair(certificate.read_bytes(), key.read_bytes()))
+    pair = Pair(certificate.read_bytes(), key.read_bytes())
+    certificates.write(folder, pair, secrets.default_owner())
     shutil.rmtree(new)

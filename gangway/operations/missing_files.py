@@ -59,6 +59,8 @@ def _file(
     env: Environment, contract: Contract, kind: str, name: str, what: str, path: Path
 ) -> Iterator[Finding]:
     where = _shown(env, path)
+    if name == tls.FOLDER and env.kind == "dev":
+        return  # `up --https` makes it
     if not path.exists():
         fix = f"write it there, or take {name} out of the services"
         if kind == "secrets":
