@@ -9,9 +9,9 @@ transaction. They run before every migration, and so must change nothing the sec
 
 Reads DATABASE_URL or DATABASE_URL_FILE, or else POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB,
 POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE; DB_WAIT_SECONDS (30) and
-DB_LOCK_SECONDS (300); DB_IMPORTS, modules that the commands are going to need; HANDED_OVER, what
-the entrypoint made of what a user has set. Nothing depends on the session, so that a transaction
-pooler may be between.
+DB_LOCK_SECONDS (300); DB_TABLE_SECONDS (10), how long a command may wait for a table that others
+use; DB_IMPORTS, modules that the commands are going to need; HANDED_OVER, what the entrypoint made
+of what a user has set. Nothing depends on the session, so that a transaction pooler may be between.
 """
 
 from __future__ import annotations
@@ -400,13 +400,63 @@ def _hold(settings: Settings, ready: int, end: int) -> int:
     _acquire(session, _seconds("DB_LOCK_SECONDS", 300))
     with contextlib.suppress(BrokenPipeError):
         os.write(ready, b"1")
-    os.read(end, 1)
+    _watch(settings, end, _seconds("DB_TABLE_SECONDS", 10))
     try:
         session.run("ROLLBACK")
         session.close()
     except Exception as error:  # noqa: BLE001 - each driver has its own
         say(f"the lock's connection was lost on the way ({_reason(error)}); the result stands")
     return 0
+
+
+# Seconds between two looks at what waits for a table.
+LOOK = 0.5
+# Of the statements from where we are, the one that waits for a table that it wants for itself, with
+# who holds it. An index that is built CONCURRENTLY waits for transactions and holds nobody up.
+WAITING = """
+SELECT max(said) FROM (
+    SELECT a.pid || chr(9) || extract(epoch FROM clock_timestamp() - l.waitstart) || chr(9)
+        || CAST(CAST(l.relation AS regclass) AS text) || chr(9) || coalesce((
+            SELECT string_agg(format('pid %s (%s, %s, its transaction since %s)', b.pid,
+                coalesce(nullif(b.application_name, ''), 'no application name'), b.state,
+                to_char(b.xact_start, 'YYYY-MM-DD HH24:MI:SS')), ', ')
+            FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))), 'somebody else')
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    JOIN pg_stat_activity own ON own.pid = pg_backend_pid()
+    WHERE l.locktype = 'relation' AND NOT l.granted
+        AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+        AND a.datname = own.datname AND a.usename = own.usename
+        AND a.client_addr IS NOT DISTINCT FROM own.client_addr
+    ORDER BY l.waitstart LIMIT 1) one (said)"""
+NOBODY = "0\t0\t\t"
+
+
+def _watch(settings: Settings, end: int, seconds: float) -> None:
+    """Until something comes on ``end``, cancel what waits for a table for longer than ``seconds``.
+
+    A statement that waits holds up everybody who comes after it, readers as well. The server's own
+    lock_timeout would need each app's driver to ask for it, and names nobody. The connection is
+    another than the lock's, whose open transaction must hold no snapshot.
+    """
+    session = None
+    try:
+        while not select.select([end], [], [], LOOK)[0]:
+            # Most migrations have ended by now, and cost no second connection.
+            session = session or _driver()(settings, ATTEMPT)
+            pid, waited, table, holders = (session.value(WAITING) or NOBODY).split("\t")
+            if float(waited) >= seconds:
+                session.run(f"SELECT pg_cancel_backend({int(pid)})")
+                say(
+                    f"cancelled a statement that has waited {seconds:g} s for the table {table}: "
+                    f"it is held by {holders}; end that one, or raise DB_TABLE_SECONDS"
+                )
+    except Exception as error:  # noqa: BLE001 - each driver has its own
+        say(f"nobody watches what waits for a table ({_reason(error)})")
+    finally:
+        if session:
+            with contextlib.suppress(Exception):
+                session.close()
+    os.read(end, 1)
 
 
 class Lock:

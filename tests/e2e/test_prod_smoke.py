@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 import threading
 import time
@@ -403,7 +404,7 @@ def address_of(container: str) -> str:
     """Return the address that the proxy reaches a container by."""
     (record,) = inspect([container])
     networks = record["NetworkSettings"]["Networks"].items()
-    (address,) = (each["IPAddress"] for name, each in networks if name.endswith("_web"))
+    (address,) = (each["IPAddress"] for name, each in networks if name.endswith("_web-none"))
     return str(address)
 
 
@@ -426,6 +427,64 @@ def exit_codes(checkout: Checkout, service: str = "", *, since: float) -> Counte
     times = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
     lines = docker("events", *times, *filters, "--format", "{{json .}}").stdout.splitlines()
     return Counter(json.loads(line)["Actor"]["Attributes"]["exitCode"] for line in lines)
+
+
+class TestEgress:
+    """What a container reaches: its neighbours, and by default nothing else."""
+
+    def test_an_app_reaches_its_neighbours_alone(self, checkout: Checkout) -> None:
+        with listening() as port:
+            places = outside(checkout, port)
+            answers = reached(checkout, "api", *places, "postgres:5432", "redis:6379")
+            assert [place for place in places if answers[place]] == []
+            assert answers["postgres:5432"] and answers["redis:6379"]
+            assert not any(reached(checkout, "scheduler", *places).values())
+
+    def test_with_egress_open_it_reaches_this_machine(self, checkout: Checkout) -> None:
+        checkout.succeed("prod.up", "-e", "EGRESS=open")
+        try:
+            with listening() as port:
+                assert any(reached(checkout, "api", *outside(checkout, port)).values())
+        finally:
+            checkout.succeed("prod.up")
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """Answer on a port of every address of this machine."""
+    with socket.create_server(("0.0.0.0", 0), backlog=64) as server:
+        yield int(server.getsockname()[1])
+
+
+def outside(checkout: Checkout, port: int) -> list[str]:
+    """Return what is outside: a cloud's metadata, the internet, a port at the host's addresses."""
+    networks = docker("network", "ls", "--format", "{{.Name}}").stdout.split()
+    own = [
+        name for name in networks if name.startswith(checkout.project("prod")) or name == "bridge"
+    ]
+    gateway = "{{range .IPAM.Config}}{{.Gateway}}{{end}}"
+    hosts = docker("network", "inspect", "--format", gateway, *own).stdout.split()
+    assert len(hosts) == len(own) > 3
+    return ["169.254.169.254:80", "192.0.2.1:80", *(f"{host}:{port}" for host in hosts)]
+
+
+def reached(checkout: Checkout, service: str, *places: str) -> dict[str, bool]:
+    """Return for each HOST:PORT whether the service's container gets a connection."""
+    program = """
+import json, socket, sys
+found = {}
+for place in sys.argv[1:]:
+    host, port = place.split(":")
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+        found[place] = True
+    except OSError:
+        found[place] = False
+print(json.dumps(found))
+"""
+    done = checkout.succeed("prod.exec", service, "--", "python", "-c", program, *places)
+    found: dict[str, bool] = json.loads(done.stdout)
+    return found
 
 
 class TestStop:

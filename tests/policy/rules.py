@@ -21,6 +21,9 @@ Service = Mapping[str, Any]
 Complaints = Iterator[str]
 
 PROXY: Final = "nginx"
+# Its own network, on which it publishes; what takes the host's address from any other.
+FRONT: Final = "front"
+NO_HOST: Final = "com.docker.network.bridge.inhibit_ipv4"
 MIGRATE: Final = "migrate"
 TEST_RUNNER: Final = "test-runner"
 # What holds data: the variable that tells a service where it is, and the directory of the data.
@@ -118,6 +121,22 @@ def the_proxy_does_not_reach_the_data_stores(subject: Subject) -> Complaints:
     for name in DATA_STORES:
         for network in proxy & set(subject.services[name].get("networks") or {}):
             yield f"{PROXY} and {name} are both on {network}"
+
+
+@rule("prod")
+def apps_reach_nothing_outside(subject: Subject) -> Complaints:
+    networks = subject.raw.get("networks") or {}
+    if PROXY not in subject.services:  # The base alone publishes nothing and runs nowhere.
+        return
+    for name, service in subject.services.items():
+        for network in service.get("networks") or {"default": None}:
+            made = networks.get(network, {})
+            if name == PROXY and network == FRONT:
+                continue
+            if not made.get("internal"):
+                yield f"{name} is on {network}, which has a way out"
+            elif (made.get("driver_opts") or {}).get(NO_HOST) != "true":
+                yield f"{name} is on {network}, on which the host answers"
 
 
 @rule("prod")

@@ -55,11 +55,19 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
     ],
     "data_stores_are_on_internal_networks_only": [
         ("prod", ".networks.data.internal", GONE, "postgres is on data, which is not internal"),
-        ("prod", "redis.networks.web", None, "redis is on web, which is not internal"),
+        ("prod", "redis.networks.front", None, "redis is on front, which is not internal"),
         ("prod", "redis.networks", GONE, "redis is on default, which is not internal"),
     ],
     "the_proxy_does_not_reach_the_data_stores": [
         ("prod", "nginx.networks.data", None, "nginx and postgres are both on data"),
+    ],
+    "apps_reach_nothing_outside": [
+        ("prod", "api.networks.front", None, "api is on front, which has a way out"),
+        ("prod", ".networks.web-none.internal", GONE, "api is on web-none, which has a way out"),
+        ("prod", ".networks.web-none.driver_opts", GONE,
+         "api is on web-none, on which the host answers"),
+        ("prod", ".networks.data.driver_opts", GONE,
+         "postgres is on data, on which the host answers"),
     ],
     "nothing_of_the_host_is_mounted": [
         ("prod", "api.volumes", [bind("/home/me/data", "/data")],

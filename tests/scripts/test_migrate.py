@@ -1,5 +1,6 @@
 """Migrations run once, whoever runs them, and nothing follows a failure."""
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -265,6 +266,32 @@ def test_waiting_for_the_lock_has_an_end(
         done = script("migrate", MIGRATE_COMMAND="echo ran", DB_LOCK_SECONDS="0.3")
     assert (done.status, done.out) == (2, "")
     assert "DB_LOCK_SECONDS" in done.err
+
+
+def test_a_migration_that_waits_for_a_table_is_cancelled_and_says_who_holds_it(
+    env: Environment, script: Script, database: Database, api: Path
+) -> None:
+    assert script("migrate", cwd=api).status == 0
+    add_step(api, "9999", "0002", "ALTER TABLE habits ADD COLUMN note text")
+    hold = (
+        "import os, psycopg, pathlib, time\n"
+        "e = os.environ\n"
+        "c = psycopg.connect(host=e['POSTGRES_HOST'], port=e['POSTGRES_PORT'],\n"
+        "    user=e['POSTGRES_USER'], password=e['POSTGRES_PASSWORD'], dbname=e['POSTGRES_DB'],\n"
+        "    application_name='a forgotten shell')\n"
+        "c.execute('SELECT count(*) FROM habits')\n"
+        "print('holds', c.info.backend_pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with running(["python", "-c", hold], env=env) as holder:
+        holder.says("holds")
+        pid = re.search(r"holds (\d+)", holder.log)
+        done = script("migrate", cwd=api, DB_TABLE_SECONDS="1")
+        assert database.query("SELECT count(*) FROM habits") == "0"
+    assert done.status == 1, done.err
+    assert pid and f"waited 1 s for the table habits: it is held by pid {pid[1]}" in done.err
+    assert "a forgotten shell, idle in transaction, its transaction since 20" in done.err
+    assert "DB_TABLE_SECONDS" in done.err
 
 
 @pytest.mark.parametrize("status", [0, 3])

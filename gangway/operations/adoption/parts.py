@@ -117,13 +117,15 @@ def overlay(name: str, file: str) -> str:
 def contained(own_limits: str) -> list[str]:
     """Return what any image that isn't the app's is kept to, besides its own limits."""
     return [
-        "    networks: !override [data, web]",
+        '    networks: !override [data, "web-${EGRESS:-none}"]',
         "    cap_drop: [ALL]",
         "    # For an image that begins as root and goes on as a user of its own.",
         f"    cap_add: {_CAPABILITIES}",
         '    security_opt: ["no-new-privileges:true"]',
         "    restart: unless-stopped",
-        '    logging: {driver: json-file, options: {max-size: 10m, max-file: "3"}}',
+        "    logging:",
+        "      driver: json-file",
+        '      options: {max-size: "${LOG_MAX_SIZE:-10m}", max-file: "${LOG_MAX_FILES:-3}"}',
         f"    deploy: {{resources: {own_limits}}}",
     ]
 

@@ -86,7 +86,8 @@ def test_a_container_stands_beside_the_app(root: Path) -> None:
     for kind, services in models(root).items():
         assert services["mail"]["image"] == "axllent/mailpit:v1.27"
         assert bool(services["mail"].get("ports")) == (kind == "dev")
-        assert set(services["mail"]["networks"]) == {"data", "web"}
+        web = "web-none" if kind == "prod" else "web-open"
+        assert set(services["mail"]["networks"]) == {"data", web}
 
 
 def test_what_lacks_is_asked_for_with_status_2(

@@ -265,7 +265,7 @@ def test_a_foreign_service_stays_in_its_file_and_publishes_in_development_alone(
         assert not any(services[name].get("ports") for name in ("store", "search"))
     for name in ("mail", "store", "search"):
         assert "container_name" not in test[name]
-        assert set(test[name]["networks"]) == {"data", "web"}
+        assert set(test[name]["networks"]) == {"data", "web-open"}
     assert set(test["search"]["depends_on"]) == {"store"}
     assert test["search"]["depends_on"]["store"]["condition"] == "service_healthy"
     assert "depends_on" not in test["mail"]
