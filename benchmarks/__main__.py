@@ -20,8 +20,9 @@ from pathlib import Path
 
 from benchmarks import bench, hmr
 from benchmarks.bench import ROOT, Checkout, Samples
+from benchmarks.servers import ASGI, Servers
 
-PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack"]
+PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack", "servers"]
 EDITS = 50
 STALE_CHECKS = 5
 # Edits right after a start, and the seconds that somebody then takes to look at what came of them.
@@ -59,6 +60,7 @@ class Bench:
         self.runs = runs
         self.rows: list[Row] = []
         self.floor_up = self.floor_down = Samples((0.0,))
+        self.server_table: list[str] = []
 
     def add(self, row: Row) -> None:
         """Keep a row and show it."""
@@ -405,6 +407,32 @@ class Bench:
             updates.close()
         return Samples(tuple(told)), Samples(tuple(served))
 
+    def servers(self) -> None:
+        """Servers for the apps, against the one of before; and what nginx costs."""
+        found = Servers(self.checkout, self.runs)
+        found.measure()
+        before, ours = ASGI[0].name, ASGI[2].name
+        for what, path, least in (("`/health`", "/health", 2.4), ("the list", "/habits", 1.6)):
+            gain = found.load(ours, path).rate / found.load(before, path).rate
+            self.add(
+                Row(
+                    f"requests a second for {what}, direct", f"{found.load(ours, path).rate:.0f}",
+                    f"{gain:.2f} × before", f"at least {least:g} × before", gain >= least,
+                )
+            )  # fmt: skip
+        direct, through = (
+            found.load(name, "/habits") for name in ("api, direct", "api, through nginx")
+        )
+        rate, late = through.rate / direct.rate, through.p99 / direct.p99
+        self.add(
+            Row(
+                "the list through nginx", f"{through.rate:.0f}/s, p99 {through.p99:.1f} ms",
+                f"{rate:.2f} × and {late:.2f} × direct",
+                "at least 0.9 × and p99 at most 1.3 × direct", rate >= 0.9 and late <= 1.3,
+            )
+        )  # fmt: skip
+        self.server_table = found.table()
+
     def clean(self) -> None:
         """Leave nothing of the copy behind."""
         for environment in ("dev", "test", "prod"):
@@ -463,8 +491,12 @@ def main() -> int:
                 getattr(found, name)()
         finally:
             found.clean()
+        file = ROOT / "docs" / "performance.md"
         if options.only == PARTS:
-            (ROOT / "docs" / "performance.md").write_text(report(found))
+            file.write_text(report(found))
+        if found.server_table:
+            before = file.read_text().partition("\n## Servers\n")[0].rstrip("\n")
+            file.write_text("\n".join([before, "", *found.server_table, ""]))
     return 0 if all(row.met for row in found.rows) else 1
 
 

@@ -46,7 +46,8 @@ FROM uv AS servers
 COPY docker/requirements-serve.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
-    with-index install-beside /opt/gangway/servers /tmp/requirements-serve.txt
+    with-index install-beside /opt/gangway/servers /tmp/requirements-serve.txt && \
+    strip-wheels /opt/gangway/servers
 
 # The debugger, the profiler and what the reloader needs, for development only and where the app
 # doesn't find them.

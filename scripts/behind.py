@@ -84,12 +84,14 @@ class Asgi:
     """An ASGI app behind a proxy.
 
     Nor does it fail once it has answered: its server would then close the connection unannounced,
-    and the proxy has perhaps sent the next client's request on it.
+    and the proxy has perhaps sent the next client's request on it. For the same reason an
+    answer of a server that is `leaving` says that the connection ends with it.
     """
 
     def __init__(self, app: AsgiApp, proxies: Proxies) -> None:
         self._app, self._proxies = app, proxies
         self._log = logging.getLogger("uvicorn.error")
+        self.leaving = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a connection."""
@@ -103,6 +105,8 @@ class Asgi:
 
         async def noted(message: Message) -> None:
             nonlocal answered
+            if self.leaving and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 answered = True

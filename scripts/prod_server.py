@@ -7,6 +7,7 @@ a proxy.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import os
@@ -19,6 +20,29 @@ SERVERS = os.environ.get("SERVERS_PATH") or "/opt/gangway/servers"
 # Here are modules that nobody but us may find.
 del sys.path[0], sys.modules["behind"]
 sys.path.append(SERVERS)
+
+
+# Seconds in which a server that was told to stop is still asked: nobody repeats a request that was
+# sent, so none may meet the end of its connection.
+LEAVING = 0.5
+# Seconds in which a request that was sent before the port was closed has arrived.
+UNDER_WAY = 0.02
+
+
+def _leave_in_steps(server: Any) -> None:
+    """Have uvicorn's servers end connections by answers, then close the port, then the rest."""
+    stop = server.shutdown
+
+    async def shutdown(self: Any, sockets: Any = None) -> None:
+        if self.server_state.connections and not self.force_exit:
+            self.config.app.leaving = True
+            await asyncio.sleep(LEAVING)
+        for each in self.servers:
+            each.close()
+        await asyncio.sleep(UNDER_WAY)
+        await stop(self, sockets)
+
+    server.shutdown = shutdown
 
 
 def _check(wanted: list[str]) -> None:
@@ -38,6 +62,7 @@ def _run(interface: str) -> None:
         worker = importlib.import_module("uvicorn_worker").UvicornWorker
         # Ours does what uvicorn would do of it, and more.
         worker.CONFIG_KWARGS = {**worker.CONFIG_KWARGS, "proxy_headers": False}
+        _leave_in_steps(importlib.import_module("uvicorn").Server)
     base: Any = importlib.import_module("gunicorn.app.wsgiapp").WSGIApplication
 
     class Application(base):  # type: ignore[misc]
