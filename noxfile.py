@@ -31,6 +31,8 @@ SHELL = (".ci", "docker", "scripts")
 PYTHON = ("gangway", "tests", "noxfile.py", "tasks.py", "benchmarks")
 # What `gangway new` writes.
 NEW = "gangway/operations/adoption/new"
+# The apps that stand behind the proxy in tests.
+PROBE = "tests/e2e/front/probe"
 # What an app's packages are locked by.
 LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
 # Python without an extension.
@@ -169,6 +171,13 @@ def stack_dashboards(session: nox.Session) -> None:
 def stack_jobs(session: nox.Session) -> None:
     """Run jobs, their streams and their browser; kill workers, lose Redis, pool the database."""
     end_to_end(session)
+
+
+@nox.session
+def front(session: nox.Session) -> None:
+    """Ask bare apps, development and production the same, and compare; put TLS in front."""
+    needs_engine(session)
+    pytest(session, "tests/e2e/front")
 
 
 @nox.session
@@ -329,7 +338,9 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
         "mypy build-step": mypy(["docker"], "docker/build-step"),
-        "mypy fixtures": mypy(["."], *theirs, *names("tests/scripts/fixtures/**/*.py")),
+        "mypy fixtures": mypy(
+            ["."], *theirs, *names("tests/scripts/fixtures/**/*.py"), *names(f"{PROBE}/*.py")
+        ),
     }
 
 

@@ -3,11 +3,13 @@ ARG NGINX_IMAGE=nginx:1.29-trixie
 # hadolint ignore=DL3006 # the image is named, and pinned, by env/images/*.env
 FROM ${NGINX_IMAGE}
 USER 0:0
-# The folder for bodies, whose mode a new volume gets: any user may keep them there.
-RUN install -d -m 1777 /var/cache/nginx \
+# The folders for bodies and for certificates, whose mode a new volume gets: any user may keep them there.
+RUN install -d -m 1777 /var/cache/nginx /var/lib/acme \
     && rm -f /etc/nginx/conf.d/default.conf
 COPY --chmod=0755 docker/nginx/nginx.conf /etc/nginx/
 COPY --chmod=0755 docker/nginx/templates /etc/nginx/templates
 COPY --chmod=0755 docker/nginx/front.envsh /docker-entrypoint.d/15-front.envsh
+COPY --chmod=0755 docker/nginx/tls.envsh /docker-entrypoint.d/16-tls.envsh
+COPY --chmod=0755 docker/nginx/tls-certificate /usr/local/bin/
 COPY --chmod=0755 scripts/healthcheck /usr/local/bin/
 USER 10001:10001

@@ -6,6 +6,8 @@ Django's static files are served as its own `runserver` does it.
 
 When it stops, uvicorn drops a connection that it has accepted but not read yet, and with it a
 request that came in the moment of a save. Here such a request is answered first.
+
+An app gets what it would get behind production's proxy: what trusted proxies say, and its limits.
 """
 
 from __future__ import annotations
@@ -13,21 +15,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import io
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
+import behind
+import limits
+
 TOOLS = os.environ.get("DEBUG_PATH") or "/opt/debugger"
 sys.path[0] = os.getcwd()
+# An app's own modules may have these names.
+del sys.modules["behind"], sys.modules["limits"]
 # Last, so that what the app has comes first, and only for as long as it takes.
 sys.path.append(TOOLS)
 try:
-    import h11  # noqa: F401  # uvicorn imports it late
     import uvicorn
+
+    # Uvicorn imports them late.
+    for _late in ("loops.auto", "protocols.http.auto", "protocols.websockets.auto"):
+        importlib.import_module(f"uvicorn.{_late}")
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: F401
 
     if sys.argv[1] == "wsgi":
         WSGIMiddleware: Any = importlib.import_module("a2wsgi").WSGIMiddleware
@@ -38,6 +51,8 @@ finally:
 
 # Seconds in which a request that was sent before the stop has arrived.
 UNDER_WAY = 0.02
+# Bytes of a body that are kept in memory.
+IN_MEMORY = 1 << 20
 
 
 class Patient(uvicorn.Server):
@@ -104,18 +119,35 @@ def _with_static_files(app: Any, kind: str) -> Callable[..., Any]:
 def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
     """Have a request's body there as a file, also one whose length isn't told."""
 
-    def answer(environ: dict[str, Any], start_response: object) -> object:
-        body = environ["wsgi.input"].read()
-        environ |= {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
-        return app(environ, start_response)
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> object:
+        def begin(status: str, headers: list[tuple[str, str]], *error: object) -> object:
+            # As gunicorn does: an answer that has no body has no length.
+            if status.startswith("204"):
+                headers = [pair for pair in headers if pair[0].lower() != "content-length"]
+            return start_response(status, headers, *error)
+
+        # Closed when the request is forgotten: an answer may still be reading it.
+        body = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        shutil.copyfileobj(environ["wsgi.input"], body, IN_MEMORY)
+        # Some go by the length alone, Django among them.
+        environ["CONTENT_LENGTH"] = str(body.tell())
+        body.seek(0)
+        environ |= {"wsgi.input": body, "wsgi.input_terminated": True}
+        return app(environ, begin)
 
     return answer
+
+
+def _in_front(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an ASGI application with what stands before it in production."""
+    proxies = behind.Proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
+    return limits.Limits(behind.Asgi(app, proxies), os.environ)
 
 
 def _application() -> Callable[..., Any]:
     """Load the application inside uvicorn's loop, once uvicorn has set up its log."""
     try:
-        return _load(TARGET, "asgi")
+        return _in_front(_load(TARGET, "asgi"))
     except TypeError:
         # Uvicorn would take it for a mistake in how this function is called.
         traceback.print_exc()
@@ -125,7 +157,7 @@ def _application() -> Callable[..., Any]:
 if __name__ == "__main__":
     _, interface, TARGET, *arguments = sys.argv
     if interface == "wsgi":
-        application = WSGIMiddleware(_with_body(_load(TARGET, interface)))
+        application = _in_front(WSGIMiddleware(_with_body(_load(TARGET, interface))))
     else:
         application, arguments = _application, ["--factory", *arguments]
     # The package hides the module of this name behind the command.

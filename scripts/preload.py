@@ -29,7 +29,7 @@ from watching import Sources
 # Seconds without a report after which a program counts as started: only then is the CPU ours.
 QUIET = 1.0
 # What dev_server.py takes from the tools, not from the app's environment.
-SERVER = ("uvicorn", "h11", "a2wsgi")
+SERVER = ("uvicorn", "h11", "httptools", "uvloop", "websockets", "a2wsgi")
 
 
 class Preload(MetaPathFinder):

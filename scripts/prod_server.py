@@ -1,7 +1,8 @@
-"""Gunicorn, as the app has it or else ours: ``prod_server.py ARGUMENTS...``, which are its own.
+"""Gunicorn, as the app has it or else ours: ``prod_server.py INTERFACE ARGUMENTS...``.
 
-What `serve` needs of servers is in SERVERS_PATH. That comes last, so that each package which the
-app has itself is the one that runs.
+The arguments are gunicorn's own. What `serve` needs of servers is in SERVERS_PATH. That comes last,
+so that each package which the app has itself is the one that runs. The app is served as one behind
+a proxy.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import importlib
 import importlib.util
 import os
 import sys
+from typing import Any
+
+import behind
 
 SERVERS = os.environ.get("SERVERS_PATH") or "/opt/gangway/servers"
 # Here are modules that nobody but us may find.
-del sys.path[0]
+del sys.path[0], sys.modules["behind"]
 sys.path.append(SERVERS)
 
-if __name__ == "__main__":
-    wanted = [
-        "gunicorn",
-        *(["uvicorn_worker"] if "uvicorn_worker.UvicornWorker" in sys.argv else []),
-    ]
+
+def _check(wanted: list[str]) -> None:
     for name in wanted:
         if not importlib.util.find_spec(name):
             print(
@@ -29,4 +30,27 @@ if __name__ == "__main__":
                 file=sys.stderr,
             )
             sys.exit(2)
-    importlib.import_module("gunicorn.app.wsgiapp").run(prog="gunicorn")
+
+
+def _run(interface: str) -> None:
+    proxies = behind.Proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
+    if interface == "asgi":
+        worker = importlib.import_module("uvicorn_worker").UvicornWorker
+        # Ours does what uvicorn would do of it, and more.
+        worker.CONFIG_KWARGS = {**worker.CONFIG_KWARGS, "proxy_headers": False}
+    base: Any = importlib.import_module("gunicorn.app.wsgiapp").WSGIApplication
+
+    class Application(base):  # type: ignore[misc]
+        """The app, behind a proxy."""
+
+        def load(self) -> object:
+            app = super().load()
+            return behind.Asgi(app, proxies) if interface == "asgi" else behind.wsgi(app, proxies)
+
+    Application("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").run()
+
+
+if __name__ == "__main__":
+    kind = sys.argv.pop(1)
+    _check(["gunicorn", *(["uvicorn_worker"] if kind == "asgi" else [])])
+    _run(kind)

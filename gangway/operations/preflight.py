@@ -22,7 +22,7 @@ from gangway.operations import (
     readable,
 )
 from gangway.operations.project import Project
-from gangway.settings import contract, contract_check, resets
+from gangway.settings import contract, contract_check, resets, tls
 from gangway.settings.environment import stack_file
 
 
@@ -75,6 +75,7 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
     """
     known = contract.load(project.root)
     findings = contract_check.check(project.environment, known)
+    findings += tls.findings(project.environment)
     if findings:
         # Wrong variables may leave no model to look at.
         with suppress(GangwayError, KeyError):

@@ -376,17 +376,6 @@ def _shaped(pattern: str, noun: str) -> Callable[[Spec, str], str | None]:
     return fault
 
 
-def _networks(_spec: Spec, value: str) -> str | None:
-    import ipaddress  # Late: few environments have any.
-
-    for word in re.split(r"[ ,]+", value.strip(" ,")):
-        try:
-            ipaddress.ip_network(word)
-        except ValueError as error:
-            return f"has {word!r}, which is no address or network: {error}"
-    return None
-
-
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([bkmg]?)b?", re.IGNORECASE)
 _UNITS: Final = "bkmg"
 # Docker refuses a container less.
@@ -405,6 +394,17 @@ def _memory(_spec: Spec, value: str) -> str | None:
         return "is not a size such as 512m or 1g"
     if size < _LEAST_MEMORY:
         return f"is {size} bytes, and a container needs 6m; write for example 512m"
+    return None
+
+
+def _networks(_spec: Spec, value: str) -> str | None:
+    import ipaddress  # Late: few environments have any.
+
+    for word in re.split(r"[ ,]+", value.strip(" ,")):
+        try:
+            ipaddress.ip_network(word)
+        except ValueError as error:
+            return f"has {word!r}, which is no address or network: {error}"
     return None
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -105,7 +107,8 @@ def _exposures(checkout: Checkout, environment: str, secrets: dict[str, str]) ->
 def read_secrets(checkout: Checkout, environment: str) -> dict[str, str]:
     """Return the values of the environment's secrets by file name."""
     folder = checkout.root / "secrets" / environment
-    return {path.name: path.read_text(encoding="utf-8").strip() for path in folder.iterdir()}
+    files = (path for path in folder.iterdir() if path.is_file())
+    return {path.name: path.read_text(encoding="utf-8").strip() for path in files}
 
 
 def proxy_errors(checkout: Checkout, environment: str) -> list[str]:
@@ -116,9 +119,38 @@ def proxy_errors(checkout: Checkout, environment: str) -> list[str]:
 
 
 def ask(client: httpx.Client, path: str) -> tuple[str, httpx.Response]:
-    """Send a GET; return what tells it from all others in the proxy's log, and the answer."""
+    """Send a GET; return what tells it from all others in the proxy's logs, and the answer."""
     mark = uuid.uuid4().hex
-    return mark, client.get(path, params={"mark": mark})
+    return mark, client.get(path, params={"mark": mark}, headers={"X-Request-ID": mark})
+
+
+def answerers(
+    checkout: Checkout, environment: str, service: str, marks: Collection[str]
+) -> Counter[str]:
+    """Return how many of these requests each container of a service answered, by its short id.
+
+    The proxy's access log says so: in production nobody else tells what a container is called.
+    """
+    named = {
+        network["IPAddress"]: record["Id"][:12]
+        for record in checkout.containers(environment, service)
+        for network in record["NetworkSettings"]["Networks"].values()
+        if network["IPAddress"]
+    }
+    wanted, lines = set(marks), dict[str, str]()
+
+    def logged() -> bool:
+        (nginx,) = checkout.containers(environment, "nginx")
+        for text in docker("logs", "--tail", "20000", nginx["Id"]).stdout.splitlines():
+            if text.startswith("{") and (line := json.loads(text))["request_id"] in wanted:
+                # Of those that were tried the last one answered.
+                lines[line["request_id"]] = re.split(r", | : ", line["upstream"])[-1]
+        return lines.keys() == wanted
+
+    # The engine takes the lines over a moment after the answer.
+    eventually(logged, within=5, what="the access log's lines")
+    addresses = (upstream.rpartition(":")[0] for upstream in lines.values())
+    return Counter(named.get(address, address) for address in addresses)
 
 
 def forgotten(lines: Sequence[str], mark: str, service: str) -> bool:
@@ -184,7 +216,8 @@ def settled(
             blame(checkout, environment, service, refused)
             wrong = [answer for _, answer in asked if answer.status_code not in (200, 502)]
             assert not wrong, f"{wrong[0].status_code} for {path}: {wrong[0].text}"
-            found = {answer.headers.get("X-Instance") for _, answer in asked} - {None}
+            well = [mark for mark, answer in asked if answer.status_code == 200]
+            found = set(answerers(checkout, environment, service, well))
             complaints = proxy_errors(checkout, environment)[before:]
             if not refused and not complaints and found == running:
                 return

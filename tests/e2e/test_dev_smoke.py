@@ -192,8 +192,8 @@ class TestEdits:
                 )
         code, health = "apps/app/web/main.py", f"{stack.urls['app']}/health"
         for number in EDITS:
-            status = f'{{"status": "edit {number}", "instance"'
-            with checkout.edited(code, '{"status": "ok", "instance"', status):
+            status = f'{{"status": "edit {number}", **about'
+            with checkout.edited(code, '{"status": "ok", **about', status):
                 eventually(lambda: serves(health, f"edit {number}"), within=SAVED_TO_SERVED)  # noqa: B023
         eventually(lambda: serves(health, '"ok"'), within=SAVED_TO_SERVED)
 

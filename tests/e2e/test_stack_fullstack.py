@@ -41,7 +41,7 @@ BUILT = 420.0
 SAVED_TO_SERVED = 20.0
 PAGE = "apps/frontend/src/app/page.tsx"
 API = "apps/api/api/main.py"
-HEALTH = 'return {"status": "ok", "instance": INSTANCE}'
+HEALTH = 'return {"status": "ok", **request.app.state.about}'
 
 
 def registry() -> dict[str, str]:

@@ -80,11 +80,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def env(programs: Path, tools: Path) -> Environment:
+def env(programs: Path, tools: Path, servers: Path) -> Environment:
     """Return a container's environment before anything is set."""
     path = os.pathsep.join([str(SCRIPTS), str(programs), "/usr/local/bin", "/usr/bin", "/bin"])
     return {
-        "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "DEBUG_PATH": str(tools)
+        "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+        "DEBUG_PATH": str(tools), "SERVERS_PATH": str(servers),
     }  # fmt: skip
 
 

@@ -179,12 +179,6 @@ def test_without_a_number_the_cpus_decide_between_2_and_8(
         eventually(lambda: len(children.read_text().split()) == expected, "its workers")
 
 
-def test_requests_are_logged_to_standard_output(env: Environment, app: Path) -> None:
-    with serving(env, app) as (server, port):
-        fetch(port, "/?logged")
-        server.says("/?logged")
-
-
 def test_nothing_is_written_outside_of_memory(env: Environment, app: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

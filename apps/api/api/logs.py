@@ -4,11 +4,13 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from api import request_id
+
 SERVERS = ("uvicorn", "uvicorn.access", "gunicorn.error", "gunicorn.access")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each record."""
+    """One JSON object for each record; while a request is answered, with its id."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return ``record`` as one line."""
@@ -18,6 +20,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if current := request_id.current.get():
+            line["request_id"] = current
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

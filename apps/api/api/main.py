@@ -1,6 +1,7 @@
 """The application: ``uvicorn api.main:app``."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -8,15 +9,17 @@ from socket import gethostname
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import habits, logs
+from api import docs, habits, logs
 from api.cache import Cache
 from api.models import connect
+from api.request_id import RequestId
 from api.settings import Settings, load
 
 INSTANCE = gethostname()
@@ -28,9 +31,9 @@ test_aids = APIRouter()
 
 
 @probes.get("/health")
-async def health() -> dict[str, str]:
+async def health(request: Request) -> dict[str, str]:
     """Say that the process answers; no dependency is asked."""
-    return {"status": "ok", "instance": INSTANCE}
+    return {"status": "ok", **request.app.state.about}
 
 
 @probes.get("/ready", responses={503: {"description": "PostgreSQL or Redis is away"}})
@@ -55,7 +58,7 @@ async def slow(seconds: Annotated[float, Query(ge=0, le=60)] = 1.0) -> dict[str,
 
 
 class InstanceHeader:
-    """Say in every response which instance made it."""
+    """Say in every response which instance made it: not where users are served."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -79,9 +82,17 @@ async def database_failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the database is away"}, 503, {"Retry-After": "1"})
 
 
+async def refused(request: Request, error: RequestValidationError) -> Response:
+    """What is wrong with a request, without what was sent: that may not even be text."""
+    findings = [{key: found[key] for key in ("type", "loc", "msg")} for found in error.errors()]
+    # In ASCII, as a name in the request may have half a character in it.
+    return Response(json.dumps({"detail": findings}), 422, media_type="application/json")
+
+
 async def failed(request: Request, error: Exception) -> JSONResponse:
     """A bug; this answer is made outside the middleware, so it names its instance itself."""
-    return JSONResponse({"detail": "internal error"}, 500, {"X-Instance": INSTANCE})
+    named = {"X-Instance": INSTANCE} if request.app.state.about else {}
+    return JSONResponse({"detail": "internal error"}, 500, named)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -98,14 +109,28 @@ def create_app(settings: Settings) -> FastAPI:
         await cache.close()
         await engine.dispose()
 
-    app = FastAPI(title="Gangway habits", version="1.0.0", lifespan=lifespan)
-    app.add_middleware(InstanceHeader)
+    app = FastAPI(
+        title="Gangway habits",
+        version="1.0.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
+    )
+    if settings.docs:
+        docs.add(app)
+    # Nobody outside learns what the containers are called.
+    app.state.about = {} if settings.live else {"instance": INSTANCE}
+    if not settings.live:
+        app.add_middleware(InstanceHeader)
+    app.add_middleware(RequestId)
     app.include_router(probes)
     app.include_router(habits.router)
     if not settings.live:
         app.include_router(test_aids)
     for lost in (OSError, DBAPIError):
         app.add_exception_handler(lost, database_failed)
+    app.add_exception_handler(RequestValidationError, refused)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, failed)
     return app
 

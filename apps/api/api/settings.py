@@ -26,11 +26,17 @@ class Settings:
     redis_host: str
     redis_port: int
     redis_password: str | None
+    api_docs: str
 
     @property
     def live(self) -> bool:
         """Whether this is an environment that serves users: no test aids there."""
         return self.environment in {"production", "staging"}
+
+    @property
+    def docs(self) -> bool:
+        """Whether the docs pages are there: as API_DOCS says, else where no users are served."""
+        return self.api_docs == "1" or (not self.live and not self.api_docs)
 
     @property
     def json_logs(self) -> bool:
@@ -52,6 +58,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         redis_host=env.get("REDIS_HOST", "redis"),
         redis_port=_port(env, "REDIS_PORT", 6379),
         redis_password=_secret(env, "REDIS_PASSWORD") or None,
+        api_docs=_switch(env, "API_DOCS"),
     )
 
 
@@ -59,6 +66,13 @@ def _log_format(env: Mapping[str, str]) -> str:
     text = env.get("LOG_FORMAT", "")
     if text not in ("", "json", "text"):
         _fail(f"LOG_FORMAT={text} is not known: json or text, or nothing at all")
+    return text
+
+
+def _switch(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "")
+    if text not in ("", "0", "1"):
+        _fail(f"{name}={text} is not known: 0 or 1, or nothing at all")
     return text
 
 

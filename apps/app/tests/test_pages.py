@@ -1,15 +1,17 @@
 """What users see."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask.testing import FlaskClient
 
+from web.logs import JsonFormatter
 from web.settings import load
 
 Serve = Callable[..., FlaskClient]
@@ -18,7 +20,10 @@ Serve = Callable[..., FlaskClient]
 class Overloaded(BaseHTTPRequestHandler):
     """An API that is there, but cannot serve."""
 
+    asked: ClassVar[list[Any]] = []
+
     def do_GET(self) -> None:
+        self.asked.append(self.headers)
         self.send_response(503)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -28,10 +33,12 @@ class Overloaded(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def overloaded() -> Iterator[str]:
+def overloaded() -> Iterator[tuple[str, list[Any]]]:
+    """An address there, and the headers of what it was asked."""
+    Overloaded.asked.clear()
     with HTTPServer(("127.0.0.1", 0), Overloaded) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", Overloaded.asked
         server.shutdown()
 
 
@@ -81,8 +88,8 @@ def test_an_api_that_is_not_there_is_said_clearly(serve: Serve, path: str) -> No
     }
 
 
-def test_an_api_that_cannot_serve_is_a_503(serve: Serve, overloaded: str) -> None:
-    answer = serve(api_url=overloaded).get("/")
+def test_an_api_that_cannot_serve_is_a_503(serve: Serve, overloaded: tuple[str, list[Any]]) -> None:
+    answer = serve(api_url=overloaded[0]).get("/")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "Back in a moment" in answer.text
 
@@ -93,22 +100,39 @@ def test_health_asks_nobody_and_ready_asks_the_api(serve: Serve) -> None:
     assert serve().get("/ready").json == {"status": "ok", "api": "ok"}
 
 
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_users_are_not_told_what_the_containers_are_called(serve: Serve, environment: str) -> None:
+    client = serve(environment=environment)
+    answer = client.get("/health")
+    assert answer.json == {"status": "ok"}
+    assert "X-Instance" not in answer.headers and "X-Instance" not in client.get("/nope").headers
+
+
+def test_the_log_and_the_api_are_told_the_request_s_id(
+    serve: Serve, overloaded: tuple[str, list[Any]], caplog: Any
+) -> None:
+    url, asked = overloaded
+    caplog.handler.setFormatter(JsonFormatter())
+    serve(api_url=url).get("/", headers={"X-Request-ID": "a-1._Z"})
+    serve(api_url=url).get("/", headers={"X-Request-ID": '"},{"'})
+    first, second = (json.loads(line) for line in caplog.text.splitlines())
+    assert first["request_id"] == "a-1._Z" and "request_id" not in second
+    assert [headers.get("X-Request-ID") for headers in asked] == ["a-1._Z", None]
+
+
 @pytest.mark.parametrize("path", ["/", "/health", "/nothing"])
 def test_every_response_names_its_instance(serve: Serve, path: str) -> None:
     assert serve().get(path).headers["X-Instance"] == gethostname()
 
 
-@pytest.mark.parametrize(
-    ("environment", "secure"), [("production", True), ("staging", True), ("test", False)]
-)
-def test_only_behind_the_proxy_its_word_is_taken(
-    serve: Serve, environment: str, secure: bool
-) -> None:
+@pytest.mark.parametrize("environment", ["production", "test"])
+def test_cookies_are_for_https_alone_where_the_page_came_so(serve: Serve, environment: str) -> None:
+    cookie = serve(environment=environment).get("/", base_url="https://x").headers["Set-Cookie"]
+    assert "Secure" in cookie and "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    # Whom to believe about that is the server's matter, and no app's.
     client = serve(environment=environment)
     cookie = client.get("/", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
-    assert ("Secure" in cookie) is secure
-    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
-    assert "Secure" not in client.get("/").headers.get("Set-Cookie", "")
+    assert "Secure" not in cookie
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from web import request_id
+
 
 class ApiAway(Exception):
     """The API cannot be reached (502), or answers that it cannot serve (503)."""
@@ -53,8 +55,11 @@ class Api:
         self._ask("GET", "/ready")
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        # The API's log names the request that made us ask.
+        current = request_id.current()
+        headers = {request_id.HEADER: current} if current else {}
         try:
-            answer = self._pool.request(method, self._url + path, json=body)
+            answer = self._pool.request(method, self._url + path, json=body, headers=headers)
             content = answer.json() if answer.data else None
         except (HTTPError, ValueError) as error:
             raise ApiAway(502) from error

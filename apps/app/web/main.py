@@ -5,7 +5,6 @@ from socket import gethostname
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect  # type: ignore[import-untyped]
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import logs, pages
 from web.client import Api, ApiAway
@@ -34,17 +33,17 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=64 * 1024,
     )
     app.session_interface = Sessions()
-    if settings.live:
-        # Only nginx can reach us there; elsewhere nobody's word is taken for whom he speaks for.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)  # type: ignore[method-assign]
     CSRFProtect(app)
     api = app.extensions["api"] = Api(settings.api_url)
     app.register_blueprint(pages.pages)
 
+    # Nobody outside learns what the containers are called.
+    about = {} if settings.live else {"instance": INSTANCE}
+
     @app.get("/health")
     def health() -> dict[str, str]:
         """Say that the process answers; no dependency is asked."""
-        return {"status": "ok", "instance": INSTANCE}
+        return {"status": "ok", **about}
 
     @app.get("/ready")
     def ready() -> tuple[dict[str, str], int]:
@@ -57,7 +56,8 @@ def create_app(settings: Settings) -> Flask:
 
     @app.after_request
     def name_instance(response: Response) -> Response:
-        response.headers["X-Instance"] = INSTANCE
+        if about:
+            response.headers["X-Instance"] = INSTANCE
         return response
 
     return app

@@ -5,6 +5,7 @@ Gunicorn's own messages and its access log, which goes through `logging` as well
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,13 +14,16 @@ from typing import Any
 import flask
 
 SERVERS = ("gunicorn.error", "gunicorn.access")
+REQUEST_ID = "X-Request-ID"
+"""The header in which the proxy names each request."""
+FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object for each record: time, level, logger, message, and of a request its fields.
 
-    A request's fields are `method`, `path`, `client`, and in the access log also `status`, `bytes`
-    and `milliseconds`.
+    A request's fields are `method`, `path`, `client`, `request_id` if it has one, and in the access
+    log also `status`, `bytes` and `milliseconds`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -45,6 +49,7 @@ def _request(record: logging.LogRecord) -> dict[str, Any]:
             "method": atoms["m"],
             "path": atoms["U"],
             "client": _shown(atoms["{x-forwarded-for}i"]) or atoms["h"],
+            **_request_id(_shown(atoms[f"{{{REQUEST_ID.lower()}}}i"])),
             "status": int(str(atoms["s"])),
             "bytes": int(str(atoms["B"] or 0)),
             "milliseconds": int(str(atoms["M"])),
@@ -52,8 +57,17 @@ def _request(record: logging.LogRecord) -> dict[str, Any]:
         }
     if flask.has_request_context():
         request = flask.request
-        return {"method": request.method, "path": request.path, "client": request.remote_addr}
+        return {
+            "method": request.method,
+            "path": request.path,
+            "client": request.remote_addr,
+            **_request_id(request.headers.get(REQUEST_ID)),
+        }
     return {}
+
+
+def _request_id(said: str | None) -> dict[str, str]:
+    return {"request_id": said} if said and FORM.fullmatch(said) else {}
 
 
 def _shown(atom: object) -> str | None:

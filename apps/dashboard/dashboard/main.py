@@ -6,7 +6,6 @@ from typing import Any
 from dash import Dash
 from flask import Flask, Response
 from redis.exceptions import RedisError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dashboard import logs, page
 from dashboard.cache import Cache
@@ -20,13 +19,10 @@ def create_server(settings: Settings) -> Flask:
     """Return the WSGI application; it connects to nothing before the first request."""
     logs.configure(settings.log_level, settings.log_format)
     server = Flask("dashboard")
-    if settings.live:
-        # Only nginx can reach us there; elsewhere nobody's word is taken for whom he speaks for.
-        server.wsgi_app = ProxyFix(server.wsgi_app, x_host=1)  # type: ignore[method-assign]
     cache = Cache(settings)
     data = Data(settings, cache)
     server.extensions["data"] = data
-    add_probes(server, cache, data)
+    add_probes(server, cache, data, named=not settings.live)
     app = Dash(
         "dashboard",
         # Its annotation forgets the one thing that its documentation names.
@@ -48,13 +44,14 @@ def create_server(settings: Settings) -> Flask:
     return server
 
 
-def add_probes(server: Flask, cache: Cache, data: Data) -> None:
-    """Answer /health and /ready, and name the instance in every response."""
+def add_probes(server: Flask, cache: Cache, data: Data, *, named: bool) -> None:
+    """Answer /health and /ready, and name the instance in every response if `named`."""
+    about = {"instance": INSTANCE} if named else {}
 
     @server.get("/health")
     def health() -> dict[str, str]:
         """Say that the process answers; no dependency is asked."""
-        return {"status": "ok", "instance": INSTANCE}
+        return {"status": "ok", **about}
 
     @server.get("/ready")
     def ready() -> tuple[dict[str, Any], int]:
@@ -72,7 +69,8 @@ def add_probes(server: Flask, cache: Cache, data: Data) -> None:
 
     @server.after_request
     def name_instance(response: Response) -> Response:
-        response.headers["X-Instance"] = INSTANCE
+        if named:
+            response.headers["X-Instance"] = INSTANCE
         return response
 
 

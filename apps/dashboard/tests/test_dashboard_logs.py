@@ -57,7 +57,8 @@ def log(program: subprocess.Popen[str]) -> list[str]:
 def test_every_line_is_one_json_object() -> None:
     with served(LOG_FORMAT="json") as (url, program):
         answered(url)
-        httpx.post(f"{url}/health", headers={"User-Agent": 'a "quoted" agent'})
+        headers = {"User-Agent": 'a "quoted" agent', "X-Request-ID": "a-1._Z"}
+        httpx.post(f"{url}/health", headers=headers)
         lines = [json.loads(line) for line in log(program)]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert any("Starting gunicorn" in line["message"] for line in lines)
@@ -65,16 +66,19 @@ def test_every_line_is_one_json_object() -> None:
     assert (refused["method"], refused["path"]) == ("POST", "/health")
     assert (refused["client"], refused["agent"]) == ("127.0.0.1", 'a "quoted" agent')
     assert isinstance(refused["milliseconds"], int) and refused["bytes"] > 0
+    assert refused["request_id"] == "a-1._Z"
 
 
 def test_what_the_app_says_names_the_request() -> None:
     closed = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}
     with served(LOG_FORMAT="json", **closed) as (url, program):
         answered(url)
-        assert httpx.get(f"{url}/ready", timeout=20).status_code == 503
+        named = {"X-Request-ID": "a-1._Z"}
+        assert httpx.get(f"{url}/ready", headers=named, timeout=20).status_code == 503
         lines = [json.loads(line) for line in log(program)]
     (away,) = [line for line in lines if "the database is away" in line["message"]]
     assert (away["level"], away["logger"], away["path"]) == ("error", "dashboard.data", "/ready")
+    assert away["request_id"] == "a-1._Z"
 
 
 def test_elsewhere_it_is_text_for_people() -> None:

@@ -119,6 +119,11 @@ def test_without_redis_it_is_ready_all_the_same(serve: Serve, closed_port: int) 
     assert ready.json == {"status": "ok", "postgres": "ok", "redis": "ConnectionError"}
 
 
+def test_users_are_not_told_what_the_containers_are_called(serve: Serve) -> None:
+    health = serve(environment="production").get("/health")
+    assert health.json == {"status": "ok"} and "X-Instance" not in health.headers
+
+
 def test_the_live_service_answers(live: Callable[[str, str], str]) -> None:
     url = live("DASHBOARD_URL", "http://dashboard:8050")
     health = httpx.get(f"{url}/health")

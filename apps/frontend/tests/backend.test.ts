@@ -36,14 +36,14 @@ test("a path never leads to another host than the API's", () => {
 test("the list is read from the API, and an API that fails is away", async () => {
   const habit = { id: 1, name: "Walk", streak: 0, longest: 0, done_today: true };
   await withApi((_, response) => json(response, 200, [habit]), async () => {
-    assert.deepEqual(await listHabits(), [habit]);
+    assert.deepEqual(await listHabits(new Headers()), [habit]);
   });
   await withApi((_, response) => json(response, 503, { detail: "the database is away" }), () =>
-    assert.rejects(listHabits(), (error) => error instanceof Away && /503/.test(error.message)),
+    assert.rejects(listHabits(new Headers()), (error) => error instanceof Away && /503/.test(error.message)),
   );
-  await withApi((request) => request.socket.destroy(), () => assert.rejects(listHabits(), Away));
+  await withApi((request) => request.socket.destroy(), () => assert.rejects(listHabits(new Headers()), Away));
   await withApi((_, response) => json(response, 200, { oops: 1 }), () =>
-    assert.rejects(listHabits(), Away),
+    assert.rejects(listHabits(new Headers()), Away),
   );
 });
 
@@ -60,7 +60,12 @@ test("a request is passed on whole, but for what is the browser's own", async ()
   await withApi(api, async () => {
     const request = new Request("http://localhost:3000/api/habits?x=1&y=a%20b", {
       method: "POST",
-      headers: { "content-type": "application/json", cookie: "secret=1", "x-forwarded-for": "::1" },
+      headers: {
+        "content-type": "application/json",
+        cookie: "secret=1",
+        "x-forwarded-for": "::1",
+        "x-request-id": "one.of-ours_1",
+      },
       body: '{"name":"Walk"}',
     });
     const answer = await pass(request, "habits");
@@ -72,6 +77,7 @@ test("a request is passed on whole, but for what is the browser's own", async ()
   assert.equal(seen.url, "/habits?x=1&y=a%20b");
   assert.equal(seen.body, '{"name":"Walk"}');
   assert.equal(seen["content-type"], "application/json");
+  assert.equal(seen["x-request-id"], "one.of-ours_1");
   assert.equal(seen.cookie, undefined);
   assert.equal(seen["x-forwarded-for"], undefined);
 });
@@ -97,4 +103,39 @@ test("an API that isn't there is a 502 that says so and can be asked again", asy
   assert.equal(answer.headers.get("retry-after"), "1");
   assert.deepEqual(await answer.json(), { detail: "The API doesn't answer." });
   assert.match(String(log.mock.calls[0]?.arguments), /ECONNREFUSED/);
+});
+
+test("a redirect of the API's names no address that only this server reaches", async () => {
+  const moved = async (location: string) => {
+    let told: string | null = null;
+    await withApi((_, response) => response.writeHead(307, { location }).end(), async () => {
+      const answer = await pass(new Request("http://x/api/habits/"), "habits/");
+      told = answer.headers.get("location");
+    });
+    return told;
+  };
+  await withApi((request, response) =>
+    response.writeHead(307, { location: `http://${request.headers.host}/habits?x=1` }).end(),
+    async () => {
+      const answer = await pass(new Request("http://x/api/habits/?x=1"), "habits/");
+      assert.equal(answer.headers.get("location"), "/api/habits?x=1");
+    },
+  );
+  assert.equal(await moved("/habits"), "/api/habits");
+  assert.equal(await moved("https://elsewhere.example/x"), "https://elsewhere.example/x");
+});
+
+test("where users are served, what goes wrong is one JSON object with the request's id", async (context) => {
+  const log = context.mock.method(console, "error", () => {});
+  await withApi(() => {}, async () => {});
+  process.env.ENVIRONMENT = "production";
+  try {
+    await pass(new Request("http://x/api/habits", { headers: { "x-request-id": "r-1" } }), "habits");
+  } finally {
+    delete process.env.ENVIRONMENT;
+  }
+  const line = JSON.parse(String(log.mock.calls[0]?.arguments[0]));
+  assert.equal(line.level, "error");
+  assert.equal(line.request_id, "r-1");
+  assert.match(line.message, /ECONNREFUSED/);
 });

@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "hybrid",
 ]
 MIDDLEWARE = [
+    "hybrid.middleware.request_id",
+    "hybrid.middleware.secure_cookies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -90,8 +92,16 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "%(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "api.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if SHARED.json_logs else "text",
+        }
+    },
     "root": {"handlers": ["stderr"], "level": SHARED.log_level},
     # One line for each query says too much, even for `debug`.
     "loggers": {"django.db.backends": {"level": "INFO"}, "django.template": {"level": "INFO"}},

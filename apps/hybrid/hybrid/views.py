@@ -22,6 +22,8 @@ from hybrid.models import Checkin, Habit
 
 log = logging.getLogger(__name__)
 index = Index(settings.QDRANT_URL)
+ABOUT = {} if settings.SHARED.live else {"instance": gethostname()}
+"""Nobody outside learns what the containers are called."""
 
 
 class Refused(Exception):
@@ -35,7 +37,7 @@ class Refused(Exception):
 @require_GET
 def health(_: HttpRequest) -> JsonResponse:
     """Say that the process answers; no dependency is asked."""
-    return JsonResponse({"status": "ok", "instance": gethostname()})
+    return JsonResponse({"status": "ok", **ABOUT})
 
 
 @require_GET
@@ -111,7 +113,11 @@ def check_in(_: HttpRequest, habit_id: int) -> JsonResponse:
     """Check in for today; once more changes nothing."""
     habit = _habit(habit_id)
     today = datetime.now(UTC).date()
-    Checkin.objects.get_or_create(habit=habit, day=today)
+    try:
+        Checkin.objects.get_or_create(habit=habit, day=today)
+    except IntegrityError:
+        # It was deleted meanwhile.
+        raise Http404 from None
     return JsonResponse({"habit_id": habit_id, "day": today.isoformat()}, status=201)
 
 
@@ -147,7 +153,7 @@ def _shown(habit: Habit) -> dict[str, Any]:
 def _body(request: HttpRequest) -> dict[str, Any]:
     try:
         found = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(found, dict):
         raise Refused(422, "the body is no object")
@@ -157,7 +163,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 def _add(name: object) -> Habit:
     """Add a habit under the same rules as FastAPI does; raises Refused."""
     text = name.strip() if isinstance(name, str) else ""
-    if not 0 < len(text) <= 100 or any(ord(letter) < 32 for letter in text):
+    if not 0 < len(text) <= 100 or any(ord(x) < 32 or 0xD800 <= ord(x) < 0xE000 for x in text):
         raise Refused(422, "a name is one line of 1 to 100 characters")
     try:
         with transaction.atomic():

@@ -1,9 +1,12 @@
 """Django and FastAPI beside each other: what one writes, the other has."""
 
+import json
+
 import httpx
 import pytest
 
-BAD_NAMES = ["", "   ", "x" * 101, "two\nlines", 7, None]
+JSON = {"Content-Type": "application/json"}
+BAD_NAMES = ["", "   ", "x" * 101, "two\nlines", "half \ud800", 7, None]
 
 
 def names(client: httpx.Client) -> list[str]:
@@ -72,7 +75,8 @@ def test_both_refuse_the_same_names(
     django_live: httpx.Client, fastapi_live: httpx.Client, name: object
 ) -> None:
     both = (django_live, fastapi_live)
-    answers = [client.post("/habits", json={"name": name}) for client in both]
+    body = json.dumps({"name": name})
+    answers = [client.post("/habits", content=body, headers=JSON) for client in both]
     assert [answer.status_code for answer in answers] == [422, 422]
 
 

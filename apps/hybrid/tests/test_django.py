@@ -1,12 +1,16 @@
 """Django by itself, against the real PostgreSQL and Redis."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from api.logs import JsonFormatter
 
 APP = Path(__file__).parents[1]
 
@@ -31,6 +35,7 @@ def test_the_page_says_why_a_name_is_refused(page: httpx.Client) -> None:
 def test_a_body_that_is_no_object_is_refused(page: httpx.Client) -> None:
     assert page.post("/habits", content=b"{").status_code == 400
     assert page.post("/habits", content=b"[]").status_code == 422
+    assert page.post("/habits", content=b"[" * 100_000).status_code == 400
 
 
 def test_a_second_check_in_changes_nothing(page: httpx.Client) -> None:
@@ -38,6 +43,22 @@ def test_a_second_check_in_changes_nothing(page: httpx.Client) -> None:
     answers = [page.post(f"/habits/{habit}/checkins") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+def test_cookies_are_for_https_alone_where_the_page_came_so(
+    page: httpx.Client, scheme: str, secure: bool
+) -> None:
+    cookie = page.get(f"{scheme}://django/").headers["Set-Cookie"]
+    assert ("Secure" in cookie) is secure
+
+
+def test_the_log_names_the_request_that_is_answered(page: httpx.Client, caplog: Any) -> None:
+    caplog.handler.setFormatter(JsonFormatter())
+    for said in ("a-1._Z", '"},{"'):
+        page.get("/nothing", headers={"X-Request-ID": said})
+    first, second = (json.loads(line) for line in caplog.text.splitlines())
+    assert first["request_id"] == "a-1._Z" and "request_id" not in second
 
 
 @pytest.mark.parametrize("number", ["1", "999999999999999999999"])

@@ -53,11 +53,14 @@ class Environment:
     reloading: bool
 
     @property
+    def live(self) -> bool:
+        """Whether this is an environment that serves users."""
+        return self.environment in {"production", "staging"}
+
+    @property
     def json_logs(self) -> bool:
         """Whether logs are JSON: as LOG_FORMAT says, else in an environment that serves users."""
-        if self.log_format:
-            return self.log_format == "json"
-        return self.environment in {"production", "staging"}
+        return self.log_format == "json" or (self.live and not self.log_format)
 
     def redis_url(self, number: int) -> str:
         """Return the address of one of Redis's databases, with the password in it."""

@@ -4,13 +4,15 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from jobs import request_id
+
 CHATTY = ("amqp", "celery", "kombu", "redis", "asyncio")
 """Libraries whose debugging output buries everybody else's."""
 SERVERS = ("uvicorn", "uvicorn.access", "gunicorn.error", "gunicorn.access")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each record."""
+    """One JSON object for each record; of a request and the job that it asked for, with its id."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return ``record`` as one line."""
@@ -20,6 +22,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if current := request_id.current.get():
+            line["request_id"] = current
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

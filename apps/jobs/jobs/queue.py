@@ -6,6 +6,8 @@ from uuid import UUID
 from celery import Celery, signals
 from django.conf import settings
 
+from jobs import request_id
+
 TASK = "jobs.run"
 QUEUE = "jobs"
 
@@ -41,5 +43,9 @@ def _keep_logging(**_: Any) -> None:
 def send(job: UUID) -> None:
     """Tell the broker of a job; raises kombu's OperationalError where it is away."""
     app.send_task(
-        TASK, (str(job),), retry=True, retry_policy={"max_retries": 1, "interval_start": 0.1}
+        TASK,
+        (str(job),),
+        headers={request_id.HEADER: request_id.current.get()},
+        retry=True,
+        retry_policy={"max_retries": 1, "interval_start": 0.1},
     )

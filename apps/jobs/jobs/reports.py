@@ -54,6 +54,19 @@ def parse(body: Any) -> Request:
     return Request(title, first, last, tuple(_habit(habit) for habit in habits))
 
 
+def written(request: Request) -> dict[str, Any]:
+    """Return a request as `parse` reads it, with nothing else that a client may have sent."""
+    return {
+        "title": request.title,
+        "from": request.first.isoformat(),
+        "to": request.last.isoformat(),
+        "habits": [
+            {"name": habit.name, "days": sorted(day.isoformat() for day in habit.days)}
+            for habit in request.habits
+        ],
+    }
+
+
 def figures(habit: Habit, request: Request) -> dict[str, Any]:
     """Return how a habit was kept: days kept, the share of all days, the longest row of days."""
     longest = row = 0

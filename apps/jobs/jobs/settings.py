@@ -15,7 +15,7 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "jobs.urls"
 APPEND_SLASH = False
 INSTALLED_APPS = ["jobs.apps.Jobs"]
-MIDDLEWARE = ["jobs.views.DatabaseAway"]
+MIDDLEWARE = ["jobs.views.RequestId", "jobs.views.DatabaseAway"]
 TEMPLATES: list[dict[str, Any]] = [
     {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
 ]

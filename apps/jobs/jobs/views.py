@@ -18,15 +18,33 @@ from django.http import StreamingHttpResponse as Stream
 from django.views.decorators.http import require_GET, require_http_methods
 from kombu.exceptions import OperationalError as BrokerError
 
-from jobs import channel, progress, queue, reports
+from jobs import channel, progress, queue, reports, request_id
 from jobs import stream as streams
 from jobs.models import Job, Mode, Report
 
 READY_SECONDS = 2.0
 LISTED = 50
+ABOUT = {} if settings.ENV.live else {"instance": gethostname()}
+"""Nobody outside learns what the containers are called."""
 
 log = logging.getLogger(__name__)
 Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+class RequestId:
+    """Know each request's id while it is answered."""
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass a request on."""
+        request_id.take(request.headers)
+        return await self._answer(request)
 
 
 class DatabaseAway:
@@ -54,7 +72,7 @@ class DatabaseAway:
 @require_GET
 async def health(request: HttpRequest) -> JsonResponse:
     """Say that the process answers; nothing else is asked."""
-    return JsonResponse({"status": "ok", "instance": gethostname()})
+    return JsonResponse({"status": "ok", **ABOUT})
 
 
 @require_GET
@@ -71,7 +89,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
 @require_http_methods(["GET", "POST"])
 async def jobs(request: HttpRequest) -> JsonResponse:
     """List the newest jobs, or ask for one."""
-    return await (_ask_for_one(request) if request.method == "POST" else _list())
+    return await (_ask_for_one(request) if request.method == "POST" else _list(request))
 
 
 @require_GET
@@ -89,7 +107,7 @@ async def job(request: HttpRequest, job_id: UUID) -> JsonResponse:
         if stored.ended:
             with contextlib.suppress(*channel.AWAY):
                 await cache.aset(key, found)
-    return JsonResponse(found)
+    return JsonResponse(_placed(request, found))
 
 
 @require_GET
@@ -126,9 +144,9 @@ async def stream(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     )
 
 
-async def _list() -> JsonResponse:
+async def _list(request: HttpRequest) -> JsonResponse:
     stored = await sync_to_async(lambda: list(Job.objects.order_by("-created_at")[:LISTED]))()
-    return JsonResponse({"jobs": [await _shown(item) for item in stored]})
+    return JsonResponse({"jobs": [_placed(request, await _shown(item)) for item in stored]})
 
 
 async def _ask_for_one(request: HttpRequest) -> JsonResponse:
@@ -149,20 +167,20 @@ async def _ask_for_one(request: HttpRequest) -> JsonResponse:
         mode = Mode(body.get("mode", Mode.PLAIN))
     except reports.Unusable as reason:
         return _refusal(400, str(reason))
-    except ValueError:
+    except (ValueError, RecursionError):
         return _refusal(400, "the body is not JSON, or mode is neither plain nor detailed")
-    new = await sync_to_async(progress.create)(mode, body, len(wanted.habits))
+    stored = reports.written(wanted)
+    new = await sync_to_async(progress.create)(mode, stored, len(wanted.habits))
     try:
         await sync_to_async(queue.send)(new.id)
     except BrokerError as error:
         # It is stored: a worker finds it once Redis is back.
         log.warning("job %s waits for Redis: %s", new.id, error)
-    return JsonResponse(await _shown(new), status=201)
+    return JsonResponse(_placed(request, await _shown(new)), status=201)
 
 
 @sync_to_async
 def _shown(job: Job) -> dict[str, Any]:
-    where = f"/api/jobs/{job.id}/"
     return {
         "id": str(job.id),
         "mode": job.mode,
@@ -173,7 +191,15 @@ def _shown(job: Job) -> dict[str, Any]:
         "result": job.result,
         "created_at": job.created_at,
         "finished_at": job.finished_at,
-        "report": f"{where}report" if job.result else None,
+    }
+
+
+def _placed(request: HttpRequest, shown: dict[str, Any]) -> dict[str, Any]:
+    """Add where the client finds a job's report and stream: below the prefix that it asked by."""
+    where = f"{request.META.get('SCRIPT_NAME') or '/api'}/jobs/{shown['id']}/"
+    return {
+        **shown,
+        "report": f"{where}report" if shown["result"] else None,
         "stream": f"{where}stream/",
     }
 

@@ -23,7 +23,7 @@ from django.conf import settings  # noqa: E402
 from django.db import DatabaseError, connection  # noqa: E402
 from kombu.exceptions import OperationalError  # noqa: E402
 
-from jobs import progress, work  # noqa: E402
+from jobs import progress, request_id, work  # noqa: E402
 from jobs.channel import AWAY  # noqa: E402
 from jobs.queue import QUEUE, TASK, app, send  # noqa: E402
 from jobs.stopping import STOPPING  # noqa: E402
@@ -41,9 +41,11 @@ HASTE = 1.5
 log = logging.getLogger(__name__)
 
 
-@app.task(name=TASK)
-def run(job_id: str) -> None:
+@app.task(name=TASK, bind=True)
+def run(task: Any, job_id: str) -> None:
     """Do a job."""
+    request_id.take(task.request.headers or {})
+    log.info("job %s", job_id)
     try:
         work.run(UUID(job_id))
     except work.Stopped:

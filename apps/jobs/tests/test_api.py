@@ -12,18 +12,19 @@ from following import Run
 
 from jobs import work
 from jobs.channel import connect
+from jobs.logs import JsonFormatter
 from jobs.models import Job
 
 
 class Client(AsyncClient):  # type: ignore[misc]
-    """A client with an address of its own."""
+    """A client with an address of its own, which may ask by a prefix."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, prefix: str = "") -> None:
         super().__init__()
-        self._address = address
+        self._own = {"client": [address, 1], "root_path": prefix}
 
     def _base_scope(self, **request: Any) -> Any:
-        return super()._base_scope(**request) | {"client": [self._address, 1]}
+        return super()._base_scope(**request) | self._own
 
 
 @pytest.fixture
@@ -60,6 +61,11 @@ def test_it_is_found_where_the_proxy_has_taken_api_off(
     client: AsyncClient, run: Run, job: Job
 ) -> None:
     assert run(client.get(f"/jobs/{job.pk}/")).json()["id"] == str(job.pk)
+
+
+def test_addresses_are_below_the_prefix_that_was_taken_off(run: Run, job: Job) -> None:
+    shown = run(Client("192.0.2.1", "/v1").get(f"/v1/jobs/{job.pk}/")).json()
+    assert shown["stream"] == f"/v1/jobs/{job.pk}/stream/"
 
 
 def test_what_has_ended_comes_from_the_cache(client: AsyncClient, run: Run, job: Job) -> None:
@@ -100,9 +106,31 @@ def test_a_request_that_makes_no_sense_is_a_400_with_the_reason(
     ):
         answer = post(client, run, wrong)
         assert answer.status_code == 400 and said in answer.json()["detail"]
-    broken = run(client.post("/api/jobs/", "{", content_type="application/json"))
-    assert broken.status_code == 400
+    for text in ("{", "[" * 100_000, b"\xff", "9" * 5000):
+        broken = run(client.post("/api/jobs/", text, content_type="application/json"))
+        assert broken.status_code == 400
     assert not Job.objects.exists()
+
+
+def test_only_what_a_report_is_made_of_is_kept(
+    client: AsyncClient, run: Run, body: dict[str, Any]
+) -> None:
+    # Neither of the two is anything that PostgreSQL has a place for in JSON.
+    for more in ("\x00", "\ud800"):
+        made = post(client, run, body | {"more": more})
+        assert made.status_code == 201
+        assert "more" not in Job.objects.get(pk=made.json()["id"]).request
+
+
+def test_the_log_names_the_request_that_is_answered(
+    client: AsyncClient, run: Run, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    caplog.handler.setFormatter(JsonFormatter())
+    for said in ("a-1._Z", '"},{"'):
+        run(client.get("/ready", headers={"X-Request-ID": said}))
+    first, second = (json.loads(x) for x in caplog.text.splitlines() if "not ready" in x)
+    assert first["request_id"] == "a-1._Z" and "request_id" not in second
 
 
 def test_other_methods_are_refused(client: AsyncClient, run: Run, job: Job) -> None:

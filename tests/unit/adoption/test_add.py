@@ -49,7 +49,7 @@ def copy(root: Path) -> Path:
     if not compose_programs():
         pytest.skip("no Compose here")
     ignore = shutil.ignore_patterns("__pycache__", "local.env", "node_modules", ".next")
-    for name in ("env", "secrets/dev", "secrets/test", "stacks"):
+    for name in ("docker/tls", "env", "secrets/dev", "secrets/test", "stacks"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     for path in ROOT.glob("docker-compose*.yml"):
         if "override" not in path.name:

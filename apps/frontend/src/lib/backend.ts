@@ -1,13 +1,14 @@
 /** The API as this server reaches it: within the stack's own network, at API_URL. */
 
 import { parseHabits, type Habit } from "./habits.ts";
+import { complain, REQUEST_ID, requestId } from "./log.ts";
 
 /** Milliseconds until an API that says nothing counts as away. */
 const PATIENCE = 10_000;
 
 /** What of a browser's request the API gets, and what of its answer the browser gets. */
-const ASKED = ["accept", "content-type", "last-event-id"];
-const ANSWERED = ["content-type", "retry-after", "allow", "location", "x-instance"];
+const ASKED = ["accept", "content-type", "last-event-id", REQUEST_ID];
+const ANSWERED = ["content-type", "retry-after", "allow", "x-instance"];
 
 /** The API can't be reached, or answers that it can't serve. */
 export class Away extends Error {
@@ -21,12 +22,14 @@ export function address(path: string, base: string | undefined = process.env.API
   return root;
 }
 
-/** Return all habits, by name; throws Away. */
-export async function listHabits(): Promise<Habit[]> {
+/** Return all habits, by name, for a browser's request with these headers; throws Away. */
+export async function listHabits(asked: Headers): Promise<Habit[]> {
+  const id = requestId(asked);
   let answer: Response;
   try {
     answer = await fetch(address("habits"), {
       cache: "no-store",
+      headers: id === null ? {} : { [REQUEST_ID]: id },
       signal: AbortSignal.timeout(PATIENCE),
     });
     if (answer.ok) return parseHabits(await answer.json());
@@ -53,17 +56,25 @@ export async function pass(request: Request, path: string): Promise<Response> {
       redirect: "manual",
       signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE)]),
     });
-    return new Response(answer.body, {
-      status: answer.status,
-      headers: chosen(answer.headers, ANSWERED),
-    });
+    const told = chosen(answer.headers, ANSWERED);
+    const location = answer.headers.get("location");
+    if (location !== null) told.set("location", outside(location, target));
+    return new Response(answer.body, { status: answer.status, headers: told });
   } catch (error) {
-    console.error(`the API at ${target.origin} doesn't answer:`, causeOf(error));
+    complain(`the API at ${target.origin} doesn't answer: ${causeOf(error)}`, request.headers);
     return Response.json(
       { detail: "The API doesn't answer." },
       { status: 502, headers: { "Retry-After": "1" } },
     );
   }
+}
+
+/** Return where the API sends a browser, as the browser reaches it: below /api. */
+function outside(location: string, from: URL): string {
+  const meant = new URL(location, from);
+  const root = address("");
+  if (meant.origin !== root.origin || !meant.pathname.startsWith(root.pathname)) return location;
+  return `/api/${meant.pathname.slice(root.pathname.length)}${meant.search}${meant.hash}`;
 }
 
 function chosen(headers: Headers, names: readonly string[]): Headers {

@@ -11,6 +11,7 @@ from gangway.operations.adoption.look import (
     compose,
     lost,
     naming,
+    outside,
     pythons,
     services,
     size,
@@ -45,6 +46,7 @@ def found(app: App) -> Found:
     whole = Gathered(dict(app.place.facts), losses=list(app.entry.losses))
     modules = wishes.modules()
     whole.add(web.served(app, wishes))
+    whole.add(outside.outside(app, wishes))
     whole.add(building.libraries(app))
     whole.add(building.build(app, wishes))
     whole.add(stores.migrated(app))
