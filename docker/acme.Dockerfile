@@ -19,7 +19,7 @@ ENV PATH=/opt/acme/bin:$PATH \
 # A new volume gets the mode: any user may keep certificates there.
 RUN install -d -m 1777 /var/lib/acme
 COPY --from=certbot /opt/acme /opt/acme
-COPY scripts/acme /usr/local/bin/
+COPY --chmod=0755 scripts/acme /usr/local/bin/
 USER 10001:10001
 ENTRYPOINT ["acme"]
 CMD ["serve"]

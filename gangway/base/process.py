@@ -122,7 +122,9 @@ class Runner:
                 return program.wait()
             except KeyboardInterrupt as interrupt:
                 if isinstance(interrupt, Ended):
-                    program.terminate()
+                    for pid in _workers(program.pid, argv[0]):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGTERM)
                 program.wait()
                 raise
 
@@ -195,6 +197,23 @@ def _interrupt(program: subprocess.Popen[str], patience: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)
         program.wait()
+
+
+def _workers(pid: int, program: str) -> list[int]:
+    """Return whom a program's signal is for: with `docker`, Compose, which it started.
+
+    By itself `docker` tells it only to go, and Compose leaves there what it had begun.
+    """
+    if program != "docker":
+        return [pid]
+    # Any of its threads may have started it.
+    tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if tasks:
+        found = " ".join(task.read_text(encoding="utf-8") for task in tasks)
+    else:
+        listing = ["pgrep", "-P", str(pid)]
+        found = subprocess.run(listing, capture_output=True, text=True, check=False).stdout
+    return [int(child) for child in found.split()] or [pid]
 
 
 def missing(program: str) -> GangwayError:

@@ -86,8 +86,11 @@ def _with_models(
             for name, service in model.services.items()
             if name not in default and wished.intersection(service.get("profiles") or ())
         )
+    shown = {*services, *optional}
     ports = {
-        each.name: tuple(f"{port.service} {port.port}" for port in model.published())
+        each.name: tuple(
+            f"{port.service} {port.port}" for port in model.published() if port.service in shown
+        )
         for each, model in zip(environments, models, strict=True)
     }
     return replace(stack, services=tuple(services), optional=tuple(optional), ports=ports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,23 @@ def test_a_failing_test_gives_pytest_s_status_and_nothing_is_left(checkout: Chec
     assert checkout.leftovers("test") == []
 
 
+def test_what_pytest_writes_is_the_caller_s_and_the_next_run_remembers_what_failed(
+    checkout: Checkout,
+) -> None:
+    mixed = "def test_good() -> None:\n    pass\n\n\ndef test_bad() -> None:\n    assert 0\n"
+    reports = ("--junitxml=report.xml", "--cov=api", "--cov-report=xml:coverage.xml")
+    with one_more_file(checkout, mixed) as path:
+        first = checkout.invoke("test.run", path, "--", *reports)
+        assert first.status == 1 and "1 failed, 1 passed" in first.stdout, first.text
+        again = checkout.invoke("test.run", path, "--", "--lf")
+    assert again.status == 1 and "1 failed" in again.stdout.splitlines()[-1], again.text
+    assert "passed" not in again.stdout.splitlines()[-1]
+    for name in ("report.xml", "coverage.xml"):
+        (report,) = checkout.root.glob(f"apps/**/{name}")
+        assert report.stat().st_uid == checkout.user.uid
+        report.unlink()
+
+
 def test_one_file_and_names_in_it_can_be_chosen(checkout: Checkout) -> None:
     whole = checkout.invoke("test.run", CACHE_TESTS, "--", "--verbose")
     tests = set(re.findall(r"test_cache\.py::(.+?) +PASSED", whole.stdout))
@@ -156,6 +174,18 @@ def test_hangs() -> None:
     print("about to hang", flush=True)
     time.sleep(100)
 """
+
+
+def test_a_sigterm_takes_everything_down_too(checkout: Checkout) -> None:
+    with (
+        one_more_file(checkout, HANGS) as path,
+        checkout.started("test.run", path, "--", "-s") as running,
+    ):
+        running.says("about to hang")
+        running.process.terminate()
+        assert running.ended() == 128 + signal.SIGTERM, running.text
+    assert "Traceback" not in running.text, running.text
+    assert checkout.leftovers("test") == []
 
 
 @pytest.mark.parametrize("moment", ["$ docker compose", "postgres", "about to hang"])

@@ -362,7 +362,7 @@ class TestImages:
             "RUN mkdir -p /var/lib/postgresql/data",
             "VOLUME /var/lib/postgresql/data",
         )
-        text = "\n".join([f"FROM {there['Image']}", *lines])
+        text = "\n".join([f"FROM {there['Config']['Image']}", *lines])
         built = checkout.run("docker", "build", "--tag", tag, "-", stdin=text)
         assert built.status == 0, built.text
         try:
@@ -485,6 +485,21 @@ class TestInterrupted:
         label = f"label=com.docker.compose.project={checkout.project('dev')}"
         left = docker("ps", "-aq", "--filter", label, "--filter", "name=-run-")
         assert left.stdout == ""
+
+    def test_a_sigterm_ends_what_runs_in_a_container_as_well(self, checkout: Checkout) -> None:
+        with checkout.started("dev.exec", "scheduler", "--", "sleep", "301") as run:
+            listed = (
+                "dev.exec",
+                "scheduler",
+                "--",
+                "sh",
+                "-c",
+                "cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
+            )
+            eventually(lambda: "sleep 301" in checkout.succeed(*listed).stdout)
+            os.kill(run.process.pid, signal.SIGTERM)
+            assert run.ended(within=20) == 128 + signal.SIGTERM, run.text
+        eventually(lambda: "sleep 301" not in checkout.succeed(*listed).stdout, within=5)
 
     def test_by_a_kill(self, checkout: Checkout) -> None:
         """Nothing can clean up then; the next start must not mind."""

@@ -193,8 +193,11 @@ def kind(name: str) -> Kind:
 
 
 def missing_natively(raw: dict[str, Any]) -> list[str]:
+    # The proxy of `up --https` is refused natively.
     return sorted(
-        name for name, service in Model(raw).services.items() if not service.get("entrypoint")
+        name
+        for name, service in Model(raw).services.items()
+        if not service.get("entrypoint") and service.get("profiles") != ["https"]
     )
 
 

@@ -261,6 +261,21 @@ class TestUv:
         ]  # fmt: skip
 
 
+def test_a_poetry_package_outside_the_app_s_folder_is_refused(place: Place) -> None:
+    place.write(
+        {
+            "apps/probe/poetry.lock": '[[package]]\nname = "shared"\nversion = "1"\n'
+            'groups = ["main"]\nfiles = []\n'
+            '[package.source]\ntype = "directory"\nurl = "../shared"\n\n'
+            '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.11"\ncontent-hash = "x"\n',
+        }
+    )
+    done = place.run("apps/probe/poetry.lock", app="apps/probe")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "shared comes from a path, apps/shared" in done.stderr
+    assert "API_SOURCE=apps in the stack's file" in done.stderr
+
+
 class TestPipenv:
     PIPFILE = '[packages]\nweb = "*"\n[dev-packages]\ntool = "*"\n'
 

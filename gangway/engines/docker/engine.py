@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from gangway.base import output
-from gangway.base.process import Completed
+from gangway.base.process import Completed, Ended
 from gangway.engines.container import Container
 from gangway.engines.docker import inside
 from gangway.engines.docker.client import PODMAN, Client
@@ -49,9 +49,24 @@ class DockerEngine(Client):
                 return images.build(self, self.model, words)
             case "watch":
                 return self.environment.runner.stay(self.command(*words), _WATCH_SECONDS)
+            case "exec":
+                return self._exec(words)
             case "logs" if not sys.stdout.isatty():
                 return self._logs(self.command(*words))
         return self.environment.runner.run(self.command(*words))
+
+    def _exec(self, words: Sequence[str]) -> int:
+        """Run a command in a running container; told to end, it is ended there, too.
+
+        The engine itself passes no signal on to what it has begun in a container.
+        """
+        try:
+            return self.environment.runner.run(self.command(*words))
+        except Ended:
+            service, *command = (word for word in words[1:] if word != "--no-TTY")
+            end = ["exec", "--no-TTY", service, "sh", "-c", inside.END, "sh"]
+            self.capture(*end, *command[command[:1] == ["entrypoint"] :])
+            raise
 
     def _logs(self, argv: Sequence[str]) -> int:
         """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""

@@ -26,3 +26,13 @@ def sidecar(container: str, image: str, pid: str, seconds: int) -> list[str]:
         "--security-opt", "no-new-privileges", "--entrypoint", "sh", image,
         "-ec", py_spy(SPY, pid, seconds, _OUTPUT),
     ]  # fmt: skip
+
+
+# Ends what an engine's exec has begun, told by its words: such a process has no parent in there.
+END = """
+words=$(printf '%s\\n' "$@")
+for each in /proc/[0-9]*; do
+    [ "$(tr '\\0' '\\n' <"$each/cmdline" 2>/dev/null)" = "$words" ] || continue
+    if grep -q '^PPid:[[:space:]]*0$' "$each/status"; then kill -TERM "${each#/proc/}"; fi
+done
+"""
