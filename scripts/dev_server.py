@@ -119,13 +119,21 @@ def _with_static_files(app: Any, kind: str) -> Callable[..., Any]:
 def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
     """Have a request's body there as a file, also one whose length isn't told."""
 
-    def answer(environ: dict[str, Any], start_response: object) -> object:
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> object:
+        def begin(status: str, headers: list[tuple[str, str]], *error: object) -> object:
+            # As gunicorn does: an answer that has no body has no length.
+            if status.startswith("204"):
+                headers = [pair for pair in headers if pair[0].lower() != "content-length"]
+            return start_response(status, headers, *error)
+
         # Closed when the request is forgotten: an answer may still be reading it.
         body = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         shutil.copyfileobj(environ["wsgi.input"], body, IN_MEMORY)
+        # Some go by the length alone, Django among them.
+        environ["CONTENT_LENGTH"] = str(body.tell())
         body.seek(0)
         environ |= {"wsgi.input": body, "wsgi.input_terminated": True}
-        return app(environ, start_response)
+        return app(environ, begin)
 
     return answer
 

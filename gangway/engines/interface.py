@@ -7,7 +7,7 @@ is printed is what is done, and a command that is pasted does what the task did.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -130,6 +130,9 @@ class Engine(Protocol):
 
     def has_others_files(self, volume: str, image: str, uid: str) -> bool:
         """Say whether a volume has files that aren't this user's; `image` is its service's."""
+
+    def declared_volumes(self, images: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the paths at which images say that they keep data; those that are here."""
 
     def logs(self, container: Container, lines: int) -> str:
         """Return the last lines that a container wrote."""

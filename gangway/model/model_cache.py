@@ -20,7 +20,11 @@ from gangway.settings import cache, contract
 from gangway.settings.environment import Environment
 
 _REFERS_TO_FILES: Final = re.compile(r"\b(include|extends|env_file)[\"']?\s*:")
-_EXTENDS: Final = re.compile(r"\bextends: \{(?:file: ([^\s,{}]+), )?service: [^\s,{}]+\}")
+_EXTENDS: Final = re.compile(
+    r"\bextends: \{(?:file: (?:([^\s,{}\"]+)|\"([^\s\"]+)\"), )?service: [^\s,{}]+\}"
+)
+# Which of docker/tls/ production's proxy extends.
+_TLS: Final = "${TLS:-off}"
 _ENV_FILES: Final = re.compile(r"\benv_file:\n((?: +- \{path: [^,\n]+, required: false\}\n)+)")
 _PATH: Final = re.compile(r'path: "?([^,"\n]+)')
 # `${NAME}`, and `NAME` alone in a list of variables that are passed on.
@@ -69,22 +73,26 @@ def _others(environment: Environment, texts: Mapping[str, str]) -> dict[str, str
     Raises _UnknownError for what isn't known to be all.
     """
     found: dict[str, str] = {}
-    for text in texts.values():
+    todo = list(texts.items())
+    for place, text in todo:
         # Without a file it is a service of the same one.
-        extended = {name for name in _EXTENDS.findall(text) if name and name not in texts}
-        rest = _ENV_FILES.sub("", _EXTENDS.sub("", text))
-        for name in extended:
-            found[name] = (environment.root / name).read_text(encoding="utf-8")
-            rest += found[name]
-        if _REFERS_TO_FILES.search(rest):
+        for name in filter(None, map("".join, _EXTENDS.findall(text))):
+            if place not in texts and "/" in place:
+                # It counts from that file's own folder.
+                raise _UnknownError
+            file = name.replace(_TLS, environment.get("TLS") or "off")
+            if file not in texts and file not in found:
+                found[file] = (environment.root / file).read_text(encoding="utf-8")
+                todo.append((file, found[file]))
+        if _REFERS_TO_FILES.search(_ENV_FILES.sub("", _EXTENDS.sub("", text))):
             raise _UnknownError
         for lines in _ENV_FILES.findall(text):
             for path in _PATH.findall(lines):
                 name = path.replace("${OVERLAY}", environment.get("OVERLAY"))
                 if "$" in name:
                     raise _UnknownError
-                file = environment.root / name
-                found[name] = file.read_text(encoding="utf-8") if file.exists() else ""
+                env_file = environment.root / name
+                found[name] = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
     return found
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gangway.base import output
+from gangway.base.errors import Finding
 from gangway.base.output import say
 from gangway.model.model import Model
 from gangway.operations import calls
 from gangway.operations.project import Project
+from gangway.settings import tls
 
-_SCHEMES = {5432: "postgresql", 6379: "redis"}
+_SCHEMES = {5432: "postgresql", 6379: "redis", tls.PORT: "https"}
+# Whose health checks may have something to say of a service that is well.
+_NOTED = ("nginx", "acme")
+_NOTE = "note: "
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,25 @@ def logs(project: Project, options: LogOptions) -> int:
     return calls.run(project, *calls.EVERYTHING, "logs", *flags, *options.services)
 
 
+def ps(project: Project) -> int:
+    """List the containers; then what their health checks found that somebody should see to."""
+    status = calls.run(project, *calls.EVERYTHING, "ps", "--all")
+    if status == 0 and not project.dry_run:
+        for finding in notes(project):
+            say(str(finding))
+    return status
+
+
+def notes(project: Project) -> Iterator[Finding]:
+    """Yield what the health checks of the proxy and of what it needs say, well as these are."""
+    for container in project.engine.containers():
+        if container.service in _NOTED and container.state == "running":
+            for line in project.engine.health_output(container).splitlines():
+                if line.startswith(_NOTE):
+                    fix = f"invoke {project.name}.tls shows more"
+                    yield Finding(line.removeprefix(_NOTE), container.service, fix)
+
+
 def config(project: Project, flags: Sequence[str]) -> int:
     """Print the merged model as Compose sees it, once the variables keep to the contract."""
     from gangway.settings import contract, contract_check
@@ -56,6 +80,8 @@ def addresses(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str
         if port.service not in started:
             continue
         host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        # In an address, the colons of an IPv6 one are in brackets.
+        host = f"[{host}]" if ":" in host else host
         scheme = _SCHEMES.get(port.target, "http") if port.protocol == "tcp" else port.protocol
         found.append((port.service, f"{scheme}://{host}:{port.port}"))
     return found

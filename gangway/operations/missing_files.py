@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gangway.base.errors import Finding
 from gangway.model.model import Model, unescaped
-from gangway.settings import contract_check
+from gangway.settings import contract_check, tls
 from gangway.settings.contract import Contract
 from gangway.settings.environment import Environment
 
@@ -59,12 +59,14 @@ def _file(
     env: Environment, contract: Contract, kind: str, name: str, what: str, path: Path
 ) -> Iterator[Finding]:
     where = _shown(env, path)
+    if name == tls.FOLDER and env.kind == "dev":
+        return  # `up --https` makes it
     if not path.exists():
         fix = f"write it there, or take {name} out of the services"
         if kind == "secrets":
             fix = contract_check.how_to_make(env, contract, path.name, where)
         yield Finding(f"{what} has no file", where, fix)
-    elif kind == "secrets" and path.is_dir():
+    elif kind == "secrets" and path.is_dir() and name != tls.FOLDER:
         # Docker made it, perhaps, when there was nothing in that place.
         yield Finding(f"{what} is a folder", where, f"rmdir {where}, then write the file")
 

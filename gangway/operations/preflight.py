@@ -11,9 +11,18 @@ from gangway.base.errors import Finding, GangwayError
 from gangway.engines import choice
 from gangway.engines.container import Container
 from gangway.model import queues
-from gangway.operations import calls, data_owner, missing_files, project_name, published
+from gangway.operations import (
+    calls,
+    data_owner,
+    kept_data,
+    links,
+    missing_files,
+    project_name,
+    published,
+    readable,
+)
 from gangway.operations.project import Project
-from gangway.settings import contract, contract_check, resets
+from gangway.settings import contract, contract_check, resets, tls
 from gangway.settings.environment import stack_file
 
 
@@ -25,6 +34,10 @@ def prepare(
     The checkout's own layer is written where this checkout must differ from the plain
     environment. Raises GangwayError, with nothing changed, when something is not in order.
     """
+    if not project.dry_run:
+        # Wrong variables may leave no model to look at, and are told next.
+        with suppress(GangwayError, KeyError):
+            readable.open_up(project)
     check_variables(project, services)
     if project.dry_run:
         calls.check_services(project, services)
@@ -37,10 +50,12 @@ def prepare(
         alone = pool.submit(refuse_two_engines, project)
         engine.result()
         rendered.result()
+        kept = pool.submit(kept_data.check, project, services)
         containers = present.result()
     calls.check_services(project, services)
     check_files(project, services)
     alone.result()
+    kept.result()
     owned = project_name.own(project)
     if owned is not project:
         containers = owned.engine.containers()
@@ -49,6 +64,7 @@ def prepare(
     settled = published.settle(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     data_owner.keep(settled)
+    links.warn(settled, services)
     return settled, containers
 
 
@@ -59,6 +75,7 @@ def check_variables(project: Project, services: Sequence[str]) -> None:
     """
     known = contract.load(project.root)
     findings = contract_check.check(project.environment, known)
+    findings += tls.findings(project.environment)
     if findings:
         # Wrong variables may leave no model to look at.
         with suppress(GangwayError, KeyError):

@@ -1,10 +1,10 @@
-"""Production only: its secrets."""
+"""Production only: its secrets, a certificate among them."""
 
 from __future__ import annotations
 
 from gangway.base.output import say
 from gangway.operations.project import Project
-from gangway.settings import contract, contract_check, secrets
+from gangway.settings import certificates, contract, contract_check, secrets, tls
 
 
 def init(project: Project) -> None:
@@ -20,10 +20,16 @@ def init(project: Project) -> None:
         missing = [folder / name for name in names if not (folder / name).exists()]
         for path in missing:
             print(f"# would make {path}")
+        if names_wanted := tls.own_is_due(env):
+            print(f"# would make {tls.folder(env)}: a certificate for {' '.join(names_wanted)}")
         return
     for outcome in secrets.init(folder, names):
         path = outcome.path
         shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
         print(f"{outcome.action:<8}  {shown}")
-    for finding in contract_check.unmade(env, known):
+    if names_wanted := tls.own_is_due(env):
+        made = certificates.self_signed(names_wanted)
+        certificates.write(tls.folder(env), made, secrets.default_owner())
+        print(f"{'made':<8}  {tls.shown(env)}: for {' '.join(names_wanted)}")
+    for finding in (*contract_check.unmade(env, known), *tls.findings(env)):
         say(f"not made: {finding}")

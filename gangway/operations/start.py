@@ -13,7 +13,15 @@ from gangway.engines.interface import Engine, Start
 from gangway.engines.timeline import View
 from gangway.model import mount_points
 from gangway.model.model import replicas
-from gangway.operations import calls, diagnosis, image_builds, inspect, preflight, renewed
+from gangway.operations import (
+    calls,
+    diagnosis,
+    image_builds,
+    inspect,
+    kept_data,
+    preflight,
+    renewed,
+)
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
 
@@ -63,6 +71,9 @@ def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
         else:
             image_builds.refresh(project, wanted)
         watched(project, options, "up", "--detach", *options.flags, *options.services)
+        if not there and not project.dry_run:
+            # Images that have only come with this start.
+            kept_data.check(project, options.services)
         if any(name in wanted for name in old):
             _renew(project, wanted)
     return project

@@ -47,8 +47,7 @@ def init(
     without it, 10001:10001 when root runs this, else whoever runs it. The directory gets mode
     0700, a file 0600 from its first moment. Raises GangwayError where the system refuses.
     """
-    if owner is None and hasattr(os, "geteuid") and os.geteuid() == 0:
-        owner = (CONTAINER_UID, CONTAINER_GID)
+    owner = owner or default_owner()
     try:
         _make_directory(directory, owner)
         if not keeps_modes(directory):
@@ -64,6 +63,13 @@ def init(
             where=str(error.filename or directory),
             fix=f"ls -ld {directory}",
         ) from None
+
+
+def default_owner() -> tuple[int, int] | None:
+    """Return whom root gives a secret to; None for anybody else, who keeps it."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return CONTAINER_UID, CONTAINER_GID
+    return None
 
 
 def keeps_modes(directory: Path) -> bool:

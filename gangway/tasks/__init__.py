@@ -35,7 +35,7 @@ EVERYWHERE = (
 BY_KIND = {
     "dev": (develop.debug, develop.profile),
     "test": (test.run,),
-    "prod": (production.init, production.scan),
+    "prod": (production.init, production.tls, production.scan),
 }
 """Those that only environments of one kind have."""
 

@@ -9,10 +9,10 @@ from gangway.tasks.options import After, Option, Services
 
 
 def ps(project: Project) -> int:
-    """List the containers with their state and health."""
-    from gangway.operations import calls
+    """List the containers with their state and health, and what somebody should see to."""
+    from gangway.operations import inspect
 
-    return calls.run(project, *calls.EVERYTHING, "ps", "--all")
+    return inspect.ps(project)
 
 
 def logs(

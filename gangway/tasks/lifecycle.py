@@ -15,9 +15,15 @@ def up(
     watch: A[bool, Option("stay, and rebuild or sync as files change", "w")] = False,
     ports: A[str, Option("auto: move to free ports where these are taken", "p")] = "",
     timeout: A[float, Option("give up after this many seconds; 0: once nothing happens")] = 0.0,
+    https: A[bool, Option("development: production's proxy in front, with TLS")] = False,
 ) -> int:
     """Start the stack; returns when every service is healthy, and lists the URLs."""
     from gangway.operations import start
+
+    if https:
+        from gangway.operations import local_tls
+
+        project, services = local_tls.with_https(project, services)
 
     options = start.StartOptions(services, build=build, ports=ports, timeout=timeout)
     return start.show(start.up(project, options), services, watch=watch)

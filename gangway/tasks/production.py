@@ -1,4 +1,4 @@
-"""Production only: its secrets, and what is known against it."""
+"""Production only: its secrets, its certificate, and what is known against it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ def init(project: Project) -> None:
     from gangway.operations import production
 
     production.init(project)
+
+
+def tls(project: Project) -> int:
+    """Show the certificate that the proxy serves: its names, its issuer and how long it is good."""
+    from gangway.operations import tls
+
+    return tls.show(project)
 
 
 def scan(project: Project) -> int:

@@ -107,7 +107,8 @@ def _exposures(checkout: Checkout, environment: str, secrets: dict[str, str]) ->
 def read_secrets(checkout: Checkout, environment: str) -> dict[str, str]:
     """Return the values of the environment's secrets by file name."""
     folder = checkout.root / "secrets" / environment
-    return {path.name: path.read_text(encoding="utf-8").strip() for path in folder.iterdir()}
+    files = (path for path in folder.iterdir() if path.is_file())
+    return {path.name: path.read_text(encoding="utf-8").strip() for path in files}
 
 
 def proxy_errors(checkout: Checkout, environment: str) -> list[str]:

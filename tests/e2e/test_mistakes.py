@@ -352,6 +352,27 @@ class TestFiles:
         assert "api-1" in done.stdout
 
 
+class TestImages:
+    def test_an_image_that_keeps_its_data_elsewhere_is_refused(self, checkout: Checkout) -> None:
+        """As PostgreSQL's do up to 17: a named volume one level above stays empty."""
+        (there,) = checkout.containers("dev", "postgres")
+        tag = f"{checkout.prefix}-pg17:1"
+        lines = (
+            "USER root",
+            "RUN mkdir -p /var/lib/postgresql/data",
+            "VOLUME /var/lib/postgresql/data",
+        )
+        text = "\n".join([f"FROM {there['Image']}", *lines])
+        built = checkout.run("docker", "build", "--tag", tag, "-", stdin=text)
+        assert built.status == 0, built.text
+        try:
+            message = one_message(checkout.invoke("dev.up", "-e", f"POSTGRES_IMAGE={tag}"))
+        finally:
+            docker("image", "rm", tag)
+        assert "a volume of its own at /var/lib/postgresql/data, below postgres-data" in message
+        assert checkout.containers("dev", "postgres")[0]["Id"] == there["Id"]
+
+
 class TestStarts:
     def test_a_service_that_ends_at_once_shows_its_last_words(self, checkout: Checkout) -> None:
         command = "[sh, -c, 'echo these are my last words >&2; exit 3']"
@@ -451,6 +472,19 @@ class TestInterrupted:
             assert up.ended(within=20) == 130, up.text
         assert "Traceback" not in up.text, up.text
         checkout.succeed("dev.up")
+
+    def test_a_sigterm_ends_a_one_off_container_as_well(self, checkout: Checkout) -> None:
+        """As cron, systemd and `timeout` send it."""
+        with checkout.started(
+            "dev.run", "scheduler", "--", "sh", "-c", "echo begun; sleep 300"
+        ) as run:
+            run.says("\nbegun")
+            os.kill(run.process.pid, signal.SIGTERM)
+            assert run.ended(within=20) == 128 + signal.SIGTERM, run.text
+        assert "Traceback" not in run.text, run.text
+        label = f"label=com.docker.compose.project={checkout.project('dev')}"
+        left = docker("ps", "-aq", "--filter", label, "--filter", "name=-run-")
+        assert left.stdout == ""
 
     def test_by_a_kill(self, checkout: Checkout) -> None:
         """Nothing can clean up then; the next start must not mind."""

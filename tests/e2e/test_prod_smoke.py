@@ -431,6 +431,27 @@ def exit_codes(checkout: Checkout, service: str = "", *, since: float) -> Counte
     return Counter(json.loads(line)["Actor"]["Attributes"]["exitCode"] for line in lines)
 
 
+class TestTasks:
+    def test_a_binary_dump_through_the_task_is_whole(self, checkout: Checkout) -> None:
+        dump = checkout.home / "stack.dump"
+        task = '"$@" -m invoke prod.exec postgres --'
+        made = f"{task} pg_dump -Fc -U gangway gangway > {dump}"
+        read = f"{task} pg_restore --list < {dump}"
+        for command in (made, read):
+            done = checkout.run("sh", "-c", command, "sh", *checkout.user.python)
+            assert done.status == 0, done.text
+        assert dump.read_bytes().startswith(b"PGDMP")
+        assert "TABLE DATA public habits" in done.stdout
+
+    def test_nothing_that_has_ended_stays_as_a_zombie(self, checkout: Checkout) -> None:
+        """The init takes in what a program leaves behind."""
+        leave = "(sleep 0.1 &) ; exec sleep 0.3"
+        for _ in range(3):
+            checkout.succeed("prod.exec", "api", "--", "sh", "-c", leave)
+        count = "cat /proc/[0-9]*/stat | cut -d' ' -f3 | grep -c Z || true"
+        assert checkout.succeed("prod.exec", "api", "--", "sh", "-c", count).stdout == "0\n"
+
+
 class TestEgress:
     """What a container reaches: its neighbours, and by default nothing else."""
 

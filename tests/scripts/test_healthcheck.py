@@ -15,12 +15,13 @@ from tests.support.postgres import free_port
 
 @contextmanager
 def answering(
-    reply: bytes, *, hold: bool = False, early: bool = False
+    reply: bytes, *, hold: bool = False, early: bool = False, host: str = "127.0.0.1"
 ) -> Iterator[tuple[int, list[bytes]]]:
     """Serve ``reply``; ``hold`` the connection after it, or send it ``early``: before the end."""
     requests: list[bytes] = []
     over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -39,9 +40,16 @@ def answering(
             yield listener.getsockname()[1], requests
         finally:
             over.set()
-            with socket.socket() as last:
+            with socket.socket(family) as last:
                 last.connect_ex(listener.getsockname())
                 thread.join(20)
+
+
+def test_what_listens_on_the_ipv6_address_alone_is_healthy(script: Script) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with answering(reply, host="::1") as (port, _):
+        done = script("healthcheck", "http", str(port), "/health")
+    assert (done.status, done.err) == (0, "")
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])

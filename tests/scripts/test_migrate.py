@@ -268,6 +268,19 @@ def test_waiting_for_the_lock_has_an_end(
     assert "DB_LOCK_SECONDS" in done.err
 
 
+def test_two_migrations_that_both_come_last_are_named_with_the_way_out(
+    script: Script, database: Database, api: Path
+) -> None:
+    add_step(api, "9998", "0002", "CREATE TABLE one (id int)")
+    add_step(api, "9999", "0002", "CREATE TABLE other (id int)")
+    done = script("migrate", cwd=api, MIGRATE_COMMAND="python -m api.migrate")
+    assert done.status == 2
+    assert "9998 and 9999 both come last" in done.err and "alembic merge" in done.err
+    assert script("migrate", cwd=api, MIGRATE_COMMAND="alembic upgrade heads").status == 0
+    again = script("migrate", cwd=api, MIGRATE_COMMAND="python -m api.migrate")
+    assert again.status == 0 and "up to date" in again.err
+
+
 def test_a_migration_that_waits_for_a_table_is_cancelled_and_says_who_holds_it(
     env: Environment, script: Script, database: Database, api: Path
 ) -> None:

@@ -592,7 +592,7 @@ def test_a_stack_describes_its_variables_itself_and_they_are_its_own(checkout: C
     assert known.variables["MAIL_FROM"].stack == "mail"
     assert known.variables["ENVIRONMENT"].stack == ""
     assert {spec.name for spec in known.of_stack("mail")} == set(known.variables)
-    assert not [spec.name for spec in known.of_stack("core") if "MAIL" in spec.name]
+    assert not [spec.name for spec in known.of_stack("core") if spec.name.startswith("MAIL")]
     assert [spec.name for spec in known.published("mail")][-1:] == ["PUBLISHED_MAIL_PORT"]
     assert "PUBLISHED_MAIL_PORT" not in [spec.name for spec in known.published("core")]
     assert (known.secret_files("mail"), known.secret_files("core")) == (["mail_key"], [])
@@ -727,6 +727,12 @@ def test_a_variable_that_one_stack_alone_reads_is_described_by_that_stack() -> N
         if spec and spec.stack and folders != {spec.stack}:
             wrong.append((name, spec.stack, files))
     assert wrong == []
+
+
+def test_an_ipv6_address_to_publish_on_is_in_brackets_as_compose_wants_it() -> None:
+    spec = contract.load(ROOT).variables["BIND_ADDRESS"]
+    assert not spec.fault("[::1]") and not spec.fault("0.0.0.0")
+    assert spec.fault("::1") and spec.fault("localhost")
 
 
 @pytest.mark.parametrize("kind", ["dev", "test", "prod"])

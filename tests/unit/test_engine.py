@@ -60,6 +60,12 @@ def test_urls_name_what_the_host_can_reach() -> None:
     ]
 
 
+def test_an_ipv6_address_is_in_brackets() -> None:
+    port = {"target": 80, "published": "8080", "host_ip": "::1", "protocol": "tcp"}
+    model = Model({"name": "x", "services": {"web": {"image": "x", "ports": [port]}}})
+    assert addresses(model) == [("web", "http://[::1]:8080")]
+
+
 # As the engine and Compose wrote it.
 @pytest.mark.parametrize(
     ("said", "message", "fix"),

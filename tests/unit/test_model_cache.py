@@ -141,7 +141,7 @@ def test_a_service_that_extends_one_of_the_merged_files_may_be_kept(root: Path) 
     [
         "include: [more.yml]\n",
         "services:\n  api:\n    extends: {file: more.yml, service: api}\n",
-        "services:\n  api:\n    extends: {file: ./docker-compose.yml, service: api}\n",
+        "services:\n  api:\n    extends: {file: below/more.yml, service: api}\n",
         "services:\n  api:\n    extends:\n      file: docker-compose.yml\n      service: api\n",
         "x: {extends: {file: docker-compose.yml, service: api}, env_file: a.env}\n",
         "services:\n  api:\n    extends: other\n",
@@ -151,9 +151,27 @@ def test_a_service_that_extends_one_of_the_merged_files_may_be_kept(root: Path) 
 )
 def test_files_that_refer_to_others_are_never_kept(root: Path, text: str) -> None:
     (root / "docker-compose.yml").write_text(COMPOSE + text)
+    (root / "below").mkdir()
+    (root / "below" / "more.yml").write_text(
+        "services:\n  api:\n    extends: {file: other.yml, service: api}\n"
+    )
     assert model_cache.ingredients(loaded(root, {}), ARGV) is None
     model_cache.keep(loaded(root, {}), None, MODEL)
     assert found(loaded(root, {})) is None
+
+
+def test_what_tls_adds_is_part_of_what_the_model_is_made_of(root: Path) -> None:
+    extends = '    extends: {file: "tls/${TLS:-off}.yml", service: api}\n'
+    (root / "docker-compose.yml").write_text(f"services:\n  api:\n{extends}")
+    (root / "tls").mkdir()
+    for mode in ("off", "files"):
+        (root / "tls" / f"{mode}.yml").write_text(f"services: {{api: {{image: {mode}}}}}\n")
+    for mode in ("off", "files"):
+        made_of = model_cache.ingredients(loaded(root, {"TLS": mode}), ARGV)
+        assert made_of
+        assert [name for name in made_of["texts"] if "/" in name and "tls" in name] == [
+            f"tls/{mode}.yml"
+        ]
 
 
 OWN = """services:

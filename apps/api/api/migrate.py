@@ -55,14 +55,23 @@ async def applied(settings: Settings) -> set[str]:
 
 def main() -> None:
     """Return if the database is up to date, else do what ``alembic upgrade head`` does."""
+    last: set[str] = set()
     try:
-        up_to_date = asyncio.run(applied(load())) == heads()
+        last = heads()
+        up_to_date = asyncio.run(applied(load())) == last
     except (asyncpg.PostgresError, OSError, ValueError):
         # A new database, or something that Alembic explains better.
         up_to_date = False
     if up_to_date:
         print("api.migrate: the database is up to date", file=sys.stderr)
         return
+    if len(last) > 1:
+        print(
+            f"api.migrate: {' and '.join(sorted(last))} both come last, as after a merge of two"
+            ' branches; join them: invoke dev.run migrate -- alembic merge -m "join" heads',
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
     from alembic.config import main as alembic
 
     os.chdir(VERSIONS.parents[1])

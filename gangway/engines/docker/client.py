@@ -196,6 +196,19 @@ class Client:
         argv += ["--volume", f"{volume}:/data:ro", "--entrypoint", look[0], image, *look[1:]]
         return bool(run(argv, timeout=60).stdout.strip())
 
+    def declared_volumes(self, images: Sequence[str]) -> dict[str, list[str]]:
+        """Return the paths at which images say that they keep data; those that are here."""
+        if not images:
+            return {}
+        form = "{{json .RepoTags}}\t{{json .Config.Volumes}}"
+        argv = ["docker", "image", "inspect", "--format", form, *images]
+        found: dict[str, list[str]] = {}
+        # It fails for those that are missing, and still writes the others.
+        for line in self.environment.runner.capture(argv, timeout=30).stdout.splitlines():
+            tags, volumes = map(json.loads, line.split("\t"))
+            found |= {tag: sorted(volumes or ()) for tag in tags or ()}
+        return found
+
     def logs(self, container: Container, lines: int) -> str:
         """Return the last lines that a container wrote, both streams in order."""
         argv = ["docker", "logs", "--tail", str(lines), container.id]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,9 @@ class NativeEngine(commands.Native):
     def has_others_files(self, volume: str, image: str, uid: str) -> bool:
         # All is whoever's the checkout is.
         return False
+
+    def declared_volumes(self, images: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def logs(self, container: Container, lines: int) -> str:
         found = log_lines(self.services.supervised(container.service))

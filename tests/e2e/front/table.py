@@ -14,6 +14,7 @@ MAX_HEADER = 16 * 2**10
 MAX_BODY = 10 * 2**20
 BROWSER = ("Accept-Encoding", "gzip, deflate, br, zstd")
 JSON = ("Content-Type", "application/json")
+SPOOFED = "what a client says of proxies is nobody's word"
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 MULTIPART = ("Content-Type", "multipart/form-data; boundary=edge")
 
@@ -120,7 +121,7 @@ ROWS = [
     ),
     row("fifty headers", "/echo", headers=tuple((f"X-H{n}", "v" * 100) for n in range(50))),
     row(
-        "what a client says of proxies is nobody's word",
+        SPOOFED,
         "/echo",
         headers=(
             ("X-Forwarded-For", "203.0.113.7"),
