@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import AsyncClient
 from following import Run
 
-from jobs import work
+from jobs import queue, work
 from jobs.channel import connect
 from jobs.logs import JsonFormatter
 from jobs.models import Job
@@ -131,6 +131,25 @@ def test_the_log_names_the_request_that_is_answered(
         run(client.get("/ready", headers={"X-Request-ID": said}))
     first, second = (json.loads(x) for x in caplog.text.splitlines() if "not ready" in x)
     assert first["request_id"] == "a-1._Z" and "request_id" not in second
+
+
+def test_the_worker_is_told_the_request_s_id(
+    client: AsyncClient, run: Run, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A queue that no worker reads.
+    monkeypatch.setitem(queue.app.conf, "task_default_queue", "test-request-id")
+    headers = {"X-Request-ID": "a-1._Z"}
+    text = json.dumps(body)
+    made = run(client.post("/api/jobs/", text, content_type="application/json", headers=headers))
+    assert made.status_code == 201
+
+    async def sent() -> Any:
+        async with connect() as redis:
+            return await redis.rpop("test-request-id")
+
+    message = json.loads(run(sent()))
+    assert made.json()["id"] in message["headers"]["argsrepr"]
+    assert message["headers"]["X-Request-ID"] == "a-1._Z"
 
 
 def test_other_methods_are_refused(client: AsyncClient, run: Run, job: Job) -> None:

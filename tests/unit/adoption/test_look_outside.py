@@ -30,7 +30,7 @@ def test_what_fastapi_shows_of_itself_is_closed(
 ) -> None:
     found = looked(tmp_path, fastapi(call))
     assert found.facts.get("CLOSED_PATHS") == closed
-    told = [what for what, _ in found.evidence if "nobody outside gets its docs" in what]
+    told = [what for what, _ in found.evidence if "production closes" in what]
     assert len(told) == (closed is not None)
 
 
@@ -43,4 +43,4 @@ def test_an_app_reaches_what_it_always_did_and_the_report_says_so(tmp_path: Path
         (tmp_path / str(number)).mkdir()
         found = looked(tmp_path / str(number), files)
         assert found.facts["EGRESS"] == "open"
-        assert [what for what, _ in found.evidence if "EGRESS=none ends that" in what]
+        assert [what for what, _ in found.evidence if "EGRESS" in what]

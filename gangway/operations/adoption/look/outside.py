@@ -21,11 +21,10 @@ _PAGES: Final = {"docs_url": "/docs", "redoc_url": "/redoc", "openapi_url": "/op
 def outside(app: App, wishes: Wishes) -> Gathered:
     """Return what the proxy closes in production, and that the app reaches what it always did."""
     found = Gathered({"EGRESS": "open"})
-    where = app.entry.application.where
-    found.saw("production lets it out to the internet; EGRESS=none ends that", where)
+    found.saw("production reaches the internet (EGRESS)", "the default")
     if pages := list(dict.fromkeys(_pages(app, wishes))):
         found.facts["CLOSED_PATHS"] = " ".join([_READY, *pages])
-        found.saw(f"nobody outside gets its docs in production ({', '.join(pages)})", where)
+        found.saw(f"production closes {', '.join(pages)}", app.entry.application.where)
     return found
 
 
