@@ -9,7 +9,6 @@ from typing import Final
 from gangway.base.errors import Finding, GangwayError
 from gangway.base.output import say
 from gangway.engines.interface import Engine
-from gangway.model.render import as_written
 
 LOG_LINES = 20
 # What a shell makes of SIGKILL.
@@ -73,6 +72,8 @@ def _its_limit(engine: Engine, service: str) -> str:
 
 def _more_memory(engine: Engine, service: str) -> str:
     """Return how to give a service more, by the variable that its Compose file has."""
+    from gangway.model.written import as_written  # with YAML, and only a message needs it
+
     keys = ("deploy", "resources", "limits", "memory")
     found = re.match(r"\$\{(\w+)", as_written(engine.environment, service, *keys))
     if found:
