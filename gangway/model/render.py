@@ -59,22 +59,6 @@ def render(environment: Environment, *flags: str) -> Model:
     return Model(model, frozenset(environment.profiles))
 
 
-def as_written(environment: Environment, service: str, *keys: str) -> str:
-    """Return a service's value as the Compose files have it, `${NAME:-default}` and all.
-
-    Empty where there is none, or Compose can't say.
-    """
-    flags = ("--profile", "*", "config", "--no-interpolate", "--format", "json")
-    done = environment.runner.capture(compose(environment, *flags))
-    try:
-        found = json.loads(done.stdout)["services"][service]
-        for key in keys:
-            found = found[key]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return str(found)
-
-
 def _shown(environment: Environment, path: str) -> str:
     top = environment.root.resolve()
     return Path(path).relative_to(top).as_posix() if Path(path).is_relative_to(top) else path

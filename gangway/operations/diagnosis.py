@@ -6,10 +6,9 @@ import re
 from collections.abc import Container, Sequence
 from typing import Final
 
-from gangway.base.errors import GangwayError
+from gangway.base.errors import Finding, GangwayError
 from gangway.base.output import say
 from gangway.engines.interface import Engine
-from gangway.model.render import as_written
 
 LOG_LINES = 20
 # What a shell makes of SIGKILL.
@@ -42,15 +41,19 @@ def did_not_start(
     """Return the error for services that failed, after their last words."""
     show(engine, failed)
     if hungry := next((name for name in failed if name in out_of_memory), None):
-        return GangwayError(
-            f"{hungry} ran out of memory{_its_limit(engine, hungry)}",
-            fix=_more_memory(engine, hungry),
-        )
+        finding = ran_out_of_memory(engine, hungry)
+        return GangwayError(finding.what, fix=finding.fix)
     logs = f"invoke {engine.environment.name}.logs {failed[0]}"
     return GangwayError(
         f"{', '.join(failed)} did not start",
         fix=f"the lines above are its last words; more: {logs}",
     )
+
+
+def ran_out_of_memory(engine: Engine, service: str) -> Finding:
+    """Return what to say of a service that wanted more memory than its limit."""
+    what = f"{service} ran out of memory{_its_limit(engine, service)}"
+    return Finding(what, None, _more_memory(engine, service))
 
 
 def was_killed(engine: Engine, service: str) -> str:
@@ -69,6 +72,8 @@ def _its_limit(engine: Engine, service: str) -> str:
 
 def _more_memory(engine: Engine, service: str) -> str:
     """Return how to give a service more, by the variable that its Compose file has."""
+    from gangway.model.written import as_written  # with YAML, and only a message needs it
+
     keys = ("deploy", "resources", "limits", "memory")
     found = re.match(r"\$\{(\w+)", as_written(engine.environment, service, *keys))
     if found:

@@ -9,7 +9,7 @@ from gangway.base import output
 from gangway.base.errors import Finding
 from gangway.base.output import say
 from gangway.model.model import Model
-from gangway.operations import calls
+from gangway.operations import calls, diagnosis
 from gangway.operations.project import Project
 from gangway.settings import tls
 
@@ -50,8 +50,11 @@ def ps(project: Project) -> int:
 
 
 def notes(project: Project) -> Iterator[Finding]:
-    """Yield what the health checks of the proxy and of what it needs say, well as these are."""
+    """Yield what ran out of memory, and what the health checks of the proxy and its needs say."""
+    services = project.model.services
     for container in project.engine.containers():
+        if container.out_of_memory and container.service in services:
+            yield diagnosis.ran_out_of_memory(project.engine, container.service)
         if container.service in _NOTED and container.state == "running":
             for line in project.engine.health_output(container).splitlines():
                 if line.startswith(_NOTE):

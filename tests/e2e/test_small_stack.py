@@ -143,6 +143,15 @@ def test_what_ran_out_of_memory_is_named_with_the_variable_to_raise(
     assert "fix: raise APP_MEMORY, in the env file or for once with -e APP_MEMORY=…" in done.stderr
 
 
+def test_what_ran_out_of_memory_later_is_named_by_ps(small: Small) -> None:
+    eats = ("APP_COMMAND=sleep 2; tail /dev/zero", "APP_RESTART=no")
+    small.succeed("prod.up", *(word for each in eats for word in ("-e", each)))
+    within(20, lambda: not small.running())
+    assert "app ran out of memory: its limit is 64m\n  fix: raise APP_MEMORY" in (
+        small.succeed("prod.ps")
+    )
+
+
 @pytest.mark.parametrize("twice", [False, True])
 def test_an_interrupted_up_leaves_running_what_ran(twice: bool, small: Small) -> None:
     deaf = "trap '' TERM; while :; do sleep 0.1; done"
