@@ -86,7 +86,7 @@ def test_an_environment_is_a_file(checkout: Checkout) -> None:
     text = (checkout.root / "env/staging.env").read_text(encoding="utf-8")
     for old, new in (
         (f"{checkout.prefix}-staging", f"{checkout.prefix}-demo"),
-        ("PUBLISHED_HTTP_PORT=8081", "PUBLISHED_HTTP_PORT=8082"),
+        ("PUBLISHED_HTTP_PORT=8081", "PUBLISHED_HTTP_PORT=8083"),
         ("./secrets/staging", "./secrets/demo"),
     ):
         assert text.count(old) == 1, old
@@ -100,7 +100,7 @@ def test_an_environment_is_a_file(checkout: Checkout) -> None:
         model = json.loads(done.stdout)
         assert model["name"] == f"{checkout.prefix}-demo"
         (port,) = model["services"]["nginx"]["ports"]
-        assert port["published"] == "8082"
+        assert port["published"] == "8083"
         assert model["secrets"]["secret_key"]["file"].endswith("/secrets/demo/secret_key")
     finally:
         file.unlink()

@@ -154,6 +154,11 @@ class Client:
         """Return the containers of the project that run now."""
         return frozenset(self._lines(["docker", "ps", "-q", "--filter", self.label]))
 
+    def networks(self) -> list[str]:
+        """Return the names of the project's networks."""
+        named = ["docker", "network", "ls", "--format", "{{.Name}}", "--filter", self.label]
+        return self._lines(named)
+
     def images(self, names: Iterable[str]) -> dict[str, tuple[str, float]]:
         """Return the number of each image that is there, and when it was made (Unix time)."""
         fields = ("{{.Id}}", "{{.Created}}", "{{json .RepoTags}}")

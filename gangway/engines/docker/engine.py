@@ -53,6 +53,8 @@ class DockerEngine(Client):
                 return self._exec(words)
             case "logs" if not sys.stdout.isatty():
                 return self._logs(self.command(*words))
+            case "down":
+                return self._down(self.command(*words))
         return self.environment.runner.run(self.command(*words))
 
     def _exec(self, words: Sequence[str]) -> int:
@@ -67,6 +69,16 @@ class DockerEngine(Client):
             end = ["exec", "--no-TTY", service, "sh", "-c", inside.END, "sh"]
             self.capture(*end, *command[command[:1] == ["entrypoint"] :])
             raise
+
+    def _down(self, argv: Sequence[str]) -> int:
+        """Take a project down with the networks that its files had and don't have now (EGRESS).
+
+        Compose removes containers that it doesn't know, but no network.
+        """
+        status = self.environment.runner.run(argv)
+        if status == 0 and (left := self.networks()):
+            self.environment.runner.capture(["docker", "network", "rm", *left])
+        return status
 
     def _logs(self, argv: Sequence[str]) -> int:
         """Pass lines on without the "clear line" that Compose up to 2.26 begins each with."""
