@@ -40,7 +40,7 @@ try:
     for _late in ("loops.auto", "protocols.http.auto", "protocols.websockets.auto"):
         importlib.import_module(f"uvicorn.{_late}")
     with contextlib.suppress(ImportError):
-        import uvloop  # noqa: F401
+        importlib.import_module("uvloop")
 
     if sys.argv[1] == "wsgi":
         WSGIMiddleware: Any = importlib.import_module("a2wsgi").WSGIMiddleware
