@@ -66,7 +66,7 @@ def _certificate(env: Environment) -> None:
     home = _home(env) / "gangway" / "ca"
     authority = certificates.read(home)
     if authority is None:
-        authority = certificates.authority(f"{getpass.getuser()} on this machine")
+        authority = certificates.authority(f"{_user()} on this machine")
         certificates.write(home, authority)
     if not _serves(folder, names, authority.certificate):
         certificates.write(folder, certificates.issued(names, authority), secrets.default_owner())
@@ -86,6 +86,14 @@ def _serves(folder: Path, names: Sequence[str], authority: bytes) -> bool:
     return (
         set(found.names) == set(names) and found.days_left() > _RENEWED and found.issuer == issuer
     )
+
+
+def _user() -> str:
+    """Return who runs this: a number where the system has no name for it, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _home(env: Environment) -> Path:
