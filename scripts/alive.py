@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import launch
@@ -181,6 +182,22 @@ def _turn_with(scheduler: Any, pulse: Pulse) -> None:
 # -- RQ -------------------------------------------------------------------------------------------
 
 
+def _connecting(pulse: Pulse, connect: Any) -> Any:
+    """Let the loop stand still from the first connection to the broker that fails.
+
+    It is tried again for seconds before the worker hears of it.
+    """
+
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        try:
+            return connect(self, *arguments, **named)
+        except Exception:
+            pulse.rest()
+            raise
+
+    return call
+
+
 def rq(pulse: Pulse, command: Sequence[str]) -> None:
     """Have RQ's worker turn the pulse."""
     module: Any = importlib.import_module("rq.worker")
@@ -217,6 +234,11 @@ def rq(pulse: Pulse, command: Sequence[str]) -> None:
     _wrap(worker, "heartbeat", resting)
     _wrap(worker, "dequeue_job_and_maintain_ttl", shortly)
     _wrap(worker, "monitor_work_horse", watching)
+    _wrap(
+        importlib.import_module("redis.connection").Connection,
+        "_connect",
+        partial(_connecting, pulse),
+    )
     # While workers are suspended it only asks whether they still are; a simple one works itself.
     _wrap(worker, "check_for_suspension", resting)
     _wrap(simple, "execute_job", resting)
