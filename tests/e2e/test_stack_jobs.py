@@ -451,7 +451,10 @@ class TestExternalDatabase:
         )
         override = (PGBOUNCER / "override.yml").read_text(encoding="utf-8")
         checkout.write("docker-compose.override.yml", override)
-        checkout.write("env/local.env", "COMPOSE_PROFILES=api,worker\n")
+        # In every environment: production reads no env/local.env.
+        name = "stacks/jobs/stack.env"
+        ours = (checkout.root / name).read_text(encoding="utf-8")
+        checkout.write(name, ours.replace("PROFILES=database,api", "PROFILES=api"))
         checkout.succeed("dev.build", timeout=600)
         checkout.succeed("dev.up", "--ports", "auto", timeout=600)
         with running(checkout, "dev") as stack:
