@@ -7,7 +7,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,7 +102,7 @@ class Load:
 
 
 class Servers:
-    """Production's stack with each candidate beside it, idle until its turn."""
+    """Production's stack, and each candidate beside it in its turn."""
 
     def __init__(self, checkout: Checkout, rounds: int) -> None:
         """`rounds` is how often each has its turn."""
@@ -125,12 +124,18 @@ class Servers:
             self._image = self._run("ps", "--format", "{{.Image}}", "api").split()[0]
             self._add_granian()
             self._habits()
-            with self._candidates("api", "api.main:app", 8000, ASGI, "/health") as api:
-                targets = {**api, "api, direct": "api:8000", "api, through nginx": "nginx:8080/api"}
-                paths = (("/health", "GET"), ("/habits", "GET"), ("/habits", "POST"))
-                self._in_turn(targets, paths)
-            with self._candidates("app", "web.main:app", 5000, WSGI, "/health") as app:
-                self._in_turn(app, (("/health", "GET"),))
+            paths = (("/health", "GET"), ("/habits", "GET"), ("/habits", "POST"))
+            whole = {"api, direct": "api:8000", "api, through nginx": "nginx:8080/api"}
+            for number in range(self._rounds):
+                print(f"     round {number + 1}", flush=True)
+                for one in ASGI:
+                    with self._candidate("api", "api.main:app", 8000, one) as place:
+                        self._turn(one.name, place, paths)
+                for name, place in whole.items():
+                    self._turn(name, place, paths)
+                for one in WSGI:
+                    with self._candidate("app", "web.main:app", 5000, one) as place:
+                        self._turn(one.name, place, paths[:1])
         finally:
             self._run("down", "--volumes", "--remove-orphans", "--timeout", "1")
 
@@ -151,7 +156,7 @@ class Servers:
             "## Servers",
             "",
             (
-                f"Requests a second, then median, p99 and worst, medians of {self._rounds} rounds "
+                f"Requests a second, then median, p99 and worst, medians of {self._rounds} round(s) "
                 f"in turn, each of {SECONDS:g} s with {CONNECTIONS} kept connections from another "
                 "container of the same network, in one run. Each server is a container as "
                 "production has it: hardened, one CPU, and two workers unless it says otherwise."
@@ -187,39 +192,33 @@ class Servers:
         )
 
     @contextmanager
-    def _candidates(
-        self, service: str, target: str, port: int, candidates: tuple[Candidate, ...], probe: str
-    ) -> Iterator[dict[str, str]]:
-        """Start them all; yield where each is, by name."""
-        places = {}
-        try:
-            for number, one in enumerate(candidates):
-                name = f"{PROJECT}-candidate-{service}-{number}"
-                variables = [w for pair in one.variables.items() for w in ("-e", "=".join(pair))]
-                command = one.command.format(target=target, port=port).split()
-                places[one.name] = f"{name}:{port}"
-                self._run(
-                    "run", "--detach", "--no-deps", "--name", name, "--volume",
-                    f"{self._added}:{ADDED}:ro", "-e", "FORWARDED_ALLOW_IPS=*", *variables,
-                    service, *command,
-                )  # fmt: skip
-            for place in places.values():
-                until(lambda place=place: self._answers(place + probe))  # type: ignore[misc]
-            yield places
-        finally:
-            names = [place.partition(":")[0] for place in places.values()]
-            self._checkout.run("docker", "rm", "--force", *names)
+    def _candidate(self, service: str, target: str, port: int, one: Candidate) -> Iterator[str]:
+        """Run a server in the place of a service's own; yield where it is.
 
-    def _in_turn(self, targets: Mapping[str, str], paths: tuple[tuple[str, str], ...]) -> None:
-        for number in range(self._rounds):
-            for name, place in targets.items():
-                for path, method in paths:
-                    self._load(place + path, WARM, method)
-                    got = self._load(place + path, SECONDS, method)
-                    self._got.setdefault((name, f"{method} {path}"), []).append(got)
-                self._forget()
-                print(f"     round {number + 1}: {name}", flush=True)
-                time.sleep(0.2)
+        For its turn alone: together they would want more connections than PostgreSQL has.
+        """
+        name = f"{PROJECT}-candidate"
+        variables = [word for pair in one.variables.items() for word in ("-e", "=".join(pair))]
+        command = one.command.format(target=target, port=port).split()
+        place = f"{name}:{port}"
+        try:
+            self._run(
+                "run", "--detach", "--no-deps", "--name", name, "--volume",
+                f"{self._added}:{ADDED}:ro", "-e", "FORWARDED_ALLOW_IPS=*", *variables,
+                service, *command,
+            )  # fmt: skip
+            until(lambda: self._answers(f"{place}/health"))
+            yield place
+        finally:
+            self._checkout.run("docker", "rm", "--force", name)
+
+    def _turn(self, name: str, place: str, paths: tuple[tuple[str, str], ...]) -> None:
+        for path, method in paths:
+            self._load(place + path, WARM, method)
+            got = self._load(place + path, SECONDS, method)
+            self._got.setdefault((name, f"{method} {path}"), []).append(got)
+        self._forget()
+        print(f"     {name}", flush=True)
 
     def _load(self, place: str, seconds: float, method: str) -> dict[str, float]:
         out = self._beside(f"http://{place}", str(seconds), str(CONNECTIONS), method)
@@ -229,7 +228,7 @@ class Servers:
         """Run the load from a container of its own."""
         loader = ROOT / "benchmarks" / "load.py"
         return self._checkout.run(
-            "docker", "run", "--rm", "--network", f"{PROJECT}_web", "--entrypoint", "python",
+            "docker", "run", "--rm", "--network", f"{PROJECT}_web-none", "--entrypoint", "python",
             "--volume", f"{loader}:/load.py:ro", self._image, "/load.py", *arguments,
         )  # fmt: skip
 
