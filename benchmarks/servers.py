@@ -156,9 +156,9 @@ class Servers:
             "## Servers",
             "",
             (
-                f"Requests a second, then median, p99 and worst, medians of {self._rounds} round(s) "
-                f"in turn, each of {SECONDS:g} s with {CONNECTIONS} kept connections from another "
-                "container of the same network, in one run. Each server is a container as "
+                f"Requests a second, then median, p99 and worst, medians of {self._rounds} "
+                f"round(s) in turn, each of {SECONDS:g} s with {CONNECTIONS} kept connections from "
+                "another container of the same network, in one run. Each server is a container as "
                 "production has it: hardened, one CPU, and two workers unless it says otherwise."
             ),
             "",
