@@ -116,6 +116,9 @@ class Engine(Protocol):
     def check(self) -> None:
         """Raise GangwayError where it doesn't answer, is too old or lacks something."""
 
+    def check_proxy(self) -> None:
+        """Refuse to put a proxy in front of development where there is none to put."""
+
     def running(self) -> bool:
         """Say whether a service of the project runs here; False where nothing answers."""
 

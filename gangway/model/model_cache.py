@@ -9,7 +9,6 @@ nor is a model with a credential that isn't one of the repository's own.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -38,8 +37,7 @@ Ingredients = Mapping[str, Any]
 
 def ingredients(environment: Environment, argv: Sequence[str]) -> Ingredients | None:
     """Return what tells one model of `argv` from another; None where none can be kept."""
-    separator = environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-    files = environment.get("COMPOSE_FILE").split(separator)
+    files = environment.compose_files
     shell = environment.process_environment()
     program = compose_version.answering(argv[0], shell)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ def as_written(environment: Environment, service: str, *keys: str) -> str:
     Compose itself can't say: without values it reads no mount whose source is a variable. Empty
     where no file has one.
     """
-    separator = environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-    for file in reversed(environment.get("COMPOSE_FILE").split(separator)):
+    for file in reversed(environment.compose_files):
         if found := _look(environment.root, file, service, keys):
             return found
     return ""
@@ -27,7 +25,7 @@ def as_written(environment: Environment, service: str, *keys: str) -> str:
 
 def _look(root: Path, file: str, service: str, keys: Sequence[str]) -> str:
     try:
-        own = yaml.load((root / file).read_text(encoding="utf-8"), _Loader)["services"][service]  # noqa: S506
+        own = yaml.load((root / file).read_text(encoding="utf-8"), Untagged)["services"][service]  # noqa: S506
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return ""
     found = own
@@ -43,16 +41,16 @@ def _look(root: Path, file: str, service: str, keys: Sequence[str]) -> str:
     return _look(root, base.get("file", file), str(base.get("service")), keys)
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads Compose's own tags (`!override`, `!reset`) as if they weren't there."""
+class Untagged(yaml.SafeLoader):
+    """Takes Compose's own tags (`!reset`, `!override`) for what they stand on."""
 
 
-def _untagged(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
+def _under_a_tag(loader: Untagged, _tag: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    return None
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
 
-_Loader.add_multi_constructor("!", _untagged)
+Untagged.add_multi_constructor("!", _under_a_tag)

@@ -22,7 +22,8 @@ def check(project: Project) -> None:
 
 def keep(project: Project) -> None:
     """Write down as whom the services with volumes run; called when a stack is started."""
-    if (users := {**_kept(project), **_users(project)}) != _kept(project):
+    kept = _kept(project)
+    if (users := {**kept, **_users(project)}) != kept:
         replace(_file(project), json.dumps(users, indent=2) + "\n")
 
 

@@ -60,9 +60,9 @@ def debug(project: Project, options: DebugOptions) -> None:
     # Without the file, a command that is only printed could not be pasted.
     way = project.engine.debugger(install=not project.dry_run)
     path.write_text(overlay(options, way), encoding="utf-8")
-    separator = project.environment.get("COMPOSE_PATH_SEPARATOR") or ":"
-    files = [project.environment.get("COMPOSE_FILE"), str(path.relative_to(project.root))]
-    changed = with_choices(project, overrides={"COMPOSE_FILE": separator.join(files)})
+    files = [*project.environment.compose_files, str(path.relative_to(project.root))]
+    joined = project.environment.separator.join(files)
+    changed = with_choices(project, overrides={"COMPOSE_FILE": joined})
     start = replace(start, flags=alone(changed, options.service))
     changed = up(changed, start, task="debug")
     if not project.dry_run:

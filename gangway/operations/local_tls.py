@@ -12,9 +12,9 @@ from typing import Final
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.operations.project import Project, with_choices
-from gangway.settings import certificates, secrets, tls
+from gangway.settings import certificates, checkout, secrets, tls
 from gangway.settings.certificates import Pair
-from gangway.settings.environment import NATIVE, Environment
+from gangway.settings.environment import Environment
 
 PROFILE: Final = "https"
 _NAMES: Final = ("localhost", "*.localhost", "127.0.0.1", "::1")
@@ -36,10 +36,7 @@ def with_https(project: Project, services: Sequence[str]) -> tuple[Project, tupl
             f"--https is for development; in {env.name} TLS decides",
             fix="set TLS to files, self-signed or acme: docs/tls.md",
         )
-    if project.engine.name == NATIVE:
-        raise GangwayError(
-            "natively there is no proxy to put in front", fix="leave --https out, or use containers"
-        )
+    project.engine.check_proxy()
     if not project.dry_run:
         _certificate(env)
     profiles = ",".join((*env.profiles, PROFILE))
@@ -52,13 +49,10 @@ def with_https(project: Project, services: Sequence[str]) -> tuple[Project, tupl
 
 
 def _certificate(env: Environment) -> None:
-    from gangway.settings import checkout
-
     checkout.own_folder(env.root)
-    folder = env.root / (env.get("TLS_FOLDER") or f"{checkout.DIRECTORY}/{tls.FOLDER}")
-    names = list(dict.fromkeys((*_NAMES, *tls.names(env))))
     if env.get("TLS_FOLDER"):
         return
+    folder, names = tls.folder(env), list(dict.fromkeys((*_NAMES, *tls.names(env))))
     if root := _mkcert_root(env):
         if not _serves(folder, names, root):
             _by_mkcert(env, folder, names)
@@ -112,7 +106,7 @@ def _mkcert_root(env: Environment) -> bytes | None:
 
 def _by_mkcert(env: Environment, folder: Path, names: Sequence[str]) -> None:
     new = folder.with_name(f"{folder.name}.mkcert")
-    certificates.make_folder(new)
+    secrets.make_directory(new, None)
     certificate, key = new / certificates.CERTIFICATE, new / certificates.KEY
     argv = ["mkcert", "-cert-file", os.fspath(certificate), "-key-file", os.fspath(key), *names]
     done = env.runner.capture(argv, timeout=30)

@@ -111,9 +111,8 @@ def _lost_jobs(project: Project) -> Iterator[Finding]:
 
 def _lost_resets(project: Project, services: Sequence[str]) -> Iterator[Finding]:
     env, model = project.environment, project.model
-    files = env.get("COMPOSE_FILE").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
     wanted = model.wanted(services)
-    for file, line, path, first in resets.repeated(env.root, files):
+    for file, line, path, first in resets.repeated(env.root, env.compose_files):
         name, *keys = path
         if name in wanted and resets.is_there(model.services, path):
             extends = (

@@ -110,13 +110,12 @@ def with_overlay(
     overlay.write(env, services, ports_before)
     checkout.record(env.root, env.name, checkout.facts(env))
     again = with_choices(project)
-    own, separator = overlay.file(env), env.get("COMPOSE_PATH_SEPARATOR") or ":"
-    files = again.environment.get("COMPOSE_FILE").split(separator)
+    own, files = overlay.file(env), again.environment.compose_files
     if own in files or not overlay.read(env):
         return again
     # On the command line: before what the tasks themselves add there.
     place = len(files) - files[-1].startswith(f"{checkout.DIRECTORY}/")
-    joined = separator.join([*files[:place], own, *files[place:]])
+    joined = env.separator.join([*files[:place], own, *files[place:]])
     return with_choices(again, overrides={"COMPOSE_FILE": joined})
 
 

@@ -121,9 +121,8 @@ def _up_to_date(project: Project) -> Project:
     services, known = overlay.read(env), overlay.ports_before(env)
     if not services or overlay.is_up_to_date(env):
         return project
-    separator, own = env.get("COMPOSE_PATH_SEPARATOR") or ":", overlay.file(env)
-    files = [file for file in env.get("COMPOSE_FILE").split(separator) if file != own]
-    bare = with_choices(project, overrides={"COMPOSE_FILE": separator.join(files)})
+    files = [file for file in env.compose_files if file != overlay.file(env)]
+    bare = with_choices(project, overrides={"COMPOSE_FILE": env.separator.join(files)})
     variables = set(ports.published(env, contract.load(project.root)).values())
     for name, before in list(known.items()):
         there = bare.model.services.get(name, {}).get("ports") or []

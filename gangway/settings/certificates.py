@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gangway.base.errors import GangwayError
+from gangway.settings import secrets
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -178,7 +179,7 @@ def write(folder: Path, pair: Pair, owner: tuple[int, int] | None = None) -> Non
     Raises GangwayError where the system refuses.
     """
     try:
-        make_folder(folder, owner)
+        secrets.make_directory(folder, owner)
         # The key first: whoever watches for the certificate finds its key beside it.
         for name, data in ((KEY, pair.key), (CERTIFICATE, pair.certificate)):
             new = folder / f"{name}.new"
@@ -195,15 +196,6 @@ def write(folder: Path, pair: Pair, owner: tuple[int, int] | None = None) -> Non
             where=str(error.filename or folder),
             fix=f"ls -ld {folder}",
         ) from None
-
-
-def make_folder(folder: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make a folder that is its owner's alone, where there is none; raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700)
-        if owner:
-            os.chown(folder, *owner)
 
 
 def is_open(path: Path) -> bool:

@@ -173,7 +173,7 @@ def _owner(path: Path) -> tuple[int, int] | None:
 
 
 def _compose_files(env: Environment) -> dict[str, str]:
-    separator = env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+    separator = env.separator
     files = env.beneath.get("COMPOSE_FILE", "").split(separator)
     # As Compose itself names it: docker-compose.override.yml
     personal = f"{files[0].removesuffix('.yml')}.override.yml"

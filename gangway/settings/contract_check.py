@@ -187,8 +187,7 @@ def _too_large(
 
 
 def _missing_paths(env: Environment, spec: Spec, found: Variable) -> Iterator[Finding]:
-    separator = env.get("COMPOSE_PATH_SEPARATOR") or ":"
-    paths = found.value.split(separator) if spec.type == "paths" else [found.value]
+    paths = found.value.split(env.separator) if spec.type == "paths" else [found.value]
     # A stack has no overlay for an environment that it isn't meant for: that is said by itself.
     own = f"stacks/{env.stack}/"
     for path in filter(None, paths):

@@ -149,8 +149,17 @@ class Environment:
     @property
     def base(self) -> str:
         """The Compose file that the environment begins with: `docker-compose.yml`."""
-        separator = self.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-        return self.get("COMPOSE_FILE").split(separator)[0]
+        return self.compose_files[0]
+
+    @property
+    def separator(self) -> str:
+        """What stands between the names in COMPOSE_FILE."""
+        return self.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+
+    @property
+    def compose_files(self) -> list[str]:
+        """The Compose files, base first, as COMPOSE_FILE names them."""
+        return self.get("COMPOSE_FILE").split(self.separator)
 
     @property
     def env_files(self) -> list[str]:

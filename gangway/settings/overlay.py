@@ -8,7 +8,6 @@ other services. The checkout's layer joins the one of the stack at hand to COMPO
 from __future__ import annotations
 
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -149,8 +148,7 @@ def _texts(env: Environment) -> int:
 
 
 def _compose_texts(env: Environment) -> Iterator[str]:
-    separator = env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-    for name in env.get("COMPOSE_FILE").split(separator):
+    for name in env.compose_files:
         if not name.startswith(FOLDER):
             try:
                 yield (env.root / name).read_text(encoding="utf-8")

@@ -49,7 +49,8 @@ def init(
     """
     owner = owner or default_owner()
     try:
-        _make_directory(directory, owner)
+        make_directory(directory, owner)
+        directory.chmod(0o700)
         if not keeps_modes(directory):
             raise GangwayError(
                 "its file system keeps no modes: others could read the secrets",
@@ -81,14 +82,14 @@ def keeps_modes(directory: Path) -> bool:
         return True
 
 
-def _make_directory(directory: Path, owner: tuple[int, int] | None) -> None:
+def make_directory(directory: Path, owner: tuple[int, int] | None) -> None:
+    """Make a directory that is its owner's alone, where there is none; raises OSError."""
     # Not parents=True alone: that leaves the last directory's mode to the umask for a moment.
     directory.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
         if owner:
             os.chown(directory, *owner)
-    directory.chmod(0o700)
 
 
 def _make(path: Path, owner: tuple[int, int] | None) -> Outcome:

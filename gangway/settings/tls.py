@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gangway.base.errors import Finding, GangwayError
+from gangway.settings import checkout
 from gangway.settings.environment import Environment
 
 OFF: Final = "off"
@@ -22,8 +23,6 @@ FOLDER: Final = "tls"
 """The folder in SECRETS_DIR, and the secret's name in the Compose files."""
 SOON: Final = 14
 """Days before its end at which a certificate is a finding."""
-# Where development has it: the checkout's own folder.
-_HERE: Final = ".gangway"
 # One that we make is made anew so many days before its end.
 _RENEWED: Final = 30
 
@@ -40,8 +39,8 @@ def names(env: Environment) -> list[str]:
 
 def shown(env: Environment) -> str:
     """Return the folder with the certificate, seen from the checkout."""
-    inside = Path(_HERE if env.kind == "dev" else env.get("SECRETS_DIR") or "secrets/prod", FOLDER)
-    return env.get("TLS_FOLDER") or inside.as_posix()
+    where = checkout.DIRECTORY if env.kind == "dev" else env.get("SECRETS_DIR") or "secrets/prod"
+    return env.get("TLS_FOLDER") or Path(where, FOLDER).as_posix()
 
 
 def folder(env: Environment) -> Path:

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
-class RequestId:
-    """Know each request's id while it is answered."""
+class Middleware:
+    """What stands before the views, for a server that is asynchronous."""
 
     async_capable = True
     sync_capable = False
@@ -40,26 +40,23 @@ class RequestId:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass a request on."""
+        return await self._answer(request)
+
+
+class RequestId(Middleware):
+    """Know each request's id while it is answered."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass a request on."""
         request_id.take(request.headers)
-        return await self._answer(request)
+        return await super().__call__(request)
 
 
-class DatabaseAway:
+class DatabaseAway(Middleware):
     """A database that is away or starting is a 503 that heals."""
-
-    async_capable = True
-    sync_capable = False
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        markcoroutinefunction(self)
-
-    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Pass a request on."""
-        return await self._answer(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answer for ``error``, if that is what it says."""

@@ -38,6 +38,9 @@ class DockerEngine(Client):
     def model(self) -> Model:
         return rendered(self.environment)
 
+    def check_proxy(self) -> None:
+        return
+
     def command(self, *words: str) -> list[str]:
         return self.environment.compose_command(*words)
 

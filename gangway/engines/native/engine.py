@@ -32,6 +32,11 @@ class NativeEngine(commands.Native):
     def check(self) -> None:
         require()
 
+    def check_proxy(self) -> None:
+        raise GangwayError(
+            "natively there is no proxy to put in front", fix="leave --https out, or use containers"
+        )
+
     def running(self) -> bool:
         return self.services.running()
 

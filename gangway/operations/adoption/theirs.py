@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 
 from gangway.base.errors import GangwayError
+from gangway.model.written import Untagged
 from gangway.operations.adoption.found import Foreign, Loss
 
 Node = Mapping[str, Any]
@@ -70,21 +71,6 @@ def env_values(root: Path, files: Iterable[str]) -> dict[str, str]:
     return found
 
 
-class _Loader(yaml.SafeLoader):
-    """Takes Compose's own tags (`!reset`, `!override`) for what they stand on."""
-
-
-def _under_a_tag(loader: _Loader, _tag: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
-
-
-_Loader.add_multi_constructor("!", _under_a_tag)
-
-
 def _service(root: Path, service: Foreign, values: Mapping[str, str]) -> Theirs:
     data = _document(root, service.file)
     definition = _mapping(_mapping(data.get("services")).get(service.name))
@@ -113,7 +99,7 @@ def _service(root: Path, service: Foreign, values: Mapping[str, str]) -> Theirs:
 def _document(root: Path, file: str) -> Node:
     try:
         text = (root / file).read_text(encoding="utf-8")
-        return _mapping(yaml.load(text, Loader=_Loader))  # noqa: S506 (a safe loader)
+        return _mapping(yaml.load(text, Loader=Untagged))  # noqa: S506 (a safe loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         what = f"it can't be read: {str(error).splitlines()[0]}"
         raise GangwayError(what, where=file) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gangway.model.written import Untagged
 from gangway.operations.adoption.look.shell import substituted, words_of
 from gangway.operations.adoption.look.tree import Tree, join, parent
 
@@ -18,21 +19,11 @@ _OLDER = re.compile(r"(local|production|prod|dev|development|staging|stack|base|
 _LATER = re.compile(r"override|local|dev|test|ci|prod|staging|deploy")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as Compose has it: merge keys, and tags of its own, whose content counts."""
+class _Loader(Untagged):
+    """YAML as Compose has it: what `!reset` stands on is gone."""
 
 
-def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if suffix == "reset":
-        return None
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
-
-
-_Loader.add_multi_constructor("!", _tagged)
+_Loader.add_constructor("!reset", lambda *_: None)
 
 
 @dataclass(frozen=True)
