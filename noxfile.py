@@ -83,8 +83,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Test the parts that need no engine, the container scripts against real servers among them."""
-    # Most of these wait for programs of their own, so two at a time take half as long.
-    pytest(session, "--numprocesses=2", *existing("tests/unit", "tests/scripts"))
+    # Most of these wait for programs of their own, so three at a time do well on two CPUs.
+    pytest(session, "--numprocesses=3", *existing("tests/unit", "tests/scripts"))
 
 
 @nox.session
@@ -141,6 +141,14 @@ def prod_smoke(session: nox.Session) -> None:
     own = f"tests/e2e/test_stack_{stack}.py"
     if Path(ROOT, own).exists():
         pytest(session, own, "-k", "TestProduction")
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Deploy releases, good and bad, under load; kill the deploys, go back, scale, restart."""
+    needs_engine(session)
+    # Two productions: most of a deploy is waiting, too.
+    pytest(session, "--numprocesses=2", "--dist=loadfile", "tests/e2e/deploy")
 
 
 @nox.session
@@ -201,8 +209,19 @@ def adopt(session: nox.Session) -> None:
 @nox.session
 def mistakes(session: nox.Session) -> None:
     """Make every mistake that a user can: one clear message each, and the next start works."""
-    end_to_end(session)
-    pytest(session, "tests/e2e/test_small_stack.py")
+    needs_engine(session)
+    paths = [f"tests/e2e/test_{name}.py" for name in ("mistakes", "small_stack")]
+    pytest(session, "--numprocesses=2", "--dist=loadfile", *paths)
+
+
+@nox.session
+def swarm(session: nox.Session) -> None:
+    """Be three machines on this one, and lose some of them."""
+    needs_engine(session)
+    lab = [sys.executable, "-m", "tests.e2e.swarm.lab", "--unusable"]
+    if reason := run(session, *lab, silent=True).strip():
+        session.skip(reason)
+    pytest(session, "tests/e2e/swarm")
 
 
 @nox.session(default=False)
@@ -299,9 +318,7 @@ def environments(*kinds: str) -> Iterator[str]:
 
 def shell_files(session: nox.Session) -> list[str]:
     """Return the shell scripts of the checkout."""
-    # What nginx's image sources at start has an extension that nobody else knows.
-    found = run(session, "shfmt", "--find", *existing(*SHELL), silent=True).split()
-    return found + names("docker/**/*.envsh")
+    return run(session, "shfmt", "--find", *existing(*SHELL), silent=True).split()
 
 
 def type_checks(session: nox.Session) -> dict[str, list[str]]:

@@ -14,41 +14,20 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import bench, hmr
+from benchmarks import bench, deploy, hmr
 from benchmarks.bench import ROOT, Checkout, Samples
+from benchmarks.rows import Row, against, put_section, seconds
 from benchmarks.servers import ASGI, Servers
 
-PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack", "servers"]
+PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack", "servers", "deploy"]
 EDITS = 50
 STALE_CHECKS = 5
 # Edits right after a start, and the seconds that somebody then takes to look at what came of them.
 EARLY_EDITS, PAUSE = 10, 5.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `goal` and `met` say what was promised and whether it holds."""
-
-    what: str
-    measured: str
-    ratio: str
-    goal: str
-    met: bool
-
-
-def seconds(what: str, got: Samples, limit: float) -> Row:
-    """Return a row for a figure with a limit in seconds."""
-    return Row(what, str(got), "", f"at most {limit:g} s", got.median <= limit)
-
-
-def against(what: str, got: Samples, floor: Samples, limit: float) -> Row:
-    """Return a row for a figure with a limit that is a multiple of the floor's."""
-    ratio = got.median / floor.median
-    return Row(what, str(got), f"{ratio:.2f} ×", f"at most {limit:g} × the floor", ratio <= limit)
 
 
 class Bench:
@@ -59,14 +38,15 @@ class Bench:
         self.checkout = checkout
         self.runs = runs
         self.rows: list[Row] = []
+        self.failed: list[Row] = []
         self.floor_up = self.floor_down = Samples((0.0,))
         self.server_table: list[str] = []
+        self.deploys: list[str] = []
 
     def add(self, row: Row) -> None:
         """Keep a row and show it."""
         self.rows.append(row)
-        mark = "ok  " if row.met else "MISS"
-        print(f"{mark} {row.what}: {row.measured} {row.ratio} ({row.goal})", flush=True)
+        row.show()
 
     def compose(self, environment: str, *args: str) -> Callable[[], object]:
         """Return a plain Compose call as something to time."""
@@ -433,6 +413,13 @@ class Bench:
         )  # fmt: skip
         self.server_table = found.table()
 
+    def deploy(self) -> None:
+        """Deploys under load, beside how others do it."""
+        found = deploy.measure(self.runs)
+        # These have a table of their own.
+        self.failed += [row for row in found.rows if not row.met]
+        self.deploys = found.section
+
     def clean(self) -> None:
         """Leave nothing of the copy behind."""
         for environment in ("dev", "test", "prod"):
@@ -449,9 +436,6 @@ def report(found: Bench) -> str:
     cores = f"{os.cpu_count()} cores ({platform.machine()})"
     python = platform.python_version()
     machine = f"{cores}, Python {python}, Docker Engine {engine}, Compose {compose}"
-
-    def met(row: Row) -> str:
-        return "yes" if row.met else "**no**"
 
     lines = [
         "# Performance",
@@ -470,7 +454,7 @@ def report(found: Bench) -> str:
         "| what | measured | of the floor | goal | met |",
         "|---|---|---|---|---|",
         *(
-            f"| {row.what} | {row.measured} | {row.ratio} | {row.goal} | {met(row)} |"
+            f"| {row.what} | {row.measured} | {row.ratio} | {row.goal} | {row.verdict} |"
             for row in found.rows
         ),
     ]
@@ -495,9 +479,10 @@ def main() -> int:
         if options.only == PARTS:
             file.write_text(report(found))
         if found.server_table:
-            before = file.read_text().partition("\n## Servers\n")[0].rstrip("\n")
-            file.write_text("\n".join([before, "", *found.server_table, ""]))
-    return 0 if all(row.met for row in found.rows) else 1
+            put_section(file, "Servers", found.server_table)
+        if found.deploys:
+            put_section(file, "Deploys", found.deploys)
+    return 0 if all(row.met for row in found.rows) and not found.failed else 1
 
 
 if __name__ == "__main__":

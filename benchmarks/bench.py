@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,12 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 def urls(listing: str) -> dict[str, str]:
     """Return service and URL of each line of `invoke X.urls`."""
     return dict(re.findall(r"^(\S+)\s+(\w+://\S+)$", listing, re.MULTILINE))
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def names(prefix: str, lines: Sequence[str]) -> list[str]:

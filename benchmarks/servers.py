@@ -153,8 +153,6 @@ class Servers:
     def table(self) -> list[str]:
         """Return the section of docs/performance.md."""
         return [
-            "## Servers",
-            "",
             (
                 f"Requests a second, then median, p99 and worst, medians of {self._rounds} "
                 f"round(s) in turn, each of {SECONDS:g} s with {CONNECTIONS} kept connections from "

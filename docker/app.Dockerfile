@@ -21,14 +21,14 @@ ENTRYPOINT ["entrypoint"]
 CMD ["serve"]
 
 FROM base AS runtime
-COPY docker/install-packages /usr/local/sbin/
 ARG RUN_PACKAGES
 RUN --mount=type=cache,id=debian,target=/var/cache/debian,sharing=locked \
-    install-packages ${RUN_PACKAGES}
+    --mount=type=bind,source=docker/install-packages,target=/run/install-packages \
+    bash /run/install-packages ${RUN_PACKAGES}
 
 FROM base AS uv
 COPY docker/requirements-build.txt /tmp/
-COPY docker/with-index docker/strip-wheels docker/compile-wheels /usr/local/bin/
+COPY docker/with-index docker/strip-wheels docker/compile-wheels docker/undated /usr/local/bin/
 # What is installed is changed afterwards: it must not be linked to uv's cache.
 ENV UV_LINK_MODE=copy \
     BYTECODE_CACHE=/root/.cache/bytecode
@@ -47,7 +47,8 @@ COPY docker/requirements-serve.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-beside /opt/gangway/servers /tmp/requirements-serve.txt && \
-    strip-wheels /opt/gangway/servers
+    strip-wheels /opt/gangway/servers && \
+    undated /opt/gangway/servers
 
 # The debugger, the profiler and what the reloader needs, for development only and where the app
 # doesn't find them.
@@ -101,7 +102,8 @@ RUN --mount=type=cache,target=/root/.cache/uv --mount=type=cache,target=/root/.c
     --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index install-dependencies --package "${PACKAGE}" --extras "${EXTRAS}" \
         --from-source "${FROM_SOURCE}" "${LOCK:-${APP}}" && \
-    strip-wheels /opt/venv
+    strip-wheels /opt/venv && \
+    undated /opt/venv
 
 FROM dependencies AS development-dependencies
 ARG GROUPS
@@ -195,7 +197,8 @@ ARG STATIC
 WORKDIR /srv/app
 RUN --mount=type=secret,id=ca_bundle --mount=type=secret,id=index_url \
     with-index build-step && \
-    chmod -R a+rX /srv/app
+    # Whatever umask the checkout had.
+    chmod -R u=rwX,go=rX /srv/app
 
 FROM runtime AS production
 COPY --link --from=dependencies /opt/venv /opt/venv

@@ -11,7 +11,7 @@ WORKDIR /srv/app
 ENTRYPOINT ["entrypoint"]
 
 FROM base AS dependencies
-COPY docker/with-index /usr/local/bin/
+COPY docker/with-index docker/undated /usr/local/bin/
 COPY apps/frontend/package.json apps/frontend/package-lock.json ./
 # sharp only resizes pictures, which next.config.ts switches off.
 RUN --mount=type=cache,target=/root/.npm \
@@ -38,7 +38,8 @@ RUN --mount=type=cache,target=/srv/app/.next/cache \
     cp -R .next/static /out/.next/ && \
     # Where it may write at run time: all else is read-only. Whatever umask the checkout had.
     rm -rf /out/.next/cache && ln -s /tmp /out/.next/cache && \
-    chmod -R a+rX /out
+    chmod -R u=rwX,go=rX /out && \
+    undated /out/node_modules
 
 FROM base AS production
 ENV NODE_ENV=production \

@@ -7,9 +7,9 @@ USER 0:0
 RUN install -d -m 1777 /var/cache/nginx /var/lib/acme \
     && rm -f /etc/nginx/conf.d/default.conf
 COPY --chmod=0755 docker/nginx/nginx.conf /etc/nginx/
-COPY --chmod=0755 docker/nginx/templates /etc/nginx/templates
-COPY --chmod=0755 docker/nginx/front.envsh /docker-entrypoint.d/15-front.envsh
-COPY --chmod=0755 docker/nginx/tls.envsh /docker-entrypoint.d/16-tls.envsh
-COPY --chmod=0755 docker/nginx/tls-certificate /usr/local/bin/
+COPY --chmod=0755 docker/nginx/templates /usr/local/lib/front/templates
+COPY --chmod=0755 docker/nginx/settings.bash /usr/local/lib/front/
+COPY --chmod=0755 docker/nginx/start /docker-entrypoint.d/15-front.sh
+COPY --chmod=0755 docker/nginx/front docker/nginx/tls-certificate /usr/local/bin/
 COPY --chmod=0755 scripts/healthcheck /usr/local/bin/
 USER 10001:10001

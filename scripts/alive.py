@@ -1,9 +1,13 @@
-"""Give Celery or RQ a heartbeat: ``alive.py celery|rq COMMAND...`` runs the command right here.
+"""Give Celery or RQ a heartbeat and an end: ``alive.py celery|rq COMMAND...`` runs it right here.
 
 ``$TMPDIR/heartbeat`` gets the time, in seconds since the epoch, every second for as long as the
 program's own loop turns: a worker's, or the scheduler's that Celery calls beat. While the loop has
 reason to stand still, as where the broker is away, the program counts as alive; a process that is
 stopped never does. The app knows nothing of it.
+
+After SIGTERM a worker takes nothing more, and what it does has GRACEFUL_SECONDS (8). What goes on
+then goes back to its queue where the app lets it: Celery's ``acks_late``, RQ's ``Retry``. Of RQ's,
+others are in the registry of failed jobs at once.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -25,6 +31,8 @@ import launch
 STUCK = float(os.environ.get("HEARTBEAT_SECONDS") or 10)
 # The most seconds that a loop which is idle takes for a turn.
 TURN = max(1, int(STUCK / 2))
+# Seconds that a task has after SIGTERM.
+GRACE = float(os.environ.get("GRACEFUL_SECONDS") or 8)
 
 
 class Pulse:
@@ -98,6 +106,13 @@ def _wrap(owner: type, name: str, wrapper: Callable[[Any], Any]) -> None:
     setattr(owner, name, wrapper(vars(owner)[name]))
 
 
+def _later(action: Callable[[], object]) -> None:
+    """Do it once what runs has had its time, if this process is still there."""
+    timer = threading.Timer(GRACE, action)
+    timer.daemon = True
+    timer.start()
+
+
 # -- Celery ---------------------------------------------------------------------------------------
 
 
@@ -111,9 +126,10 @@ def celery(pulse: Pulse, command: Sequence[str]) -> None:
     platforms: Any = importlib.import_module("celery.platforms")
     # It takes whoever has no name for root; a container's user has none.
     warnings.simplefilter("ignore", platforms.SecurityWarning)
-    # The working directory is the app's code, and read-only.
-    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
-    defaults.DEFAULTS["beat_schedule_filename"] = os.path.join(folder, "celerybeat-schedule")
+    # The working directory is the app's code, and read-only. What is kept says when each entry ran
+    # last: what falls between an end and a start is made up for, and nothing runs twice.
+    defaults.DEFAULTS["beat_schedule_filename"] = _kept("celerybeat-schedule", command)
+    defaults.DEFAULTS["beat_sync_every"] = 1
     ours = os.getpid()
 
     def worker(instance: Any, options: dict[str, Any], **_: object) -> None:
@@ -128,6 +144,11 @@ def celery(pulse: Pulse, command: Sequence[str]) -> None:
         # The pool named solo does its tasks in the loop; others' are elsewhere, and the loop turns.
         pulse.rest()
 
+    def worker_stops(how: str, **_: object) -> None:
+        # It would wait for ever; told so, it gives back what it has not acknowledged.
+        if how == "Warm":
+            _later(partial(os.kill, os.getpid(), signal.SIGQUIT))
+
     def beat(sender: Any, **_: object) -> None:
         # Inside a worker it is a process of its own.
         own = pulse if os.getpid() == ours else Pulse("heartbeat-beat")
@@ -136,8 +157,18 @@ def celery(pulse: Pulse, command: Sequence[str]) -> None:
 
     signals.celeryd_init.connect(worker, weak=False)
     signals.celeryd_after_setup.connect(worker_starts, weak=False)
+    signals.worker_shutting_down.connect(worker_stops, weak=False)
     signals.task_prerun.connect(task_starts, weak=False)
     signals.beat_init.connect(beat, weak=False)
+
+
+def _kept(name: str, command: Sequence[str]) -> str:
+    """Return a file that outlives the container where /var/tmp is a volume, for this command."""
+    path = os.path.join("/var/tmp", f"{name}-{zlib.crc32(repr(command).encode()):08x}")  # noqa: S108
+    folder = os.environ.get("TMPDIR")
+    if folder or not os.access("/var/tmp", os.W_OK):  # noqa: S108
+        return os.path.join(folder or "/tmp", name)  # noqa: S108
+    return path
 
 
 def _step(pulse: Pulse) -> type:
@@ -162,13 +193,33 @@ def _step(pulse: Pulse) -> type:
     return Turning
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have a SIGTERM wait until the block has been done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[Any] = []
+    before: Any = signal.signal(signal.SIGTERM, lambda *given: came.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if came and callable(before):
+        before(*came[0])
+
+
 def _turn_with(scheduler: Any, pulse: Pulse) -> None:
     """Have a scheduler turn the pulse, at least every TURN seconds."""
     tick, connect = scheduler.tick, scheduler._ensure_connected  # noqa: SLF001
 
     def ticking(*arguments: Any, **named: Any) -> Any:
+        # Its connection to the broker, for which it waits.
+        _ = scheduler.producer
         pulse.turn()
-        seconds = tick(*arguments, **named)
+        # It would end between noting that a task was sent and sending it.
+        with _undisturbed():
+            seconds = tick(*arguments, **named)
         pulse.turn()
         return min(seconds, TURN) if seconds else seconds
 
@@ -194,6 +245,16 @@ def _connecting(pulse: Pulse, connect: Any) -> Any:
         except Exception:
             pulse.rest()
             raise
+
+    return call
+
+
+def _stopping(stop: Any) -> Any:
+    """End the process that does a job: its worker sees that, and takes the job for failed."""
+
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        _later(self.kill_horse)
+        return stop(self, *arguments, **named)
 
     return call
 
@@ -231,6 +292,7 @@ def rq(pulse: Pulse, command: Sequence[str]) -> None:
         return call
 
     _wrap(worker, "work", starting)
+    _wrap(worker, "request_stop", _stopping)
     _wrap(worker, "heartbeat", resting)
     _wrap(worker, "dequeue_job_and_maintain_ttl", shortly)
     _wrap(worker, "monitor_work_horse", watching)

@@ -4,15 +4,20 @@ Where who is connected is to be believed, X-Forwarded-For, -Proto, -Host and -Pr
 client's address, the scheme, the host, and what a path begins with (root_path or SCRIPT_NAME). Of
 several values the last counts, which is the nearest proxy's own; of addresses, the last that isn't
 a trusted proxy's itself.
+
+And what its clients are told of a server that is leaving: that their connection ends with this
+answer, and that a stream of events or a WebSocket has ended, so that they come back elsewhere.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import ipaddress
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +30,9 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # So many clients' addresses are kept in mind.
 KNOWN = 4096
 SCHEMES = ("http", "https")
+EVENTS = "text/event-stream"
+# "Service restart" in the registry of RFC 6455, 11.7.
+RESTART = 1012
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+").fullmatch
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+").fullmatch
 
@@ -85,38 +93,43 @@ class Asgi:
 
     Nor does it fail once it has answered: its server would then close the connection unannounced,
     and the proxy has perhaps sent the next client's request on it. For the same reason an
-    answer of a server that is `leaving` says that the connection ends with it.
+    answer of a server that is leaving (its byte is 1) says that the connection ends with it.
     """
 
-    def __init__(self, app: AsgiApp, proxies: Proxies) -> None:
-        self._app, self._proxies = app, proxies
+    def __init__(self, app: AsgiApp, proxies: Proxies, leaving: Sequence[int] = b"\0") -> None:
+        self._app, self._proxies, self._leaving = app, proxies, leaving
         self._log = logging.getLogger("uvicorn.error")
-        self.leaving = False
+        self._lasting: set[_Lasting] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a connection."""
         kind = scope["type"]
         if kind != "lifespan" and (peer := scope.get("client")) and self._proxies.trusts(peer[0]):
             self._tell(scope)
-        if kind != "http":
+        if kind == "http":
+            await self._answer(_Answer(scope, send, self._lasting, self._leaving), receive)
+        elif kind == "websocket":
+            await self._answer(_Socket(scope, send, self._lasting), receive)
+        else:
             await self._app(scope, receive, send)
-            return
-        answered = False
 
-        async def noted(message: Message) -> None:
-            nonlocal answered
-            if self.leaving and message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                answered = True
-
+    async def _answer(self, answer: _Lasting, receive: Receive) -> None:
         try:
-            await self._app(scope, receive, noted)
+            await self._app(answer.scope, receive, answer.send)
         except Exception:
-            if not answered:
+            if not answer.over:
                 raise
-            self._log.exception("Exception in ASGI application")
+            if not answer.ended:
+                self._log.exception("Exception in ASGI application")
+        finally:
+            self._lasting.discard(answer)
+
+    async def see_off(self, seconds: float = 0.0) -> None:
+        """End each stream of events like a whole one, and each WebSocket, over so many seconds."""
+        lasting = list(self._lasting)
+        for each in lasting:
+            await each.end()
+            await asyncio.sleep(seconds / len(lasting))
 
     def _tell(self, scope: Message) -> None:
         told: dict[bytes, bytes] = {}
@@ -145,15 +158,117 @@ class Asgi:
                 scope["raw_path"] = prefix.encode() + raw
 
 
-def wsgi(app: WsgiApp, proxies: Proxies) -> WsgiApp:
-    """Return a WSGI app behind a proxy."""
+class _Lasting:
+    """What may last: whether it is over, and whether that is because we ended it."""
 
-    def answer(environ: dict[str, Any], start_response: object) -> Iterable[bytes]:
+    def __init__(self, scope: Message, send: Send, lasting: set[_Lasting]) -> None:
+        self.scope, self._send, self._lasting = scope, send, lasting
+        self.over = self.ended = False
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends; raises OSError once it was ended."""
+        if self.ended:
+            raise OSError("the server stops, and has ended it")
+        await self._send(message)
+
+    async def end(self) -> None:
+        """End it here, unless it is over; to its app the client has gone."""
+        self._lasting.discard(self)
+        if not self.over:
+            self.over = self.ended = True
+            # A WebSocket's server minds where the client has just gone, or was told to go.
+            with contextlib.suppress(OSError, RuntimeError):
+                await self._send(self._last())
+
+    def _last(self) -> Message:
+        raise NotImplementedError
+
+
+class _Answer(_Lasting):
+    """An answer to a request; it lasts if it is a stream of events."""
+
+    def __init__(
+        self, scope: Message, send: Send, lasting: set[_Lasting], leaving: Sequence[int]
+    ) -> None:
+        super().__init__(scope, send, lasting)
+        self._leaving = leaving
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends."""
+        if message["type"] == "http.response.start":
+            headers = message.get("headers", ())
+            if _is_for_events(headers, b"content-type") and _comes_back(self.scope):
+                self._lasting.add(self)
+            if self._leaving[0]:
+                message["headers"] = [*headers, (b"connection", b"close")]
+        await super().send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.over = True
+
+    def _last(self) -> Message:
+        return {"type": "http.response.body", "body": b""}
+
+
+class _Socket(_Lasting):
+    """A WebSocket; it lasts from when it was accepted."""
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            self._lasting.add(self)
+        elif message["type"] == "websocket.close":
+            self.over = True
+
+    def _last(self) -> Message:
+        return {"type": "websocket.close", "code": RESTART}
+
+
+def _comes_back(scope: Message) -> bool:
+    """Return whether that is a browser's EventSource, and nobody who wants an answer's end."""
+    return scope["method"] == "GET" and _is_for_events(scope["headers"], b"accept")
+
+
+def _is_for_events(headers: Iterable[tuple[bytes, bytes]], header: bytes) -> bool:
+    wanted = EVENTS.encode()
+    return any(name.lower() == header and value.startswith(wanted) for name, value in headers)
+
+
+def wsgi(app: WsgiApp, proxies: Proxies, leaving: Sequence[int] = b"\0") -> WsgiApp:
+    """Return a WSGI app behind a proxy; its server is leaving once the byte is 1."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if proxies.trusts(environ.get("REMOTE_ADDR", "")):
             _tell_wsgi(environ, proxies)
-        return app(environ, start_response)
+        streams = False
+
+        def starting(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            nonlocal streams
+            streams = any(
+                name.lower() == "content-type" and value.startswith(EVENTS)
+                for name, value in headers
+            )
+            # Gunicorn takes no header for it from an app.
+            if leaving[0] and (end := getattr(start_response, "__self__", None)):
+                end.force_close()
+            return start_response(status, headers, *error)
+
+        chunks = app(environ, starting)
+        asked = environ["REQUEST_METHOD"], environ.get("HTTP_ACCEPT", "")[: len(EVENTS)]
+        return _until(chunks, leaving) if streams and asked == ("GET", EVENTS) else chunks
 
     return answer
+
+
+def _until(chunks: Iterable[bytes], leaving: Sequence[int]) -> Iterator[bytes]:
+    try:
+        for chunk in chunks:
+            yield chunk
+            if leaving[0]:
+                break
+    finally:
+        if close := getattr(chunks, "close", None):
+            close()
 
 
 def _tell_wsgi(environ: dict[str, Any], proxies: Proxies) -> None:

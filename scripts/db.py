@@ -150,7 +150,8 @@ def _handed_over() -> list[str]:
     return os.environ.get("HANDED_OVER", "").split()
 
 
-def _seconds(name: str, default: float) -> float:
+def limit(name: str, default: float) -> float:
+    """Return the seconds that the variable ``name`` says."""
     text = os.environ.get(name) or str(default)
     try:
         return float(text)
@@ -364,6 +365,14 @@ def wait(settings: Settings, seconds: float) -> Session:
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
+def answers(settings: Settings) -> bool:
+    """Say whether the database lets us in at this moment."""
+    with contextlib.suppress(Exception):
+        _driver()(settings, ATTEMPT).close()
+        return True
+    return False
+
+
 # -- the lock -------------------------------------------------------------------------------------
 
 
@@ -396,11 +405,11 @@ def _acquire(session: Session, seconds: float) -> None:
 
 def _hold(settings: Settings, ready: int, end: int) -> int:
     """Take the lock, say so on ``ready``, and let go when ``end`` closes; return a status."""
-    session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
-    _acquire(session, _seconds("DB_LOCK_SECONDS", 300))
+    session = wait(settings, limit("DB_WAIT_SECONDS", 30))
+    _acquire(session, limit("DB_LOCK_SECONDS", 300))
     with contextlib.suppress(BrokenPipeError):
         os.write(ready, b"1")
-    _watch(settings, end, _seconds("DB_TABLE_SECONDS", 10))
+    _watch(settings, end, limit("DB_TABLE_SECONDS", 10))
     try:
         session.run("ROLLBACK")
         session.close()
@@ -477,7 +486,7 @@ class Lock:
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _leave(_guarded(lambda: _hold(settings, ready, end)))
+            leave(guarded(lambda: _hold(settings, ready, end)))
         os.close(ready)
         os.close(end)
         os.set_inheritable(self._end, True)  # noqa: FBT003
@@ -547,10 +556,15 @@ class Runner:
         return (code if code >= 0 else 128 - code) or (self._stopped_by and 128 + self._stopped_by)
 
 
-def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
+def lock(
+    settings: Settings,
+    commands: Sequence[Sequence[str]],
+    before: Callable[[Sequence[str]], None] = lambda command: None,
+) -> int:
     """Run ``commands`` under the lock; return the first status that is not 0, else 0.
 
-    In the fork that is to become a command this does not return: the command runs.
+    In the fork that is to become a command this does not return: ``before`` sees the command, and
+    then it runs.
     """
     # Imported here, it is there for every fork that asks.
     _driver()
@@ -566,6 +580,7 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
     for command in commands:
         outcome = runner.fork()
         if outcome is None:
+            before(command)
             launch.run(command)
         if outcome:
             say(f"{shlex.join(command)}: ended with status {outcome}; nothing after it was run")
@@ -577,11 +592,15 @@ def lock(settings: Settings, commands: Sequence[Sequence[str]]) -> int:
 def only_wait() -> int:
     """Wait for the database, if the app has one: there is nothing to run in it."""
     say("there is nothing to migrate or to seed")
-    places = ("DATABASE_URL", "DATABASE_URL_FILE", "POSTGRES_HOST")
-    if not any(map(os.environ.get, places)) or not any(map(_importable, DRIVERS)):
-        return 0
-    wait(Settings.load(), _seconds("DB_WAIT_SECONDS", 30)).close()
+    if has_database():
+        wait(Settings.load(), limit("DB_WAIT_SECONDS", 30)).close()
     return 0
+
+
+def has_database() -> bool:
+    """Say whether the app has a driver, and the environment a database."""
+    places = ("DATABASE_URL", "DATABASE_URL_FILE", "POSTGRES_HOST")
+    return any(map(os.environ.get, places)) and any(map(_importable, DRIVERS))
 
 
 def _importable(driver: str) -> bool:
@@ -611,7 +630,7 @@ def initialise(settings: Settings, folder: Path) -> int:
     scripts = sorted(folder.glob("*.sql"), key=lambda script: script.name)
     if not scripts:
         raise Mistake(f"{folder} has no .sql file; look at INIT_SQL")
-    session = wait(settings, _seconds("DB_WAIT_SECONDS", 30))
+    session = wait(settings, limit("DB_WAIT_SECONDS", 30))
     for script in scripts:
         try:
             session.run(script.read_text(encoding="utf-8"))
@@ -630,7 +649,8 @@ def say(message: str) -> None:
     print(f"db: {message}", file=sys.stderr, flush=True)
 
 
-def _guarded(action: Callable[[], int]) -> int:
+def guarded(action: Callable[[], int]) -> int:
+    """Return the status of ``action``; 2, with the message, for a mistake."""
     try:
         return action()
     except Mistake as mistake:
@@ -638,14 +658,15 @@ def _guarded(action: Callable[[], int]) -> int:
         return 2
 
 
-def _leave(status: int) -> NoReturn:
+def leave(status: int) -> NoReturn:
     """End at once: a name server that hangs in a thread must not keep us."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _split(arguments: Sequence[str], separator: str) -> list[list[str]]:
+def split(arguments: Sequence[str], separator: str) -> list[list[str]]:
+    """Return what is between the separators."""
     parts: list[list[str]] = [[]]
     for argument in arguments:
         if argument == separator:
@@ -663,14 +684,14 @@ def main(arguments: Sequence[str]) -> int:
     if what == "lock" and not options:
         if not command:
             return only_wait()
-        return lock(Settings.load(), _split(command, "--then"))
+        return lock(Settings.load(), split(command, "--then"))
     if what == "init" and len(options) == 1 and not command:
         return initialise(Settings.load(), Path(options[0]))
     if what != "wait" or (options and (len(options) != 2 or options[0] != "--timeout")):
         raise Mistake("usage: wait-for-db [--timeout SECONDS] [-- COMMAND...]")
     if options:
         os.environ["DB_WAIT_SECONDS"] = options[1]
-    wait(Settings.load(), _seconds("DB_WAIT_SECONDS", 30)).close()
+    wait(Settings.load(), limit("DB_WAIT_SECONDS", 30)).close()
     if command:
         launch.replace(command)
     return 0
@@ -683,4 +704,4 @@ if __name__ == "__main__":
     except Mistake as mistake:
         say(str(mistake))
         status = 2
-    _leave(status)
+    leave(status)

@@ -21,7 +21,7 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import behind
@@ -58,6 +58,8 @@ IN_MEMORY = 1 << 20
 class Patient(uvicorn.Server):
     """A server that stops accepting a moment before it closes what is idle."""
 
+    see_off: Callable[[], Awaitable[None]]
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve; `healthcheck tcp` goes by the file, for the port was open before."""
         await super().startup(sockets)
@@ -67,6 +69,7 @@ class Patient(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in two steps."""
+        await self.see_off()
         for server in self.servers:
             server.close()
         await asyncio.sleep(UNDER_WAY)
@@ -141,7 +144,9 @@ def _with_body(app: Callable[..., Any]) -> Callable[..., Any]:
 def _in_front(app: Callable[..., Any]) -> Callable[..., Any]:
     """Return an ASGI application with what stands before it in production."""
     proxies = behind.Proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
-    return limits.Limits(behind.Asgi(app, proxies), os.environ)
+    asgi = behind.Asgi(app, proxies)
+    Patient.see_off = staticmethod(asgi.see_off)
+    return limits.Limits(asgi, os.environ)
 
 
 def _application() -> Callable[..., Any]:

@@ -17,7 +17,8 @@ value_of() {
 		value=${value%"${value##*[!$'\r\n']}"}
 	elif [[ -v $1 ]]; then
 		value=${!1}
-	elif [[ " ${missing[*]} " != *" $1 "* ]]; then
+	# Nearly always there is no key but one.
+	elif [[ $1 != *_PREVIOUS && " ${missing[*]} " != *" $1 "* ]]; then
 		missing+=("$1")
 	fi
 }

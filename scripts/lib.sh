@@ -44,7 +44,8 @@ check_file_env() {
 	local path=${!file_name:-}
 	[[ -n $path ]] || return 0
 	[[ -z ${!name:-} ]] || die "both $name and $file_name are set; keep one of them"
-	[[ -f $path && -r $path ]] || die "cannot read $path, which $file_name names"
+	# Compose has /dev/null where there is none.
+	[[ -r $path && ! -d $path ]] || die "cannot read $path, which $file_name names"
 }
 
 # file_env NAME: sets NAME from NAME or from the file that NAME_FILE names (trailing newlines

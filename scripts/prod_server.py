@@ -7,7 +7,6 @@ a proxy.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import os
@@ -15,34 +14,12 @@ import sys
 from typing import Any
 
 import behind
+import leaving
 
 SERVERS = os.environ.get("SERVERS_PATH") or "/opt/gangway/servers"
 # Here are modules that nobody but us may find.
-del sys.path[0], sys.modules["behind"]
+del sys.path[0], sys.modules["behind"], sys.modules["leaving"]
 sys.path.append(SERVERS)
-
-
-# Seconds in which a server that was told to stop is still asked: nobody repeats a request that was
-# sent, so none may meet the end of its connection.
-LEAVING = 0.5
-# Seconds in which a request that was sent before the port was closed has arrived.
-UNDER_WAY = 0.02
-
-
-def _leave_in_steps(server: Any) -> None:
-    """Have uvicorn's servers end connections by answers, then close the port, then the rest."""
-    stop = server.shutdown
-
-    async def shutdown(self: Any, sockets: Any = None) -> None:
-        if self.server_state.connections and not self.force_exit:
-            self.config.app.leaving = True
-            await asyncio.sleep(LEAVING)
-        for each in self.servers:
-            each.close()
-        await asyncio.sleep(UNDER_WAY)
-        await stop(self, sockets)
-
-    server.shutdown = shutdown
 
 
 def _check(wanted: list[str]) -> None:
@@ -58,11 +35,14 @@ def _check(wanted: list[str]) -> None:
 
 def _run(interface: str) -> None:
     proxies = behind.Proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
+    told = leaving.in_steps(importlib.import_module("gunicorn.arbiter").Arbiter)
     if interface == "asgi":
         worker = importlib.import_module("uvicorn_worker").UvicornWorker
         # Ours does what uvicorn would do of it, and more.
         worker.CONFIG_KWARGS = {**worker.CONFIG_KWARGS, "proxy_headers": False}
-        _leave_in_steps(importlib.import_module("uvicorn").Server)
+        leaving.by_loop(importlib.import_module("uvicorn").Server, told)
+    else:
+        leaving.by_threads(importlib.import_module("gunicorn.workers.gthread"), told)
     base: Any = importlib.import_module("gunicorn.app.wsgiapp").WSGIApplication
 
     class Application(base):  # type: ignore[misc]
@@ -70,7 +50,9 @@ def _run(interface: str) -> None:
 
         def load(self) -> object:
             app = super().load()
-            return behind.Asgi(app, proxies) if interface == "asgi" else behind.wsgi(app, proxies)
+            if interface == "asgi":
+                return behind.Asgi(app, proxies, told)
+            return behind.wsgi(app, proxies, told)
 
     Application("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").run()
 

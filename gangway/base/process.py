@@ -7,11 +7,12 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from gangway.base.errors import GangwayError
 
@@ -73,6 +74,15 @@ class Completed(NamedTuple):
     stderr: str
 
 
+@dataclass
+class Stream:
+    """A program whose bytes go through `pipe`; `status` and what it `said` are there in the end."""
+
+    pipe: IO[bytes]
+    status: int = 0
+    said: str = ""
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs programs in one working directory with one environment."""
@@ -106,6 +116,54 @@ class Runner:
             message = f"no answer within {timeout:g} s: {shlex.join(argv)}"
             raise GangwayError(message) from error
         return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+    def pipe(self, argv: Sequence[str], data: bytes = b"") -> tuple[int, bytes, str]:
+        """Run `argv` with `data` as its input; return its status, its output and its complaints.
+
+        Raises GangwayError when the program is missing.
+        """
+        try:
+            done = subprocess.run(
+                argv, cwd=self.cwd, env=self._variables(), input=data, capture_output=True,
+                check=False,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+
+    @contextlib.contextmanager
+    def streaming(self, argv: Sequence[str], *, writing: bool) -> Iterator[Stream]:
+        """Start `argv` for its bytes: write what it reads to the stream's pipe, or read from it.
+
+        It has ended after the block, however it did; left by an error, it is killed. Raises
+        GangwayError when the program is missing.
+        """
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                program = subprocess.Popen(
+                    argv, cwd=self.cwd, env=self._variables(), stderr=complaints,
+                    stdin=subprocess.PIPE if writing else subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL if writing else subprocess.PIPE,
+                )  # fmt: skip
+            except FileNotFoundError as error:
+                raise missing(argv[0]) from error
+            pipe = program.stdin if writing else program.stdout
+            if pipe is None:
+                raise AssertionError("a pipe was asked for")
+            stream = Stream(pipe)
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    yield stream
+                    pipe.close()
+            except BaseException:
+                program.kill()
+                raise
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+                stream.status = program.wait()
+                complaints.seek(0)
+                stream.said = complaints.read().decode(errors="replace")
 
     def _variables(self) -> dict[str, str]:
         # Compose takes the folder's name from PWD, and by a link's it would be another project's.
@@ -168,6 +226,21 @@ class Runner:
                 errors="replace",
                 process_group=0 if own_group else None,
             )
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+
+    def stream(
+        self, argv: Sequence[str], *, stdin: int | None = None, stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start `argv` for bytes that don't fit into memory; what it complains of is a pipe.
+
+        Raises GangwayError when the program is missing.
+        """
+        try:
+            return subprocess.Popen(
+                argv, cwd=self.cwd, env=self._variables(), stdin=stdin, stdout=stdout,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
         except FileNotFoundError as error:
             raise missing(argv[0]) from error
 

@@ -9,16 +9,21 @@ from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.engines.docker.engine import DockerEngine
 from gangway.engines.interface import Engine
-from gangway.settings.environment import NATIVE, Environment
+from gangway.settings.environment import NATIVE, SWARM, Environment
 
 
 def engine_of(environment: Environment, name: str | None = None) -> Engine:
     """Return the environment's own engine (Docker for `auto`), or the one of another name."""
-    if (name or environment.engine) != NATIVE:
-        return DockerEngine(environment)
-    from gangway.engines.native.engine import NativeEngine
+    chosen = name or environment.engine
+    if chosen == NATIVE:
+        from gangway.engines.native.engine import NativeEngine
 
-    return NativeEngine(environment)
+        return NativeEngine(environment)
+    if chosen == SWARM:
+        from gangway.engines.swarm.engine import SwarmEngine
+
+        return SwarmEngine(environment, DockerEngine(environment))
+    return DockerEngine(environment)
 
 
 def others(engine: Engine) -> Iterator[Engine]:
@@ -27,6 +32,8 @@ def others(engine: Engine) -> Iterator[Engine]:
     if environment.kind != "prod":
         other = "docker" if engine.name == NATIVE else NATIVE
         yield engine_of(environment, other)
+    elif engine.name == SWARM:
+        yield engine_of(environment, "docker")
 
 
 def instead(engine: Engine, *, dry_run: bool) -> str | None:

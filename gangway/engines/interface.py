@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.timeline import Timeline
+from gangway.engines.releases import Production
+from gangway.engines.start import Start
 from gangway.model.model import Model
 from gangway.settings.environment import Environment
 
@@ -61,34 +62,6 @@ class Inside(NamedTuple):
     main: int | None = None
 
 
-class Start(Protocol):
-    """A start under way. Whoever has it calls `poll` again and again, and looks at the timeline."""
-
-    timeline: Timeline
-
-    @property
-    def fetching(self) -> bool:
-        """Whether images are being built or pulled, which takes what it takes."""
-
-    def poll(self) -> bool:
-        """Go on for a moment; return whether something has happened.
-
-        Raises GangwayError when the start itself goes wrong, rather than a service.
-        """
-
-    def done(self) -> bool:
-        """Say whether all that is wanted has been started, ready or not."""
-
-    def containers(self) -> Sequence[Container]:
-        """Return what is there of the services now."""
-
-    def give_up(self, seconds: float = 0.0) -> None:
-        """Start nothing more, or let it come to its own end in so many seconds; see what is there.
-
-        What runs goes on running.
-        """
-
-
 class Engine(Protocol):
     """What runs the services of one environment."""
 
@@ -105,8 +78,16 @@ class Engine(Protocol):
         """How services run here: `in containers`, `natively`."""
 
     @property
+    def host(self) -> str:
+        """The machine that it runs services on, as one reaches it; empty for this one."""
+
+    @property
     def model(self) -> Model:
         """The merged model of the stack."""
+
+    @property
+    def production(self) -> Production:
+        """What it can do with releases; raises CannotDo where that is nothing."""
 
     # ---- is it there, and who is?
 
@@ -151,8 +132,8 @@ class Engine(Protocol):
     def call(self, *words: str) -> int:
         """Do it on this terminal and return its exit status; raises CannotDo, or GangwayError."""
 
-    def capture(self, *words: str) -> Completed:
-        """Do it without input, and return what it wrote."""
+    def capture(self, *words: str, text: str = "") -> Completed:
+        """Do it with `text` as its input, and return what it wrote."""
 
     def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
         """Do what starts `services` (all that are on for none named), to be watched in the block.

@@ -123,6 +123,17 @@ class Model:
             if str(port.get("published") or "").isdecimal()
         ]
 
+    def networks(self, service: str) -> dict[str, bool]:
+        """Return the engine's names of a service's networks, and whether each is internal."""
+        known = self.raw.get("networks") or {}
+        described = {
+            name: known.get(name) or {} for name in self.services[service].get("networks") or {}
+        }
+        return {
+            str(each.get("name") or name): bool(each.get("internal"))
+            for name, each in described.items()
+        }
+
     def volumes(self) -> list[str]:
         """Return the engine's names of the volumes that hold data."""
         mounts = [

@@ -8,6 +8,7 @@ from typing import Final
 
 from gangway.base.errors import Finding, GangwayError
 from gangway.base.output import say
+from gangway.engines.container import Container as Found
 from gangway.engines.interface import Engine
 
 LOG_LINES = 20
@@ -15,9 +16,14 @@ LOG_LINES = 20
 KILLED: Final = 137
 
 
-def show(engine: Engine, services: Sequence[str]) -> None:
-    """Print the last log lines and the last health output of each service's containers."""
-    for container in engine.containers():
+def show(
+    engine: Engine, services: Sequence[str], containers: Sequence[Found] | None = None
+) -> None:
+    """Print the last log lines and the last health output of each service's containers.
+
+    Of `containers` alone, where some are given.
+    """
+    for container in engine.containers() if containers is None else containers:
         if container.service not in services:
             continue
         state = container.state
@@ -36,10 +42,13 @@ def show(engine: Engine, services: Sequence[str]) -> None:
 
 
 def did_not_start(
-    engine: Engine, failed: Sequence[str], out_of_memory: Container[str] = ()
+    engine: Engine,
+    failed: Sequence[str],
+    out_of_memory: Container[str] = (),
+    containers: Sequence[Found] | None = None,
 ) -> GangwayError:
-    """Return the error for services that failed, after their last words."""
-    show(engine, failed)
+    """Return the error for services that failed, after their last words: see `show`."""
+    show(engine, failed, containers)
     if hungry := next((name for name in failed if name in out_of_memory), None):
         finding = ran_out_of_memory(engine, hungry)
         return GangwayError(finding.what, fix=finding.fix)

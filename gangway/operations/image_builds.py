@@ -18,7 +18,11 @@ def build(project: Project, services: Sequence[str] = (), *, no_cache: bool = Fa
     calls.check_services(project, services)
     if not project.dry_run:
         project.engine.reach()
-    words = project.engine.building(services, no_cache=no_cache)
+    run(project, project.engine.building(services, no_cache=no_cache))
+
+
+def run(project: Project, words: Sequence[str]) -> None:
+    """Print and make a call that builds, and say how long it took."""
     if project.announce(*words):
         began = time.monotonic()
         project.engine.call(*words)

@@ -72,17 +72,22 @@ def config(project: Project, flags: Sequence[str]) -> int:
 
 def urls(project: Project, services: Sequence[str] = ()) -> None:
     """Print the table of the URLs of these services, or of all, on standard output."""
-    print(output.table(addresses(project.model, services)))
+    print(output.table(addresses(project.model, services, project.engine.host)))
 
 
-def addresses(model: Model, services: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return (service, URL) for every published port of what these, or all, start."""
+def addresses(
+    model: Model, services: Sequence[str] = (), machine: str = ""
+) -> list[tuple[str, str]]:
+    """Return (service, URL) for every published port of what these, or all, start.
+
+    `machine` is the name of the one that they run on, empty for this one.
+    """
     found = []
     started = model.wanted(services)
     for port in model.published():
         if port.service not in started:
             continue
-        host = "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
+        host = machine or "127.0.0.1" if port.host in ("0.0.0.0", "::") else port.host
         # In an address, the colons of an IPv6 one are in brackets.
         host = f"[{host}]" if ":" in host else host
         scheme = _SCHEMES.get(port.target, "http") if port.protocol == "tcp" else port.protocol

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gangway.base import user
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
 from gangway.operations.project import Project, with_choices
@@ -60,7 +60,7 @@ def _certificate(env: Environment) -> None:
     home = _home(env) / "gangway" / "ca"
     authority = certificates.read(home)
     if authority is None:
-        authority = certificates.authority(f"{_user()} on this machine")
+        authority = certificates.authority(f"{user.name()} on this machine")
         certificates.write(home, authority)
     if not _serves(folder, names, authority.certificate):
         certificates.write(folder, certificates.issued(names, authority), secrets.default_owner())
@@ -80,14 +80,6 @@ def _serves(folder: Path, names: Sequence[str], authority: bytes) -> bool:
     return (
         set(found.names) == set(names) and found.days_left() > _RENEWED and found.issuer == issuer
     )
-
-
-def _user() -> str:
-    """Return who runs this: a number where the system has no name for it, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def _home(env: Environment) -> Path:

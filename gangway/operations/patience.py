@@ -75,7 +75,7 @@ class Patience:
         pending = self._timeline.pending()
         # What hasn't started waits for these, too.
         slow = [name for name in pending if self._timeline.has_started(name)] or pending
-        diagnosis.show(self._engine, slow)
+        diagnosis.show(self._engine, slow, self._containers())
         names = ", ".join(slow)
         if others := ", ".join(name for name in pending if name not in slow):
             names += f" (so {others} had to wait)"

@@ -31,7 +31,7 @@ def settle(
         for port in project.model.published()
         if port.service in wanted
         and port.port not in own
-        and not ports.is_free(port.port, port.host, port.protocol)
+        and not _is_free(project, port.port, port.host, port.protocol)
     ]
     if not taken:
         return project
@@ -54,7 +54,11 @@ def _moved(project: Project, wanted: Collection[str], host: str) -> Project:
         if port.port not in variables.values()
     }
     before = {**variables, **fixed}
-    block = ports.free_block(project.root, before, host=host, free=_is_free)
+
+    def wholly_free(port: int, host: str) -> bool:
+        return all(_is_free(project, port, host, protocol) for protocol in ("tcp", "udp"))
+
+    block = ports.free_block(project.root, before, host=host, free=wholly_free)
     first = next(iter(block))
     distance = block[first] - before[first]
     moved = with_settings(project, {name: str(block[name]) for name in variables})
@@ -71,8 +75,11 @@ def _moved(project: Project, wanted: Collection[str], host: str) -> Project:
     return moved
 
 
-def _is_free(port: int, host: str) -> bool:
-    return ports.is_free(port, host) and ports.is_free(port, host, "udp")
+def _is_free(project: Project, port: int, host: str, protocol: str) -> bool:
+    """Say whether a port can be published; of another machine only its engine tells."""
+    if project.engine.host:
+        return project.engine.publisher(port) is None
+    return ports.is_free(port, host, protocol)
 
 
 def _with_fixed(project: Project, moved: Collection[int], distance: int) -> Project:

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gangway.base.errors import GangwayError
-from gangway.model.model import Model, keeps_data
+from gangway.model import moves
 from gangway.model.model import replicas as current
 from gangway.operations import calls
 from gangway.operations.project import Project, with_overlay, with_settings
 from gangway.operations.start import StartOptions, up
 from gangway.settings import contract, overlay
 
-# Their data is in memory, and no volume tells.
-_IN_MEMORY: Final = ("redis", "broker")
+# Of one service: an engine's network has addresses for some 250 in all.
+_MOST: Final = 100
+
+Numbers = Mapping[str, int]
+"""How many containers of each service there are to be."""
 
 
 def scale(project: Project, wishes: Sequence[str]) -> None:
-    """Run the wished numbers of containers, leaving those that run as they are.
+    """Run the wished numbers of containers, leaving those that run as they are."""
+    scaled(project, wishes, _started)
 
-    The numbers are kept for this checkout, so that the next `up` has them: in the variable of the
-    service (API_REPLICAS) where the stack has one, else in the checkout's overlay.
+
+def scaled(
+    project: Project, wishes: Sequence[str], start: Callable[[Project, Numbers], Project]
+) -> None:
+    """Have `start` run the wished numbers, and keep them for this checkout.
+
+    So the next `up` has them: in the variable of the service (API_REPLICAS) where the stack has
+    one, else in the checkout's overlay.
     """
     numbers = replicas(project, wishes)
     variables = {name: _variable(project, name) for name in numbers}
     if not all(variables.values()):
         overlay.refuse_unjoined(project.environment)
-    flags = ["--no-recreate", *(word for wish in wishes for word in ("--scale", wish))]
-    enough = tuple(name for name, number in numbers.items() if number)
-    options = StartOptions(tuple(numbers), enough=enough, flags=tuple(flags))
-    started = up(project, options, task="scale")
+    started = start(project, numbers)
     if project.dry_run:
         return
     kept = {name: str(numbers[each]) for each, name in variables.items() if name}
     keep(with_settings(started, kept), numbers)
+
+
+def _started(project: Project, numbers: Numbers) -> Project:
+    wishes = [word for name, number in numbers.items() for word in ("--scale", f"{name}={number}")]
+    enough = tuple(name for name, number in numbers.items() if number)
+    options = StartOptions(tuple(numbers), enough=enough, flags=("--no-recreate", *wishes))
+    return up(project, options, task="scale")
 
 
 def keep(project: Project, numbers: Mapping[str, int]) -> Project:
@@ -79,13 +93,20 @@ def _hindrances(project: Project, name: str, number: int) -> Iterator[tuple[str,
     model = project.model
     if name in model.one_shots():
         yield f"{name} runs once and ends: there is nothing to have several of", None
-    if data := _data(model, name):
+    if data := moves.own_data(model, name):
         yield (
             f"{name} keeps data of its own ({data}): several would each have another, or spoil it",
             "scale what uses it; more memory or CPUs for it are variables (docs/variables.md)",
         )
+    if number == 0 and name == moves.PROXY:
+        yield (
+            f"without {name} nobody reaches anything",
+            f"invoke {project.name}.pause has requests wait, {project.name}.down ends it all",
+        )
     if number <= 1:
         return
+    if number > _MOST:
+        yield f"{number} of {name} on one machine: {_MOST} are the most that make sense", None
     if fixed := model.services[name].get("container_name"):
         yield (
             f"{name} has the container_name {fixed}, which only one container can have",
@@ -98,20 +119,6 @@ def _hindrances(project: Project, name: str, number: int) -> Iterator[tuple[str,
             if project.environment.kind == "prod"
             else "use an environment that doesn't publish its port, such as production",
         )
-
-
-def _data(model: Model, name: str) -> str:
-    """Return the volume that a service has for itself alone, or what is like one."""
-    others = {
-        mount.get("source")
-        for other, service in model.services.items()
-        for mount in service.get("volumes") or ()
-        if other != name and mount["type"] == "volume"
-    }
-    for mount in model.services[name].get("volumes") or ():
-        if keeps_data(mount) and (not mount.get("source") or mount["source"] not in others):
-            return f"the volume {mount.get('source') or mount['target']}"
-    return "in memory" if name in _IN_MEMORY else ""
 
 
 def _variable(project: Project, service: str) -> str:

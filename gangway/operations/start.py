@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from gangway.base import output
 from gangway.base.errors import GangwayError
 from gangway.base.output import say
-from gangway.engines.interface import Engine, Start
+from gangway.engines.interface import Engine
+from gangway.engines.start import Start
 from gangway.engines.timeline import View
 from gangway.model import mount_points
 from gangway.model.model import replicas
@@ -112,16 +113,21 @@ def rebuild(project: Project, service: str) -> None:
     built here.
     """
     calls.check_services(project, [service])
-    if "build" not in project.model.services[service]:
-        raise GangwayError(
-            f"{service} isn't built here: its image comes from elsewhere",
-            fix=f"invoke {project.name}.restart {service} starts it again",
-        )
+    require_built(project, service)
     with project.changing("rebuild"):
         project, _ = preflight.prepare(project, [service])
         image_builds.build(project, [service], no_cache=True)
         flags = ("--detach", "--force-recreate", *alone(project, service))
         watched(project, StartOptions((service,)), "up", *flags, service)
+
+
+def require_built(project: Project, service: str) -> None:
+    """Refuse a service whose image isn't built here."""
+    if "build" not in project.model.services[service]:
+        raise GangwayError(
+            f"{service} isn't built here: its image comes from elsewhere",
+            fix=f"invoke {project.name}.restart {service} starts it again",
+        )
 
 
 def alone(project: Project, service: str) -> tuple[str, ...]:
@@ -149,7 +155,7 @@ def watched(project: Project, options: StartOptions, *words: str) -> None:
     mount_points.make(project.model)
     try:
         with project.engine.start(words, options.services) as start:
-            _follow(project.engine, start, options)
+            follow(project.engine, start, options)
     except KeyboardInterrupt:
         name = project.name
         say(
@@ -159,7 +165,8 @@ def watched(project: Project, options: StartOptions, *words: str) -> None:
         raise
 
 
-def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
+def follow(engine: Engine, start: Start, options: StartOptions) -> None:
+    """Show a start under way until what it starts is ready; raises GangwayError as `up` does."""
     timeline = start.timeline
     view = View(timeline, sys.stderr, output.state_colours(sys.stderr))
     patience = Patience(engine, timeline, view, options.timeout, start.containers)
@@ -177,7 +184,8 @@ def _follow(engine: Engine, start: Start, options: StartOptions) -> None:
             start.give_up(_LAST_SECONDS)
             view.update()
             if failed := timeline.failed():
-                raise diagnosis.did_not_start(engine, failed, timeline.out_of_memory)
+                there = start.containers()
+                raise diagnosis.did_not_start(engine, failed, timeline.out_of_memory, there)
         if patience.is_over():
             start.give_up()
             view.update()

@@ -94,7 +94,8 @@ def _there(env: Environment) -> Certificate | None:
 def _address(project: Project) -> tuple[str, int] | None:
     for port in project.model.published():
         if port.target == tls.PORT:
-            here = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+            there = project.engine.host
+            here = {"0.0.0.0": there or "127.0.0.1", "::": there or "::1"}
             return here.get(port.host, port.host).strip("[]"), port.port
     return None
 

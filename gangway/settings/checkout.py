@@ -19,6 +19,8 @@ from gangway.settings import envfile, overlay
 from gangway.settings.environment import Environment, Kind
 
 DIRECTORY: Final = ".gangway"
+PREVIOUS: Final = "_previous"
+"""The end of a secret file's name: what is in it is good as well, beside the secret itself."""
 
 # The user that the Compose files run containers as unless told otherwise.
 _DEFAULT_USER: Final[Mapping[Kind, int]] = {"dev": 1000, "test": 1000, "prod": 10001}
@@ -119,13 +121,16 @@ def facts(env: Environment, shell: Mapping[str, str] | None = None) -> dict[str,
     """Return what this checkout must set for `env`, for `record`; an empty value unsets.
 
     The containers' user where it is not the Compose files' own, the personal override file in
-    development, the checkout's own overlay where it has one, and the CA bundle for builds that the
-    shell names. What a higher layer sets is left alone, and so is all that was chosen earlier
-    (project name, ports). `shell` is the environment's own unless given.
+    development, the checkout's own overlay where it has one, the CA bundle for builds that the
+    shell names, and the keys that prod.rotate has left good for a while. What a higher layer sets
+    is left alone, and so is all that was chosen earlier (project name, ports). `shell` is the
+    environment's own unless given.
     """
     outer = env.shell if shell is None else shell
-    found = {**_user(env), **_compose_files(env), **_bundle(env, outer)}
     kept = Checkout(env.root).read(env.name)
+    found = {
+        **_user(env), **_compose_files(env), **_bundle(env, outer), **_previous(env, kept)
+    }  # fmt: skip
     return {
         name: value
         for name, value in found.items()
@@ -162,6 +167,19 @@ def _secrets_owner(env: Environment) -> tuple[int, int] | None:
     except OSError:
         return None
     return next((_owner(entry) for entry in entries if entry.is_file()), None)
+
+
+def _previous(env: Environment, kept: Mapping[str, str]) -> dict[str, str]:
+    """Return which keys are good besides those that sign: their files are there."""
+    if env.kind != "prod":
+        return {}
+    folder = env.get("SECRETS_DIR") or "secrets/prod"
+    there = {
+        f"{file.name.upper()}_FILE": f"{folder}/{file.name}"
+        for file in (env.root / folder).glob(f"*{PREVIOUS}")
+    }
+    ending = f"{PREVIOUS.upper()}_FILE"
+    return {**{name: "" for name in kept if name.endswith(ending)}, **there}
 
 
 def _owner(path: Path) -> tuple[int, int] | None:

@@ -1,10 +1,10 @@
 """An environment: which env files make it, and the value and origin of every variable.
 
-Layers, highest first: command line, shell, the engine's (`env/engines/native.env`, where services
-run as local processes), `env/local.env` (development only), this checkout's own settings
-(`.gangway/<name>.env`), stack, images, the environment's own file. All but the first two are files
-that Compose gets with `--env-file`, lowest first, so that a command which is printed here and
-pasted in a shell does exactly what a task does.
+Layers, highest first: command line, shell, the engine's (`env/engines/native.env` where services
+run as local processes, `swarm.env` on several machines), `env/local.env` (development only), this
+checkout's own settings (`.gangway/<name>.env`), stack, images, the environment's own file. All but
+the first two are files that Compose gets with `--env-file`, lowest first, so that a command which
+is printed here and pasted in a shell does exactly what a task does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Layer = Literal[
 PRECEDENCE: Final[Mapping[Layer, str]] = {
     "command line": "the command line: `invoke dev.up -e LOG_LEVEL=info`",
     "shell": "the shell: `LOG_LEVEL=info invoke dev.up`",
-    "engine": "the engine: `env/engines/native.env`, where services run without containers",
+    "engine": "the engine: `env/engines/native.env` without containers, `swarm.env` in a Swarm",
     "local": "`env/local.env`: your own settings, git-ignored, for development environments only",
     "checkout": "`.gangway/<environment>.env`: settings for this checkout only, git-ignored",
     "stack": "the stack: `stacks/<stack>/stack.env`",
@@ -62,11 +62,14 @@ STACK_FILE: Final = "stack.env"
 DEFAULT_IMAGES: Final = "registry"
 DEFAULT_ENGINE: Final = "auto"
 NATIVE: Final = "native"
+SWARM: Final = "swarm"
 _NAMES_A_STACK: Final = re.compile(rb"^GANGWAY_STACK=.", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Tasks that no environment has begin like this.
 _TAKEN: Final = ("images",)
-ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE)
+# Which engine the `docker` command talks to.
+_WHERE: Final = ("DOCKER_HOST", "DOCKER_CONTEXT")
+ENGINES: Final = (DEFAULT_ENGINE, "docker", "podman", NATIVE, SWARM)
 
 
 class Variable(NamedTuple):
@@ -101,7 +104,7 @@ class Environment:
     stack: str
     images: str
     engine: str
-    """What GANGWAY_ENGINE chose: auto (which means docker here), docker, podman or native."""
+    """What GANGWAY_ENGINE chose, one of ENGINES; auto means docker here."""
     files: tuple[str, ...]
     variables: Mapping[str, Variable]
     places: Mapping[str, str]
@@ -260,19 +263,12 @@ def load(
     engine_name = engine or reader.value("GANGWAY_ENGINE", files) or DEFAULT_ENGINE
     if engine_name not in ENGINES:
         raise unknown("engine", engine_name, ENGINES, where=None if engine else "GANGWAY_ENGINE")
-    if engine_name == NATIVE:
-        if kind == "prod":
-            raise GangwayError(
-                f"{name} doesn't run natively: production's limits, users and networks are what a "
-                "container engine enforces",
-                fix="drop --engine native (GANGWAY_ENGINE=native): only dev and test run natively",
-            )
-        layers["engine"] = f"env/engines/{NATIVE}.env"
+    if engine_name in (NATIVE, SWARM):
+        _check_engine(name, kind, engine_name)
+        layers["engine"] = f"env/engines/{engine_name}.env"
         files = _ordered(layers)
 
-    if engine_name == "podman" and not reader.value("DOCKER_HOST", files):
-        runtime = outer.get("XDG_RUNTIME_DIR") if os.geteuid() else None
-        chosen["DOCKER_HOST"] = f"unix://{runtime or '/run'}/podman/podman.sock"
+    chosen |= _where(reader, files, outer, engine_name)
 
     # A choice made by an option must be what the variable says too, whatever a lower layer says.
     asked = (
@@ -307,6 +303,21 @@ def load(
         overrides=chosen,
         shell=outer,
     )
+
+
+def _check_engine(name: str, kind: Kind, engine: str) -> None:
+    """Refuse an engine that environments of that kind don't run on."""
+    if engine == NATIVE and kind == "prod":
+        raise GangwayError(
+            f"{name} doesn't run natively: production's limits, users and networks are what a "
+            "container engine enforces",
+            fix="drop --engine native (GANGWAY_ENGINE=native): only dev and test run natively",
+        )
+    if engine == SWARM and kind != "prod":
+        raise GangwayError(
+            f"{name} doesn't run in a Swarm: only this machine has its sources",
+            fix="drop --engine swarm (GANGWAY_ENGINE=swarm): only production runs in a Swarm",
+        )
 
 
 def words(value: str) -> tuple[str, ...]:
@@ -403,6 +414,17 @@ def _names(directory: Path) -> list[str]:
         for entry in entries
         if entry.suffix == ".env" and not entry.name.startswith(".") and not entry.is_dir()
     )
+
+
+def _where(
+    reader: _Reader, files: Sequence[tuple[str, Layer]], shell: Mapping[str, str], engine: str
+) -> dict[str, str]:
+    """Return what has to be said of the engine's place: the command itself reads no env file."""
+    found = {name: reader.value(name, files) for name in _WHERE if name not in shell}
+    if engine == "podman" and not reader.value("DOCKER_HOST", files):
+        runtime = shell.get("XDG_RUNTIME_DIR") if os.geteuid() else None
+        found["DOCKER_HOST"] = f"unix://{runtime or '/run'}/podman/podman.sock"
+    return {name: value for name, value in found.items() if value}
 
 
 def _upper_layers(name: str, kind: Kind) -> dict[Layer, str]:

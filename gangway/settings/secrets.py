@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gangway.base.errors import GangwayError
+from gangway.base.files import replace
 
 # The user in the images: when root makes the files, the non-root containers must be able to read
 # them. Anybody else keeps them, and the containers run as that user (checkout.facts).
@@ -66,6 +67,25 @@ def init(
         ) from None
 
 
+def fresh() -> str:
+    """Return a new secret."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def put(path: Path, value: str) -> None:
+    """Write a secret's file in one step, its owner's alone, who is that of the folder.
+
+    Raises GangwayError where the system refuses.
+    """
+    try:
+        folder = path.parent.stat()
+        replace(path, f"{value}\n", owner=(folder.st_uid, folder.st_gid))
+    except OSError as error:
+        raise GangwayError(
+            f"cannot write it: {error.strerror}", where=str(path), fix=f"ls -ld {path.parent}"
+        ) from None
+
+
 def default_owner() -> tuple[int, int] | None:
     """Return whom root gives a secret to; None for anybody else, who keeps it."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -106,7 +126,7 @@ def _write(path: Path, owner: tuple[int, int] | None) -> None:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             if owner:
                 os.fchown(descriptor, *owner)
-            file.write(secrets.token_urlsafe(_BYTES) + "\n")
+            file.write(f"{fresh()}\n")
     except BaseException:
         # Nobody may take a half-written secret for one.
         path.unlink(missing_ok=True)

@@ -32,12 +32,21 @@ EVERYWHERE = (
 )  # fmt: skip
 """The tasks of every environment, in the order of `invoke --list`."""
 
+# fmt: off
 BY_KIND = {
     "dev": (develop.debug, develop.profile),
     "test": (test.run,),
-    "prod": (production.init, production.tls, production.scan),
+    "prod": (
+        production.init, production.up, production.restart, production.scale, production.reset,
+        production.build, production.rebuild, production.releases, production.sbom,
+        production.deploy, production.rollback, production.rotate,
+        production.publish, production.bundle, production.pause, production.resume,
+        production.move, production.nodes, production.join, production.drain,
+        production.tls, production.scan,
+    ),
 }
-"""Those that only environments of one kind have."""
+# fmt: on
+"""Those that only environments of one kind have, or have in a way of their own."""
 
 
 def namespace(file: str) -> Collection:

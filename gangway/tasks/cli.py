@@ -174,8 +174,9 @@ def environments(
 ) -> list[Collection]:
     """Return a collection for each environment file in `env/`.
 
-    `by_kind` holds the tasks that only environments of a kind (dev, test, prod) have. A file
-    whose kind can't be read gets the common tasks, and they say what is wrong with it.
+    `by_kind` holds the tasks that only environments of a kind (dev, test, prod) have; one of the
+    same name takes a common one's place. A file whose kind can't be read gets the common tasks, and
+    they say what is wrong with it.
     """
     from gangway.settings.environment import environments as names
     from gangway.settings.environment import kind_of
@@ -186,8 +187,9 @@ def environments(
             kind = kind_of(root, name)
         except GangwayError:
             kind = None
-        functions = [*everywhere, *(by_kind.get(kind, ()) if kind else ())]
-        tasks = [environment_task(function, root, name) for function in functions]
+        own = by_kind.get(kind, ()) if kind else ()
+        functions = {each.__name__: each for each in (*everywhere, *own)}
+        tasks = [environment_task(function, root, name) for function in functions.values()]
         found.append(collection(name, tasks, f"The environment in env/{name}.env."))
     return found
 
@@ -289,20 +291,22 @@ def listing(tasks: Mapping[str, OptionTask]) -> str:
         label = f"{name} [{rest}…]" if rest else name
         groups.setdefault(group, {})[label] = (each.__doc__ or "").strip().splitlines()[0]
     environments = [group for group in groups if group not in ("", "images")]
-    shared = {
-        label: about
-        for label, about in groups[environments[0]].items()
-        if all(groups[group].get(label) == about for group in environments)
-    }
+    having: dict[tuple[str, str], list[str]] = {}
+    for group in environments:
+        for entry in groups[group].items():
+            having.setdefault(entry, []).append(group)
+    shared = {label: about for (label, about), who in having.items() if who == environments}
     names = ", ".join(f"{group}.up" for group in environments)
     lines = [f"In every environment ({names}):", *_lines("  ", shared), "", "Elsewhere:"]
-    for group, entries in groups.items():
-        own = {
-            f"{group}.{label}".removeprefix("."): about
-            for label, about in entries.items()
-            if label not in shared
-        }
-        lines += _lines("  ", own)
+    lines += _lines("  ", groups.get("", {}))
+    own = {
+        f"{who[0]}.{label}": about + (f" ({', '.join(who[1:])}, too)" if who[1:] else "")
+        for (label, about), who in having.items()
+        if who != environments
+    }
+    lines += _lines("  ", own)
+    for label, about in groups.get("images", {}).items():
+        lines += _lines("  ", {f"images.{label}": about})
     lines += ["", "invoke --help dev.up explains a task with its options."]
     return "\n".join(lines)
 

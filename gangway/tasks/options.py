@@ -15,7 +15,7 @@ class Option(NamedTuple):
 
 Stack = Annotated[str, Option("a stack, a folder in stacks/", "s")]
 Images = Annotated[str, Option("image source from env/images/: registry, mirror or offline")]
-Engine = Annotated[str, Option("auto, docker, podman or native: docs/native.md")]
+Engine = Annotated[str, Option("auto, docker, podman, native or swarm: docs/native.md, swarm.md")]
 Values = Annotated[
     list[str], Option("NAME=value: overrides all other sources; may be repeated", "e")
 ]

@@ -358,11 +358,16 @@ def own(top: Path, user: User) -> None:
         os.chown(path, user.uid, user.gid)
 
 
-def docker(*argv: str, timeout: float = 60.0) -> Result:
+def docker(*argv: str, timeout: float = 60.0, stdin: str = "") -> Result:
     """Run a docker command to its end."""
     begun = time.monotonic()
     done = subprocess.run(
-        ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False
+        ["docker", *argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begun)
 

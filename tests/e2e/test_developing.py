@@ -96,6 +96,12 @@ def asking(url: str) -> Iterator[list[httpx.Response]]:
         thread.join()
 
 
+def await_status(stack: Stack, status: int) -> None:
+    """Wait until the api's health check is answered with this status."""
+    url = f"{stack.urls['api']}/health"
+    eventually(lambda: (answer := get(url)) and answer.status_code == status, what=f"{status}")
+
+
 def passes_by(stack: Stack, client: Client, seconds: float) -> dict[str, str]:
     """Have a request stop at the breakpoint and go on; return the variables that it had there."""
     with asking(f"{stack.urls['api']}/slow?seconds={seconds}") as answers:
@@ -168,13 +174,12 @@ class TestDebugger:
     def test_it_waits_for_a_program_that_cannot_start_until_that_is_mended(
         self, stack: Stack, settings: dict[str, Any]
     ) -> None:
-        url = f"{stack.urls['api']}/health"
         with stack.checkout.edited(MAIN, LINE, "    this is no Python\n"):
-            eventually(lambda: (answer := get(url)) and answer.status_code == 503)
+            await_status(stack, 503)
             connection = Client(settings["connect"]["port"])
         with connection as client:
             client.attach({})
-        eventually(lambda: (answer := get(url)) and answer.status_code == 200)
+        await_status(stack, 200)
 
 
 class TestDebug:

@@ -134,8 +134,8 @@ class TestThroughTheProxy:
         assert "Outlive a restart" in habits(client, "/api/habits")
         before = checkout.ids("prod")
         checkout.succeed("prod.restart")
-        after = checkout.ids("prod")
-        assert all(after[key] != before[key] for key in before)
+        stayed = {key.split()[0] for key in before.keys() & checkout.ids("prod").keys()}
+        assert stayed == {"nginx", "postgres", "redis"}
         eventually(lambda: listed(stack.url, "Outlive a restart"), within=30)
         # The session's cookie was signed before the restart, and still counts.
         assert add_by_page(client, "Outlive a down").status_code == 200
@@ -198,20 +198,19 @@ class TestShipped:
     def test_each_service_gets_only_the_secrets_that_its_app_may_read(
         self, checkout: Checkout
     ) -> None:
+        # What is in one that nobody has given is nothing.
+        look = ["sh", "-c", "find /run/secrets -type f -size +0 2>/dev/null || true"]
         found = {
             name: {
-                mount["Destination"].rpartition("/")[2]
-                for mount in record["Mounts"]
-                if mount["Destination"].startswith("/run/secrets/")
-                # /dev/null: one that nobody has given.
-                and mount["Source"] != "/dev/null"
+                path.rpartition("/")[2]
+                for path in docker("exec", record["Id"], *look).stdout.splitlines()
             }
             for name, record in production.by_service(checkout, "prod").items()
+            if record["State"]["Running"]
         }
         assert found == {
             "postgres": {"postgres_password"},
             "redis": {"redis_password"},
-            "migrate": {"postgres_password", "redis_password", "secret_key"},
             "api": {"postgres_password", "redis_password", "secret_key"},
             "app": {"secret_key"},
             "scheduler": {"postgres_password"},
@@ -311,8 +310,7 @@ def test_a_source_that_changed_since_the_build_is_named(checkout: Checkout) -> N
     before = checkout.ids("prod")
     with checkout.edited(path, "app = FastAPI(", "app  = FastAPI("):
         said = checkout.succeed("prod.up").stderr
-    assert f"{path} changed after the images were built" in said
-    assert "invoke prod.up --build makes new ones" in said
+    assert f"{path} changed after" in said and "invoke prod.deploy" in said
     assert "changed after" not in checkout.succeed("prod.up").stderr
     # It runs what it ran.
     assert checkout.ids("prod") == before
@@ -368,7 +366,7 @@ class TestScale:
             checkout.succeed("prod.scale", "api=1")
             eventually(lambda: len(checkout.containers("prod", "api")) == 1, within=20)
         load.check(checkout)
-        assert exit_codes(checkout, "api", since=began) == {"0": 2}
+        assert exit_codes(checkout, "api", since=began) == {"0": 3}
         settled(stack)
         production.own_up(len(load.refused), "api")
 

@@ -106,7 +106,10 @@ class Stack:
     @contextmanager
     def listening(self, job: str, after: int | None = None) -> Iterator[Listener]:
         """Read a job's stream in a thread for as long as the block lasts."""
-        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        # As a browser's EventSource asks.
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
         listener = Listener()
         stop = threading.Event()
         with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
@@ -135,7 +138,9 @@ class Stack:
         whole = Listener(events=list(listener.events))
 
         def ended() -> bool:
-            whole.events += self.followed(job, after=whole.ids[-1]).events
+            # Sent away before the first event, it has nothing to say that it has seen.
+            after = whole.ids[-1] if whole.ids else None
+            whole.events += self.followed(job, after=after).events
             return whole.has("finished")
 
         eventually(ended)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gangway.model import queues
-from gangway.model.model import Model
+from gangway.model.model import Model, keeps_data
 from gangway.settings.contract import ALL_KINDS, Contract
 from gangway.settings.environment import DEFAULT_IMAGES, KINDS, Kind
 
@@ -35,6 +35,8 @@ APP_DOCKERFILES: Final = ("docker/app.Dockerfile", "docker/frontend.Dockerfile")
 SOURCE: Final = "/srv"
 # Volumes that may lie there: what users upload, and what the build step has collected.
 WRITTEN: Final = ("media", "static")
+# Programs that start what is due: two of them start it twice.
+CLOCKS: Final = re.compile(r"\bbeat\b|\s-B\b|schedul|\bcron")
 # The names of images that are built here without a registry; docker/offline/ says from what.
 OFFLINE: Final = "gangway.local/"
 DURABILITY_OFF: Final = re.compile(r"(fsync|synchronous_commit|full_page_writes)=off|--no-?sync\b")
@@ -357,6 +359,35 @@ def what_is_behind_the_proxy_believes_it(subject: Subject) -> Complaints:
         # Of ours, that is: a server in Node.js goes by other variables.
         if told.get("APP_INTERFACE") in ("asgi", "wsgi") and told.get("FORWARDED_ALLOW_IPS") != "*":
             yield f"{name} takes everybody for a client of the proxy's address"
+
+
+# ---- every environment: what a deploy may start beside what runs
+
+
+@rule()
+def only_what_may_be_there_twice_starts_beside_its_predecessor(subject: Subject) -> Complaints:
+    for name, service in subject.services.items():
+        if (_deploy(service).get("update_config") or {}).get("order") != "start-first":
+            continue
+        told = _environment(service)
+        words = f"{name} {told.get('APP_TARGET')} {service.get('command')}"
+        if told.get("APP_INTERFACE") == "cron" or CLOCKS.search(words):
+            yield f"{name} would do everything twice"
+        for mount in service.get("volumes") or ():
+            if keeps_data(mount) and mount["source"] not in WRITTEN:
+                yield f"{name} would share its data in {mount['source']}"
+        if subject.kind == "prod" and service.get("ports"):
+            yield f"{name} would find its port taken"
+
+
+@rule("prod")
+def what_is_behind_the_proxy_starts_beside_its_predecessor(subject: Subject) -> Complaints:
+    passed_on = _environment(subject.services.get(PROXY, {}))
+    for place in ("PROXY_ROOT", "PROXY_API"):
+        name = str(passed_on.get(place)).partition(":")[0]
+        update = _deploy(subject.services.get(name, {})).get("update_config") or {}
+        if name in subject.services and update.get("order") != "start-first":
+            yield f"{name} is stopped before its successor answers"
 
 
 # ---- every environment: logs, images, names, ports

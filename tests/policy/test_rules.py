@@ -172,6 +172,21 @@ BREACHES: dict[str, list[tuple[str, str, object, str]]] = {
         ("prod", "app.environment.FORWARDED_ALLOW_IPS", GONE, "app takes everybody"),
         ("prod", "api.environment.FORWARDED_ALLOW_IPS", "", "api takes everybody"),
     ],
+    "only_what_may_be_there_twice_starts_beside_its_predecessor": [
+        ("prod", "scheduler.deploy.update_config", {"order": "start-first"},
+         "scheduler would do everything twice"),
+        ("test", "app.environment.APP_TARGET", "celery -A shop worker -B",
+         "app would do everything twice"),
+        ("dev", "postgres.deploy.update_config", {"order": "start-first"},
+         "postgres would share its data in postgres-data"),
+        ("prod", "nginx.deploy.update_config", {"order": "start-first"},
+         "nginx would find its port taken"),
+    ],
+    "what_is_behind_the_proxy_starts_beside_its_predecessor": [
+        ("prod", "api.deploy.update_config", GONE, "api is stopped before its successor answers"),
+        ("prod", "app.deploy.update_config.order", "stop-first",
+         "app is stopped before its successor answers"),
+    ],
     "logs_are_rotated": [
         ("dev", "migrate.logging", GONE, "migrate logs to None"),
         ("dev", "api.logging.options.max-size", GONE, "api has no max-size"),

@@ -36,6 +36,10 @@ def work(seconds):
     time.sleep(seconds)
     print("task done", flush=True)
 
+@app.task(acks_late=True)
+def late(seconds):
+    work(seconds)
+
 @control_command()
 def hang(state):
     print("loop hangs", flush=True)
@@ -60,6 +64,8 @@ execute_from_command_line(sys.argv)
 WORKER = "celery -A shop worker --concurrency=1 --loglevel=info"
 # Seconds that a loop may stand still.
 STUCK = 4
+# Seconds that a heartbeat may be old, and RQ's: redis-py tries for seven before RQ hears of an end.
+AGE, RQ_AGE = 6, 9
 
 
 @dataclass
@@ -120,10 +126,11 @@ class Healthy:
     """The probe."""
 
     script: Script
+    age: int = AGE
     why: str = ""
 
-    def __call__(self, seconds: int = 6) -> bool:
-        done = self.script("healthcheck", "heartbeat", str(seconds))
+    def __call__(self) -> bool:
+        done = self.script("healthcheck", "heartbeat", str(self.age))
         assert done.status in {0, 1}, done.err
         self.why = done.err
         return done.status == 0
@@ -157,11 +164,11 @@ def send(env: Environment, folder: Path, code: str) -> None:
     subprocess.run(["python", "-c", code], env=env, cwd=folder, check=True)
 
 
-def enqueue(env: Environment, folder: Path, seconds: float) -> None:
+def enqueue(env: Environment, folder: Path, seconds: float, how: str = "") -> None:
     """Give RQ a job."""
     url = env["RQ_REDIS_URL"]
     send(env, folder, f"import redis, rq; rq.Queue(connection=redis.Redis.from_url('{url}'))"
-         f".enqueue('jobs.work', {seconds})")  # fmt: skip
+         f".enqueue('jobs.work', {seconds}, {how})")  # fmt: skip
 
 
 PROGRAMS = {
@@ -234,6 +241,8 @@ def test_a_program_that_waits_for_its_broker_is_alive(
     env: Environment, broker: Broker, tmp_path: Path, healthy: Healthy, kind: str
 ) -> None:
     target, says = PROGRAMS[kind]
+    if "rq" in kind:
+        healthy.age = RQ_AGE
     with ExitStack() as programs:
         if "rq" not in kind:
             # RQ ends where nothing answers when it starts.
@@ -279,6 +288,84 @@ def test_a_task_that_takes_long_is_no_hang_and_is_done_before_the_end(
         process.signal()
         assert process.ends() == 0, process.log
         assert "task done" in process.log
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_celery_gives_back_what_outlasts_the_grace_period_and_what_has_not_begun(
+    env: Environment, broker: Broker, tmp_path: Path, pool: str
+) -> None:
+    worker = f"{WORKER} --pool={pool}"
+    with broker.there() as queue:
+        with program(env, tmp_path, worker, GRACEFUL_SECONDS="2") as first:
+            first.says("ready")
+            send(env, tmp_path, "import shop; shop.late.delay(60); shop.late.delay(0)")
+            send(env, tmp_path, "import shop; shop.work.apply_async((0,), countdown=30)")
+            first.says("task begun")
+            began = time.monotonic()
+            first.signal()
+            first.ends(8)
+            assert time.monotonic() - began > 1.8
+        assert queue.llen("celery") == 3, first.log
+        assert queue.hlen("unacked") == 0
+
+
+def test_celery_loses_and_repeats_no_task_when_its_successor_is_there_first(
+    env: Environment, broker: Broker, tmp_path: Path
+) -> None:
+    with broker.there(), ExitStack() as workers:
+        logs = [workers.enter_context(program(env, tmp_path, WORKER))]
+        logs[0].says("ready")
+        send(env, tmp_path, "import shop; [shop.work.delay(0.1) for _ in range(40)]")
+        logs[0].says("task done")
+        logs.append(workers.enter_context(program(env, tmp_path, WORKER)))
+        logs[1].says("ready")
+        logs[0].signal()
+        assert logs[0].ends(8) == 0, logs[0].log
+        eventually(lambda: sum(each.log.count("task done") for each in logs) >= 40, "all tasks")
+        assert sum(each.log.count("task begun") for each in logs) == 40
+
+
+@pytest.mark.parametrize(
+    ("retry", "place"),
+    [("rq.Retry(1)", "rq:queue:default"), ("None", "rq:failed:default")],
+    ids=["again", "failed"],
+)
+def test_rq_loses_no_job_that_outlasts_the_grace_period(
+    env: Environment, broker: Broker, tmp_path: Path, retry: str, place: str
+) -> None:
+    with broker.there() as queue, program(env, tmp_path, "rq worker", GRACEFUL_SECONDS="2") as rq:
+        rq.says("Listening on")
+        enqueue(env, tmp_path, 60, f"retry={retry}")
+        rq.says("task begun")
+        began = time.monotonic()
+        rq.signal()
+        assert rq.ends(8) == 0, rq.log
+        assert time.monotonic() - began > 1.8
+        kind = queue.type(place)
+        found = queue.llen(place) if kind == b"list" else queue.zcard(place)
+        assert found == 1, rq.log
+
+
+def test_what_is_due_while_beat_is_replaced_is_sent_by_the_next_one_and_nothing_twice(
+    env: Environment, broker: Broker, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(TASKS.replace('"schedule": 1.0', '"schedule": 6.0'))
+    with broker.there() as queue:
+        for sent, wait in ((1, 7), (2, 2)):
+            with program(env, tmp_path, "celery -A shop beat --loglevel=info") as beat:
+                began = time.monotonic()
+                beat.says("Sending due task")
+                # At its first start it waits for the first time; then it is late already.
+                assert (time.monotonic() - began < 5) is (sent == 2)
+                beat.signal()
+                assert beat.ends(1) == 0, beat.log
+            assert queue.llen("celery") == sent
+            time.sleep(wait)
+        with program(env, tmp_path, "celery -A shop beat --loglevel=info") as beat:
+            beat.says("beat: Starting")
+            beat.signal(signal.SIGKILL)
+            beat.ends()
+        assert queue.llen("celery") == 2
 
 
 def test_under_the_reloader_a_worker_has_a_heartbeat_and_new_code(

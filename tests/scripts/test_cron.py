@@ -232,7 +232,7 @@ def test_lines_run_in_their_minute_and_are_told_of(
         process.says("cron: python -m own: next at ")
         assert script("healthcheck", "heartbeat", "2", TMPDIR=str(tmp_path)).status == 0
         for text in (
-            "python -m own: read a key\ncron: python -m own: ended with status 0 after ",
+            "python -m own: read a key\n", "cron: python -m own: ended with status 0 after ",
             ": 1\n", ": 2\n", "ended with status 3 after ",
             "cron: no-such-program: cannot run no-such-program: No such file or directory\n",
             "killed by signal 9 after ",
@@ -245,6 +245,7 @@ def test_lines_run_in_their_minute_and_are_told_of(
         assert "not today" not in process.log.replace(
             "cron: echo not today: next at 2028-02-29", ""
         )
+        assert process.log.index("own: read a key") < process.log.index("own: ended with status 0")
         assert process.log.count("python -m own: read a key") == process.log.count("own: started")
         process.signal(signal.SIGSTOP)
         eventually(
@@ -278,3 +279,27 @@ def test_what_runs_may_end_in_its_time_and_no_later(env: Environment, tmp_path: 
             ["pgrep", "-f", r"time\.sleep\(99\)"], capture_output=True, check=False
         )
         assert left.stdout == b"", os.getpid()
+
+
+@pytest.mark.usefixtures("just_before")
+def test_what_falls_between_an_end_and_a_start_is_made_up_for_once(
+    env: Environment, tmp_path: Path
+) -> None:
+    def starts() -> str:
+        with serving(env, tmp_path, "* * * * * echo made up for") as process:
+            process.says("next at ")
+            time.sleep(1.5)
+            process.signal()
+            assert process.ends(1) == 0, process.log
+            return process.log
+
+    assert "started" not in starts()
+    [kept] = tmp_path.glob("cron-*")
+    last = datetime.fromisoformat(kept.read_text())
+    kept.write_text((last - timedelta(minutes=2)).isoformat())
+    assert starts().count(": started") == 1
+    assert "started" not in starts()
+    kept.write_text((last - timedelta(minutes=20)).isoformat())
+    log = starts()
+    assert "is left out" in log
+    assert ": started" not in log

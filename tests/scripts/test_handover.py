@@ -92,6 +92,15 @@ def test_the_database_s_url_is_put_together_or_the_user_s_own(
     assert read(reads, **PARTS | variables)["DATABASE_URL"] == url
 
 
+def test_a_previous_key_is_empty_most_of_the_time(read: Read, tmp_path: Path) -> None:
+    assert read("SECRET_KEY_PREVIOUS")["SECRET_KEY_PREVIOUS"] == ""
+    nothing = read("OLD={SECRET_KEY_PREVIOUS}", SECRET_KEY_PREVIOUS_FILE="/dev/null")
+    assert nothing["OLD"] == ""
+    (tmp_path / "old").write_text("an old one\n")
+    seen = read("SECRET_KEY_PREVIOUS", SECRET_KEY_PREVIOUS_FILE="old")
+    assert seen["SECRET_KEY_PREVIOUS"] == "an old one"
+
+
 def test_the_database_s_password_comes_from_its_file(read: Read, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{AWKWARD}\n")
     seen = read("DATABASE_URL", **PARTS, POSTGRES_PASSWORD_FILE="password")

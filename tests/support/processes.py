@@ -37,9 +37,10 @@ class Running:
 
     def says(self, text: str, seconds: float = 20) -> None:
         """Return once ``text`` is in its output."""
-        eventually(
-            lambda: text in self.log or self._ended(text), f"{text!r} in {self.log}", seconds
-        )
+        try:
+            eventually(lambda: text in self.log or self._ended(text), repr(text), seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said: {self.log}") from None
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send it a signal."""
@@ -51,7 +52,7 @@ class Running:
 
     def _ended(self, text: str) -> bool:
         ended = self.process.poll() is not None and text not in self.log
-        assert not ended, f"ended before it said {text!r}: {self.log}"
+        assert not ended, f"it ended before it said {text!r}"
         return False
 
 

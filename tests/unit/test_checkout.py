@@ -159,6 +159,19 @@ def test_production_runs_as_the_owner_of_the_secrets(checkout: Checkout) -> None
     assert own.facts(env) == {"APP_UID": "501", "APP_GID": "20"}
 
 
+def test_keys_that_are_good_for_a_while_are_named_as_long_as_they_are_there(
+    checkout: Checkout,
+) -> None:
+    text = f"ENVIRONMENT=production\nSECRETS_DIR=./s\nAPP_UID={os.geteuid()}\n"
+    root = checkout({"env/prod.env": text, "s/secret_key_previous": "x\n"})
+    found = own.facts(load(root, "prod", shell={}))
+    name = "SECRET_KEY_PREVIOUS_FILE"
+    assert found[name] == "./s/secret_key_previous"
+    own.record(root, "prod", {name: found[name]})
+    (root / "s" / "secret_key_previous").unlink()
+    assert own.facts(load(root, "prod", shell={}))[name] == ""
+
+
 @needs_root
 def test_production_never_runs_as_root_even_when_the_secrets_are_roots(checkout: Checkout) -> None:
     root = checkout({"env/prod.env": "ENVIRONMENT=production\nSECRETS_DIR=./s\n"})

@@ -102,6 +102,7 @@ def test_the_list_says_each_shared_task_once_and_names_every_environment() -> No
     assert out.count("\n  up ") == 1
     for name in ("dev.up", "test.up", "prod.up", "staging.up", "test.run", "prod.init"):
         assert name in out
+    assert out.count("(staging, too)") == out.count("\n  prod.")
 
 
 def test_help_shows_the_options_of_one_task() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gangway.engines.docker import inside
+from gangway.engines import inside
 from gangway.engines.interface import Debugger
 from gangway.operations import debug, profiling
 from gangway.operations.profiling import Process

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gangway.base.errors import GangwayError
 from gangway.engines import choice
 from gangway.settings.environment import load
 
@@ -35,3 +36,9 @@ def test_where_no_program_asks_an_engine_auto_means_native_but_for_production() 
     for dry_run in (True, False):
         assert choice.instead(dev, dry_run=dry_run) == "native"
         assert choice.instead(prod, dry_run=dry_run) is None
+
+
+def test_only_production_runs_in_a_swarm() -> None:
+    assert load(ROOT, "prod", engine="swarm", shell={}).compose_files[-1].endswith("swarm.yml")
+    with pytest.raises(GangwayError, match="dev doesn't run in a Swarm"):
+        load(ROOT, "dev", engine="swarm", shell={})

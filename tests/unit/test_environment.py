@@ -460,3 +460,10 @@ def test_the_docs_list_the_layers_as_they_are() -> None:
     docs = (ROOT / "docs/environments.md").read_text(encoding="utf-8")
     layers = [f"{number}. {text}" for number, text in enumerate(PRECEDENCE.values(), 1)]
     assert "\n".join(layers) in docs
+
+
+def test_an_env_file_may_say_where_the_engine_is(checkout: Checkout, shell: dict[str, str]) -> None:
+    root = checkout({"env/prod.env": "ENVIRONMENT=production\nDOCKER_HOST=ssh://server\n"})
+    assert load(root, "prod", shell=shell).process_environment()["DOCKER_HOST"] == "ssh://server"
+    own = {**shell, "DOCKER_HOST": "ssh://other"}
+    assert load(root, "prod", shell=own).process_environment()["DOCKER_HOST"] == "ssh://other"

@@ -160,6 +160,31 @@ def test_the_secret_key_is_read_from_a_file(tmp_path: Path) -> None:
     assert load({"SECRET_KEY_FILE": str(file)}).secret_key == "a key"
 
 
+def test_a_form_and_a_session_of_the_previous_key_are_good(tmp_path: Path) -> None:
+    from flask import session
+    from flask_wtf.csrf import generate_csrf, validate_csrf  # type: ignore[import-untyped]
+
+    from web.main import create_app
+
+    (tmp_path / "previous").write_text("one\n")
+    before = create_app(load({"SECRET_KEY": "one"}))
+    previous = {"SECRET_KEY_PREVIOUS_FILE": str(tmp_path / "previous")}
+    after = create_app(load({"SECRET_KEY": "two", **previous}))
+    sessions = before.session_interface
+    with before.test_request_context() as context:
+        token = generate_csrf()
+        signer = sessions.get_signing_serializer(before)  # type: ignore[attr-defined]
+        cookie = signer.dumps(dict(context.session or session))
+    with after.test_request_context(headers={"Cookie": f"session={cookie}"}):
+        validate_csrf(token)
+    with after.test_request_context():
+        new = generate_csrf()
+    stranger = create_app(load({"SECRET_KEY": "two"}))
+    with stranger.test_request_context(headers={"Cookie": f"session={cookie}"}):
+        assert not session
+    assert new != token
+
+
 @pytest.mark.parametrize(
     ("environment", "form", "as_json"),
     [

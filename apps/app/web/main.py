@@ -27,6 +27,9 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=[settings.previous_key] if settings.previous_key else [],
+        # The last one signs.
+        WTF_CSRF_SECRET_KEY=[*filter(None, [settings.previous_key]), settings.secret_key],
         SESSION_COOKIE_SAMESITE="Lax",
         # A form lives as long as the session: a page left open overnight still works.
         WTF_CSRF_TIME_LIMIT=None,

@@ -17,6 +17,8 @@ class Settings:
     log_format: str
     api_url: str
     secret_key: str
+    previous_key: str = ""
+    """What cookies and forms may be signed with as well, while one key follows another."""
 
     @property
     def live(self) -> bool:
@@ -43,6 +45,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         log_format=_log_format(env),
         api_url=api_url.rstrip("/"),
         secret_key=secret_key,
+        previous_key=_secret(env, "SECRET_KEY_PREVIOUS"),
     )
 
 

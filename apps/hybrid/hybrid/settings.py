@@ -13,21 +13,23 @@ from api.settings import load
 SHARED = load()
 
 
-def _secret_key() -> str:
-    value, path = os.environ.get("SECRET_KEY", ""), os.environ.get("SECRET_KEY_FILE", "")
+def _secret(name: str) -> str:
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
     if path:
         try:
             value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            print(f"hybrid: SECRET_KEY_FILE={path} cannot be read: {error}", file=sys.stderr)
+            print(f"hybrid: {name}_FILE={path} cannot be read: {error}", file=sys.stderr)
             raise SystemExit(2) from None
-    if not value:
-        print("hybrid: SECRET_KEY is not set, nor is SECRET_KEY_FILE", file=sys.stderr)
-        raise SystemExit(2)
     return value
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = _secret("SECRET_KEY")
+if not SECRET_KEY:
+    print("hybrid: SECRET_KEY is not set, nor is SECRET_KEY_FILE", file=sys.stderr)
+    raise SystemExit(2)
+# What was signed with this one is good as well, while one key follows another.
+SECRET_KEY_FALLBACKS = [key for key in [_secret("SECRET_KEY_PREVIOUS")] if key]
 DEBUG = os.environ.get("ENVIRONMENT") == "development"
 # The stack is reached on loopback, by its services' names, or behind a proxy that checks the name.
 ALLOWED_HOSTS = ["*"]

@@ -1,15 +1,14 @@
 """A job's events as a stream: those there are, then each as it comes, until the job ends.
 
 The database has them all. Redis only wakes us: whoever missed its message finds the event anyway.
+A server that stops ends the stream at any event; by the last one's number its client goes on.
 """
 
 import asyncio
 import contextlib
 import json
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable
-from types import FrameType
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -28,39 +27,6 @@ LAST = frozenset({"finished", "failed"})
 """No event comes after these."""
 
 log = logging.getLogger(__name__)
-
-
-class Ending:
-    """Whether the server stops: an open stream would hold it up for its whole grace period."""
-
-    def __init__(self) -> None:
-        self._event: asyncio.Event | None = None
-
-    @property
-    def event(self) -> asyncio.Event:
-        """Set when the streams have to end."""
-        if self._event is None:
-            self._event = asyncio.Event()
-        return self._event
-
-    def watch(self) -> None:
-        """Listen for the signals that end the server, and pass them on to it."""
-        loop, event = asyncio.get_running_loop(), self.event
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.getsignal(number)
-            signal.signal(number, _both(lambda: loop.call_soon_threadsafe(event.set), before))
-
-
-def _both(first: Callable[[], object], then: Any) -> Callable[[int, FrameType | None], None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        first()
-        if callable(then):
-            then(number, frame)
-
-    return handle
-
-
-ENDING = Ending()
 
 
 class Ear:
@@ -146,23 +112,9 @@ async def events(job: UUID, after: int) -> AsyncIterator[bytes]:
                 yield _format(event)
             if batch and batch[-1]["kind"] in LAST:
                 return
-            heard = await _unless_ending(ear)
-            if ENDING.event.is_set():
-                return
+            heard = await ear.hear()
     finally:
         await ear.close()
-
-
-async def _unless_ending(ear: Ear) -> dict[str, Any] | None:
-    hearing = asyncio.ensure_future(ear.hear())
-    ending = asyncio.ensure_future(ENDING.event.wait())
-    try:
-        await asyncio.wait({hearing, ending}, return_when=asyncio.FIRST_COMPLETED)
-        return hearing.result() if hearing.done() else None
-    finally:
-        for task in (hearing, ending):
-            task.cancel()
-        await asyncio.gather(hearing, ending, return_exceptions=True)
 
 
 @sync_to_async

@@ -78,21 +78,6 @@ def test_without_redis_the_stream_says_so_and_ends_with_the_job(
     assert len(notices) == 1 and "Redis is away" in notices[0]
 
 
-def test_a_stream_ends_when_the_server_does(run: Run, job: Job) -> None:
-    async def follow() -> Any:
-        ending = stream.ENDING = stream.Ending()
-        following = asyncio.ensure_future(read(stream.events(job.pk, 0)))
-        await asyncio.sleep(0.2)
-        ending.event.set()
-        async with asyncio.timeout(2):
-            return await following
-
-    try:
-        assert numbers(run(follow())) == [1]
-    finally:
-        stream.ENDING = stream.Ending()
-
-
 def test_who_has_it_all_is_told_not_to_come_back(run: Run, job: Job) -> None:
     work.run(job.pk)
     client = AsyncClient()

@@ -11,8 +11,10 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from gangway.base.errors import GangwayError
+from gangway.base.process import Completed
 from gangway.engines.container import Container
 from gangway.model import compose_version
 from gangway.model.compose_version import shown, version
@@ -20,11 +22,14 @@ from gangway.settings.environment import Environment
 
 MINIMUM_ENGINE = (25, 0, 0)
 """The first engine with health checks' start_interval."""
+PRODUCTION_ENGINE = (26, 0, 0)
+"""The first that mounts a part of a volume: where production's secrets are."""
 MINIMUM_API = (1, 44, 0)
 """The engine's API that has it, which Podman offers under a version of its own."""
 
 _PROJECT = "com.docker.compose.project"
 _WORKING_DIR = "com.docker.compose.project.working_dir"
+_CONFIG_HASH = "com.docker.compose.config-hash"
 _SERVICE = "com.docker.compose.service"
 PODMAN = "podman"
 INSTALL = "start Docker (Docker Desktop, or: sudo systemctl start docker), then try again"
@@ -36,6 +41,12 @@ class Listed(NamedTuple):
     service: str
     state: str
     directory: str
+
+
+def failed(done: Completed) -> GangwayError:
+    """Return the error for a call of docker that has failed, with what that said last."""
+    said = done.stderr.strip().splitlines() or ["no reason given"]
+    return GangwayError(f"{' '.join(done.argv[:3])} failed: {said[-1]}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,36 @@ class Client:
         """The filter that finds what belongs to the project."""
         return f"label={_PROJECT}={self.project}"
 
+    @cached_property
+    def address(self) -> str:
+        """Where the engine is, as DOCKER_HOST has it; its context may say so, too."""
+        argv = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+        done = self.environment.runner.capture(argv, timeout=30)
+        if done.status != 0:
+            said = done.stderr.strip() or "docker gave no reason"
+            raise GangwayError(f"docker's context is no good: {said}", fix="docker context ls")
+        return done.stdout.strip()
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether the engine is on this machine, and so has its folders."""
+        return self.address.startswith(("unix://", "npipe://"))
+
+    @cached_property
+    def host(self) -> str:
+        """The name of the machine that the engine is on; empty for this one."""
+        if self.is_local:
+            return ""
+        place = urlsplit(self.address)
+        name = place.hostname or ""
+        if place.scheme == "ssh":
+            # ssh's own settings may have another name for it.
+            with suppress(GangwayError):
+                done = self.environment.runner.capture(["ssh", "-G", name], timeout=30)
+                lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
+                return next((line[1] for line in lines if line[0] == "hostname"), name)
+        return name
+
     def check(self) -> None:
         """Refuse an engine that doesn't answer, or an engine or Compose that is too old.
 
@@ -65,10 +106,14 @@ class Client:
             checked.result()
         if self.environment.engine == PODMAN:
             self._check_api(server)
-        elif version(server) < MINIMUM_ENGINE:
+            return
+        oldest, what_for = MINIMUM_ENGINE, "start_interval"
+        if self.environment.kind == "prod":
+            oldest, what_for = PRODUCTION_ENGINE, "secrets in a volume"
+        if version(server) < oldest:
             raise GangwayError(
                 f"Docker Engine {server} is too old: "
-                f"{MINIMUM_ENGINE[0]} or later is needed (for start_interval)",
+                f"{oldest[0]} or later is needed (for {what_for})",
                 fix="upgrade Docker: https://docs.docker.com/engine/install/",
             )
 
@@ -141,18 +186,31 @@ class Client:
         elif self.environment.engine == PODMAN:
             fix = "start Podman's socket: systemctl --user start podman.socket, or: "
             fix += "podman system service --time 0"
+        elif not self.is_local:
+            fix = f"is it right that the engine is at {self.address}? See: docker context ls, "
+            fix += 'echo "$DOCKER_HOST"'
         else:
             fix = INSTALL
         return GangwayError(f"no container engine answers: {said}", fix=fix)
 
     def containers(self) -> list[Container]:
         """Return every container of the project, one-shot and stopped ones too."""
-        ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
-        return [self._container(raw) for raw in self._inspect(ids)]
+        return [self._container(raw) for raw in self.inspected()]
 
-    def running_ids(self) -> frozenset[str]:
-        """Return the containers of the project that run now."""
-        return frozenset(self._lines(["docker", "ps", "-q", "--filter", self.label]))
+    def inspected(self) -> list[dict[str, Any]]:
+        """Return the engine's own account of every container of the project."""
+        # What somebody runs by hand from an image of ours has the image's labels, and not this one.
+        ours = ["--filter", self.label, "--filter", f"label={_CONFIG_HASH}"]
+        return self._inspect(self._lines(["docker", "ps", "-aq", *ours]))
+
+    def subpaths(self) -> set[str]:
+        """Return the places in volumes that containers of the project mount."""
+        ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
+        return {
+            str((mount.get("VolumeOptions") or {}).get("Subpath") or "")
+            for raw in self._inspect(ids)
+            for mount in raw["HostConfig"].get("Mounts") or ()
+        }
 
     def networks(self) -> list[str]:
         """Return the names of the project's networks."""
@@ -208,8 +266,9 @@ class Client:
         form = "{{json .RepoTags}}\t{{json .Config.Volumes}}"
         argv = ["docker", "image", "inspect", "--format", form, *images]
         found: dict[str, list[str]] = {}
-        # It fails for those that are missing, and still writes the others.
-        for line in self.environment.runner.capture(argv, timeout=30).stdout.splitlines():
+        # It fails for those that are missing, and writes the others, or an empty line for none.
+        lines = self.environment.runner.capture(argv, timeout=30).stdout.splitlines()
+        for line in filter(None, lines):
             tags, volumes = map(json.loads, line.split("\t"))
             found |= {tag: sorted(volumes or ()) for tag in tags or ()}
         return found
@@ -227,6 +286,15 @@ class Client:
             return ""
         log = (raw[0]["State"].get("Health") or {}).get("Log") or []
         return str(log[-1]["Output"]).strip() if log else ""
+
+    def do(self, *words: str, timeout: float | None = None) -> None:
+        """Have the engine do something, as `docker WORDS…` would, in so many seconds at most.
+
+        Raises GangwayError where it fails.
+        """
+        done = self.environment.runner.capture(["docker", *words], timeout=timeout)
+        if done.status != 0:
+            raise failed(done)
 
     def _inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         if not ids:

@@ -12,10 +12,13 @@ from typing import Final
 
 from gangway.base import output
 from gangway.base.process import Completed, Ended
+from gangway.engines import inside
 from gangway.engines.container import Container
-from gangway.engines.docker import inside
+from gangway.engines.docker import secrets
 from gangway.engines.docker.client import PODMAN, Client
-from gangway.engines.interface import Debugger, Due, Inside, Start, split
+from gangway.engines.docker.production import DockerProduction
+from gangway.engines.interface import Debugger, Due, Inside, split
+from gangway.engines.start import Start
 from gangway.model.model import Model
 from gangway.model.render import rendered
 
@@ -38,11 +41,27 @@ class DockerEngine(Client):
     def model(self) -> Model:
         return rendered(self.environment)
 
+    @cached_property
+    def production(self) -> DockerProduction:
+        return DockerProduction(self, self.model)
+
     def check_proxy(self) -> None:
         return
 
     def command(self, *words: str) -> list[str]:
+        flags, rest = split(words)
+        if rest[:1] == ["run"] and self._runs_a_release:
+            from gangway.engines.docker import rollout
+
+            # What it needs runs, as the release has it.
+            return rollout.compose(self, *flags, "run", "--no-deps", *rest[1:])
         return self.environment.compose_command(*words)
+
+    @property
+    def _runs_a_release(self) -> bool:
+        from gangway.engines.docker import rollout
+
+        return rollout.is_there(self)
 
     def call(self, *words: str) -> int:
         match split(words)[1][0]:
@@ -81,6 +100,8 @@ class DockerEngine(Client):
         status = self.environment.runner.run(argv)
         if status == 0 and (left := self.networks()):
             self.environment.runner.capture(["docker", "network", "rm", *left])
+        if status == 0 and "--volumes" in argv and self.environment.kind == "prod":
+            secrets.forget(self)
         return status
 
     def _logs(self, argv: Sequence[str]) -> int:
@@ -96,8 +117,8 @@ class DockerEngine(Client):
                 return 0
         return program.returncode
 
-    def capture(self, *words: str) -> Completed:
-        return self.environment.runner.capture(self.command(*words))
+    def capture(self, *words: str, text: str = "") -> Completed:
+        return self.environment.runner.capture(self.command(*words), text=text)
 
     def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
         from gangway.engines.docker.starting import DockerStart
@@ -114,6 +135,8 @@ class DockerEngine(Client):
         return ["build", *(["--no-cache"] if no_cache else []), *once]
 
     def due(self, services: Sequence[str]) -> Due:
+        if self._runs_a_release:
+            return Due()
         from gangway.engines.docker import images
 
         return images.due(self, self.model, services)

@@ -24,8 +24,9 @@ _NEVER: Final = "the images haven't been built here yet"
 # As many changed files as are named.
 _NAMED: Final = 4
 
-# A fault of BuildKit with steps that images share, gone with the next try: moby/buildkit#2303.
-_LOST = re.compile(r"inconsistent graph state|failed to get state for index")
+# Faults of BuildKit with steps that images share, moby/buildkit#2303: gone with the next try, or at
+# the latest where no two images are built at a time.
+_LOST = re.compile(r"inconsistent graph state|failed to get state for index|no active sessions")
 _STEP = re.compile(r"#\d+ (\[|ERROR|\d+\.\d+ )")
 
 
@@ -48,7 +49,7 @@ def one_for_each_image(model: Model, services: Sequence[str]) -> list[str]:
     return [name for name in services if name in first.values()]
 
 
-def _build(environment: Environment, words: Sequence[str]) -> tuple[int, Sequence[str]]:
+def _build(environment: Environment, *words: str) -> tuple[int, Sequence[str]]:
     program = environment.runner.start(
         environment.compose_command("--progress", "plain", *words),
         stdin=subprocess.DEVNULL,
@@ -70,7 +71,7 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
     Raises GangwayError when it fails, after showing what it said last.
     """
     environment = client.environment
-    plain = _plain(model)
+    plain = as_it_is(model)
     named = [word for word in words[1:] if word in plain.services] or list(plain.services)
     images = made_of.images(plain, named)
     require_bases(client, images)
@@ -79,17 +80,25 @@ def build(client: Client, model: Model, words: Sequence[str]) -> int:
         image.name: dict(made_of.state(environment.root, plain, image, environment.kind))
         for image in images
     }
-    status, said = _build(environment, words)
-    if status and any(map(_LOST.search, said)):
-        say("BuildKit lost track of a step that two images share; building again")
-        status, said = _build(environment, words)
+    status, said = _build(environment, *words)
+    for how in ((), ("--parallel", "1")):
+        if status and any(map(_LOST.search, said)):
+            say("BuildKit lost track of a step that two images share; building again")
+            status, said = _build(environment, *how, *words)
     if status:
         raise failure.compose_failed(client, said, status)
     if environment.kind == "prod":
         for name, (number, _) in client.images(states).items():
             states[name]["id"] = number
     _keep(environment, states)
+    forget_untagged(client)
     return 0
+
+
+def forget_untagged(client: Client) -> None:
+    """Remove what earlier builds of the project have left without a name, and nothing runs from."""
+    argv = ["docker", "image", "prune", "--force", "--filter", client.label]
+    client.environment.runner.capture(argv, timeout=60)
 
 
 def require_bases(client: Client, images: Sequence[made_of.Image]) -> None:
@@ -133,7 +142,7 @@ def due(client: Client, model: Model, services: Sequence[str]) -> Due:
     Production asks the engine which images there are: they may have been built by other means, and
     then their time has to tell.
     """
-    environment, plain = client.environment, _plain(model)
+    environment, plain = client.environment, as_it_is(model)
     images = made_of.images(plain, services)
     if not images:
         return Due()
@@ -165,7 +174,8 @@ def _reason(changes: Sequence[str]) -> str:
     return f"{shown} changed after the images were built"
 
 
-def _plain(model: Model) -> Model:
+def as_it_is(model: Model) -> Model:
+    """Return a model with `$` for `$$`, which is how Compose writes it."""
     return Model(unescaped(model.raw), model.profiles)
 
 
@@ -180,6 +190,12 @@ def _kept(environment: Environment) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def renumber(environment: Environment, numbers: Mapping[str, str]) -> None:
+    """Note the number that an image has got since it was built."""
+    kept = _kept(environment)
+    _keep(environment, {name: {**kept.get(name, {}), "id": each} for name, each in numbers.items()})
 
 
 def _keep(environment: Environment, states: Mapping[str, Any]) -> None:

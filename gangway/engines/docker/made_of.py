@@ -22,7 +22,8 @@ from gangway.settings import apps, installs
 from gangway.settings.checkout import files as all_below
 from gangway.settings.environment import Kind
 
-# Bytes: of a larger file, time and size have to do.
+# Bytes: of a larger file, time and size have to do, but in production: there another checkout
+# compares.
 _READ: Final = 1024**2
 
 Seen = tuple[int, int, str]
@@ -66,9 +67,9 @@ def state(root: Path, model: Model, image: Image, kind: Kind) -> State:
     """Return what an image would be made of now."""
     rules = _rules(image)
     return {
-        "settings": _settings(image),
+        "settings": _settings(root, image),
         "files": {
-            _shown(root, path): _seen(path, status)
+            _shown(root, path): _seen(path, status, kind)
             for path, status in _files(root, model, image, kind, rules)
             if not _kept_out(image, rules, path)
         },
@@ -77,7 +78,7 @@ def state(root: Path, model: Model, image: Image, kind: Kind) -> State:
 
 def changes(root: Path, model: Model, image: Image, kind: Kind, before: State) -> Iterator[str]:
     """Yield what an image isn't made of as it was `before`: settings and files, for people."""
-    now, then = _settings(image), before["settings"]
+    now, then = _settings(root, image), before["settings"]
     for name in sorted(now.keys() | then.keys()):
         if now.get(name) != then.get(name):
             yield f"the build's {name}"
@@ -88,7 +89,7 @@ def changes(root: Path, model: Model, image: Image, kind: Kind, before: State) -
         known = left.pop(name := _shown(root, path), None)
         if known and known[:2] == [status.st_mtime_ns, status.st_size]:
             continue
-        if known and known[2] and known[2] == _seen(path, status)[2]:
+        if known and known[2] and known[2] == _seen(path, status, kind)[2]:
             continue
         if known or not _kept_out(image, rules, path):
             changed.append(name)
@@ -109,16 +110,19 @@ def since(root: Path, model: Model, image: Image, kind: Kind, moment: float) -> 
     yield from sorted(found)
 
 
-def _settings(image: Image) -> dict[str, str]:
+def _settings(root: Path, image: Image) -> dict[str, str]:
     flat: dict[str, Any] = {}
     for key, value in image.build.items():
         if isinstance(value, Mapping):
             flat |= {f"{key} {name}": each for name, each in value.items()}
         else:
             flat[key] = value
-    return {
-        name: _digest(json.dumps(value, sort_keys=True).encode()) for name, value in flat.items()
+    # Another checkout has the same folders elsewhere.
+    texts = {
+        name: json.dumps(value, sort_keys=True).replace(str(root), "")
+        for name, value in flat.items()
     }
+    return {name: _digest(text.encode()) for name, text in texts.items()}
 
 
 def _files(
@@ -223,12 +227,12 @@ def _shown(root: Path, path: str) -> str:
     return path.removeprefix(f"{root}/")
 
 
-def _seen(path: str, status: os.stat_result) -> Seen:
+def _seen(path: str, status: os.stat_result, kind: Kind) -> Seen:
     digest = ""
     try:
         if stat.S_ISLNK(status.st_mode):
             digest = _digest(os.fsencode(Path(path).readlink()))
-        elif stat.S_ISREG(status.st_mode) and status.st_size <= _READ:
+        elif stat.S_ISREG(status.st_mode) and (status.st_size <= _READ or kind == "prod"):
             digest = _digest(Path(path).read_bytes())
     except OSError:
         pass  # gone meanwhile, or not for us to read: its time and size have to do

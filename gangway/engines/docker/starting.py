@@ -7,12 +7,11 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Final
 
-from gangway.base.output import say
 from gangway.base.process import interrupts_later
 from gangway.engines.container import Container
 from gangway.engines.docker import failure, images
@@ -28,19 +27,28 @@ class DockerStart:
     """One start under way; see `gangway.engines.interface.Start`."""
 
     def __init__(
-        self, client: Client, model: Model, wanted: Sequence[str], *, scaled: bool
+        self,
+        client: Client,
+        model: Model,
+        wanted: Sequence[str],
+        *,
+        scaled: bool,
+        without: Collection[str] = (),
     ) -> None:
-        """Prepare to follow these services; `scaled` where the model doesn't say how many."""
+        """Prepare to follow these services; `scaled` where the model doesn't say how many.
+
+        The containers `without` (ids) are others' business.
+        """
         self.timeline = Timeline.of(model, wanted)
         self.fetching = False
         self._client = client
         self._services = model.services
         self._scaled = scaled
+        self._without = frozenset(without)
         self._queue: Queue[Event | None] = Queue()
         self._said: deque[str] = deque(maxlen=400)
         self._ended = False
         self._looked = 0.0
-        self._ran: frozenset[str] = frozenset()
 
     @contextlib.contextmanager
     def under_way(self, argv: Sequence[str]) -> Iterator[DockerStart]:
@@ -49,8 +57,6 @@ class DockerStart:
         # "since" lets no event slip between the start of Compose and the start of this.
         since = f"{time.time():.6f}"
         programs = []
-        if self._client.environment.kind == "prod":
-            self._ran = self._client.running_ids()
         try:
             # Neither may be on its way unknown to us when Ctrl-C comes.
             with interrupts_later():
@@ -70,7 +76,6 @@ class DockerStart:
                 _in_thread(self._read_events, events.stdout)
             yield self
         except KeyboardInterrupt:
-            self._let_it_replace()
             self._end_compose()
             raise
         finally:
@@ -102,27 +107,13 @@ class DockerStart:
         return self._ended
 
     def containers(self) -> list[Container]:
-        return self._client.containers()
+        return [each for each in self._client.containers() if each.id not in self._without]
 
     def give_up(self, seconds: float = 0.0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._compose.wait(timeout=seconds)
         self._end_compose()
         self._look()
-
-    def _let_it_replace(self) -> None:
-        """Wait until Compose has ended where it replaces what ran: half done, that stays down.
-
-        A second Ctrl-C ends the wait. Outside production whoever interrupts wants the end.
-        """
-        if self._compose.poll() is not None or self._ran <= self._client.running_ids():
-            return
-        say(
-            "\ninterrupted while it replaces what ran: it goes on to its end, so that nothing stays"
-        )
-        say("down. Ctrl-C once more ends it here and now.")
-        with contextlib.suppress(KeyboardInterrupt):
-            self._compose.wait()
 
     def _end_compose(self) -> None:
         if self._compose.poll() is None:
@@ -132,7 +123,7 @@ class DockerStart:
     def _read_events(self, stream: IO[str] | None) -> None:
         for line in stream or ():
             event = parse(line)
-            if event:
+            if event and event.container not in self._without:
                 self._queue.put(event)
         self._queue.put(None)
 

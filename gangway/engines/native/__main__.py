@@ -2,6 +2,8 @@
 
 import sys
 
-from gangway.engines.native.engine import main
+from gangway.engines.command_line import main
+from gangway.engines.native.engine import NativeEngine
+from gangway.settings.environment import NATIVE
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:], NATIVE, lambda found, words: NativeEngine(found).call(*words)))

@@ -6,16 +6,17 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from gangway.base import output
 from gangway.base.errors import GangwayError, unknown
 from gangway.base.output import say
 from gangway.base.process import Runner
+from gangway.engines.command_line import Commands, Verb
 from gangway.engines.interface import CannotDo, split
 from gangway.engines.native import data
 from gangway.engines.native.local import local_words, localized
@@ -69,9 +70,6 @@ class Native:
         )
 
 
-Verb = Callable[[Native, argparse.Namespace], int]
-
-
 def run(here: Native, words: Sequence[str]) -> int:
     """Do what `docker compose WORDS…` would do; return its exit status.
 
@@ -86,14 +84,14 @@ def run(here: Native, words: Sequence[str]) -> int:
             "stats needs a container engine: these services are plain processes",
             fix="top shows what they use; `ps` has their process numbers",
         )
-    options = _parser().parse_args(rest)
+    options = _commands().parse(rest)
     verb: Verb = options.verb
     return verb(here, options)
 
 
 def begin(here: Native, words: Sequence[str]) -> NativeStart:
     """Return the start that an `up` or a `restart` is, to be gone on with."""
-    return _begin(here, _parser().parse_args(list(words)))
+    return _begin(here, _commands().parse(words))
 
 
 def _begin(here: Native, options: argparse.Namespace) -> NativeStart:
@@ -232,7 +230,7 @@ def one_off(here: Native, options: argparse.Namespace) -> int:
         raise unknown("service", name, list(model.services))
     needed = [each for each in model.wanted([name]) if each != name]
     if needed and not options.no_deps:
-        up(here, _parser().parse_args(["up", *needed]))
+        up(here, _commands().parse(["up", *needed]))
     words = command(here.place, name, localized(model)[name], options.words or None)
     if name in model.one_shots():
         # Whatever it does to the data, the next `up` finds out.
@@ -261,40 +259,14 @@ def watch(_here: Native, _options: argparse.Namespace) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses as the tasks do."""
-
-    def error(self, message: str) -> Any:
-        """Raise what a task shows."""
-        raise CannotDo(f"native services don't know that: {message}", fix="docs/native.md")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="gangway.engines.native", add_help=False)
-    verbs = parser.add_subparsers(required=True, parser_class=_Parser)
-
-    def verb(name: str, function: Verb, *flags: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, add_help=False)
-        added.set_defaults(verb=function, name=name)
-        for flag in flags:
-            added.add_argument(flag, action="store_true")
-        return added
-
+def _commands() -> Commands:
+    found = Commands("native", "native services")
     for name in ("up", "restart"):
-        starting = verb(name, up, "--detach", "--no-deps", "--force-recreate")
+        starting = found.add(name, up, "--detach", "--no-deps", "--force-recreate")
         starting.add_argument("services", nargs="*")
-    stopping = verb("down", down, "--remove-orphans", "--volumes")
-    stopping.add_argument("--timeout", type=float)
-    verb("ps", ps, "--all")
-    showing = verb("logs", logs, "--follow")
-    showing.add_argument("--since", default="")
-    showing.add_argument("--tail", default="")
-    showing.add_argument("services", nargs="*")
-    for name, function in (("exec", exec_), ("run", one_off)):
-        inside = verb(name, function, "--rm", "--no-deps", "--no-TTY")
-        inside.add_argument("service")
-        inside.add_argument("words", nargs=argparse.REMAINDER)
+    found.add_usual(down=down, logs=logs, exec_=exec_, run=one_off)
+    found.add("ps", ps, "--all")
     # Of all services: they share libraries.
-    verb("build", build, "--no-cache").add_argument("services", nargs="*")
-    verb("watch", watch, "--no-up").add_argument("services", nargs="*")
-    return parser
+    found.add("build", build, "--no-cache").add_argument("services", nargs="*")
+    found.add("watch", watch, "--no-up").add_argument("services", nargs="*")
+    return found

@@ -11,12 +11,13 @@ from pathlib import Path
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
-from gangway.engines.interface import Debugger, Due, Inside, py_spy
+from gangway.engines.interface import CannotDo, Debugger, Due, Inside, py_spy
 from gangway.engines.native import commands
 from gangway.engines.native.processes import log_lines
 from gangway.engines.native.starting import NativeStart
 from gangway.engines.native.tools import DIRECTORY, require
-from gangway.settings.environment import NATIVE, STACK_FILE, load
+from gangway.engines.releases import Production
+from gangway.settings.environment import NATIVE
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class NativeEngine(commands.Native):
 
     def check(self) -> None:
         require()
+
+    @property
+    def host(self) -> str:
+        return ""
+
+    @property
+    def production(self) -> Production:
+        raise CannotDo("natively there are no releases", fix="production runs in containers")
 
     def check_proxy(self) -> None:
         raise GangwayError(
@@ -71,8 +80,9 @@ class NativeEngine(commands.Native):
     def call(self, *words: str) -> int:
         return commands.run(self, words)
 
-    def capture(self, *words: str) -> Completed:
-        return self.environment.runner.capture([sys.executable, *self.command(*words)[1:]])
+    def capture(self, *words: str, text: str = "") -> Completed:
+        argv = [sys.executable, *self.command(*words)[1:]]
+        return self.environment.runner.capture(argv, text=text)
 
     @contextmanager
     def start(self, words: Sequence[str], services: Sequence[str]) -> Iterator[NativeStart]:
@@ -110,23 +120,3 @@ class NativeEngine(commands.Native):
             "-ec",
             py_spy(str(spy), pid, seconds, str(self.environment.root / DIRECTORY / "profile.svg")),
         ]
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `python -m gangway.engines.native --env-file FILE … COMMAND` as a task prints it."""
-    words, files = list(argv), []
-    while words[:1] == ["--env-file"] and len(words) > 2:
-        files.append(Path(words[1]))
-        del words[:2]
-    if not files:
-        usage = "usage: python -m gangway.engines.native --env-file FILE … COMMAND"
-        print(usage, file=sys.stderr)
-        return 2
-    stack = next((file.parent.name for file in files if file.name == STACK_FILE), None)
-    images = next((file.stem for file in files if file.parent.name == "images"), None)
-    try:
-        found = load(Path.cwd(), files[0].stem, engine=NATIVE, stack=stack, images=images)
-        return NativeEngine(found).call(*words)
-    except GangwayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status

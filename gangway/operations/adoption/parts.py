@@ -52,7 +52,8 @@ class Beside:
     def is_one(self) -> bool:
         """Whether a second one would do everything twice."""
         words = f"{self.name} {self.command}"
-        return self.alone or bool(self.schedule or re.search(r"\bbeat\b|schedul|\bcron", words))
+        clock = re.search(r"\bbeat\b|\s-B\b|schedul|\bcron", words)
+        return self.alone or bool(self.schedule or clock)
 
 
 class Anchors(NamedTuple):
@@ -74,7 +75,10 @@ def variable(name: str) -> str:
 def program(beside: Beside, base: str, anchors: Anchors) -> str:
     """Return a program's block in compose.yml; `base` is the Compose file that has the api."""
     prefix = beside.prefix
-    replicas = "1" if beside.is_one else f"${{{prefix}_REPLICAS:-1}}"
+    replicas = f"      replicas: ${{{prefix}_REPLICAS:-1}}\n"
+    if beside.is_one:
+        # The api's says start-first.
+        replicas = "      replicas: 1\n      update_config: {order: stop-first}\n"
     about = f"  # A second {beside.name} would do everything twice.\n" if beside.is_one else ""
     app = "    <<: *app\n" if anchors.app else ""
     environment = "      <<: *app-environment\n" if anchors.environment else ""
@@ -85,8 +89,7 @@ def program(beside: Beside, base: str, anchors: Anchors) -> str:
 {app}    profiles: !override [{beside.name}]
     environment:
 {environment}{_runs(beside)}{needs}{_health(beside)}    deploy:
-      replicas: {replicas}
-      resources: {limits(prefix)}
+{replicas}      resources: {limits(prefix)}
 """
 
 

@@ -164,6 +164,7 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("${API_LOCK:-apps/api/requirements.txt}", "${API_LOCK:?}"),
         ("${API_TARGET:-api.main:app}", "${API_TARGET:?}"),
         ("${MIGRATE_COMMAND-python -m api.migrate}", "${MIGRATE_COMMAND:-}"),
+        ("${MIGRATE_COMMAND-alembic upgrade head}", "${MIGRATE_COMMAND:-}"),
         ("${SEED_COMMAND-python -m api.seed}", "${SEED_COMMAND:-}"),
         (
             "${DB_IMPORTS-alembic.config alembic.command sqlalchemy.ext.asyncio}",
@@ -175,7 +176,10 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("${API_SOURCE:-apps/api}", "${API_SOURCE:?}"),
         ("${TEST_SOURCE:-apps}", "${TEST_SOURCE:?}"),
     ),
-    "docker-compose.prod.yml": (("${PROXY_ROOT:-app:5000}", "${PROXY_ROOT:-api:8000}"),),
+    "docker-compose.prod.yml": (
+        ("${PROXY_ROOT:-app:5000}", "${PROXY_ROOT:-api:8000}"),
+        ("${API_ASK:-/habits=200}", "${API_ASK:-/}"),
+    ),
     "docker-compose.native.yml": (
         (
             " What the engine does by itself\n# (ports, names, mounts) is in docs/native.md.\n",
@@ -187,6 +191,8 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "env/contract.yml": (("Base of the front end's image", "Node, which builds API_ASSETS"),),
     "env/engines/native.env": ((" (docs/native.md)", ""),),
+    "env/engines/swarm.env": ((" (docs/swarm.md)", ""),),
+    "docker-compose.swarm.yml": ((" (docs/swarm.md)", ""),),
     "docker/app.Dockerfile": ((": docs/adopting.md.", ", which the stack's facts are."),),
     "tasks.py": (("they are in gangway/tasks/", "they are in the package gangway"),),
 }
@@ -291,9 +297,8 @@ def _paths(top: Path) -> Iterator[Path]:
 
 
 def _renamed(text: str, names: Names) -> str:
-    renamed = re.sub(
-        rf"\b{DOCKER_COMPOSE}(?=(\.(dev|test|prod|native|override))?\.yml\b)", names.compose, text
-    )
+    kinds = "dev|test|prod|native|swarm|override"
+    renamed = re.sub(rf"\b{DOCKER_COMPOSE}(?=(\.({kinds}))?\.yml\b)", names.compose, text)
     return names.tasks if renamed == TASKS else renamed
 
 

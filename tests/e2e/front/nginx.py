@@ -86,13 +86,23 @@ class Front:
 
 @contextmanager
 def started(
-    upstream: Mapping[str, str], *words: str, command: Sequence[str] = (), **variables: str
+    upstream: Mapping[str, str],
+    *words: str,
+    command: Sequence[str] = (),
+    volume: str = "",
+    **variables: str,
 ) -> Iterator[Front]:
-    """Run nginx as production does, but for these variables, and `words` for `docker run`."""
+    """Run nginx as production does, but for these variables, and `words` for `docker run`.
+
+    A `volume` with a name is the one that stays when it ends.
+    """
     service = render(Case("prod"))["services"]["nginx"]
     name = f"gangway-e2e-front-{uuid.uuid4().hex[:8]}"
     environment = {**service["environment"], **upstream, **variables}
-    mounts = [f"type=volume,target={mount['target']}" for mount in service.get("volumes", ())]
+    mounts = [
+        f"type=volume,source={volume},target={mount['target']}"
+        for mount in service.get("volumes", ())
+    ]
     argv = [
         "run", "--detach", "--rm", "--name", name, "--read-only", "--cap-drop", "ALL",
         "--user", service["user"], "--pids-limit", "50",

@@ -40,6 +40,8 @@ HOW_IT_CAME = {
 }  # fmt: skip
 #: What an answer's headers say of its body, and so of all that the app saw.
 OF_THE_BODY = {"content-length", "etag"}
+#: What they say of a file's time, which in a release's image is that of its sources.
+OF_THE_TIME = {"etag", "last-modified"}
 Plain = dict[str, object]
 
 
@@ -231,6 +233,8 @@ def headers(answer: Answer) -> list[tuple[str, str]]:
     """Return the headers of an answer that are the app's, in alphabetical order."""
     kept = [(name, value) for name, value in answer.headers if name not in CARRIAGE]
     pairs = [(name, _essence(name, value)) for name, value in kept]
+    if any(name == "last-modified" for name, _ in pairs):
+        pairs = [(name, "" if name in OF_THE_TIME else value) for name, value in pairs]
     return sorted(pair for pair in pairs if pair != ("vary", ""))
 
 

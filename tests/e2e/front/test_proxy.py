@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.front import nginx
 from tests.e2e.front.nginx import RESET, Front
-from tests.e2e.front.upstream import Hangup, Line, Request, Upstream, running
+from tests.e2e.front.upstream import Hangup, Line, Request, Upstream
 from tests.e2e.support import docker, eventually
 
 MakeFront = Callable[..., Front]
@@ -25,38 +25,9 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def machine(_engine: None) -> str:
-    """This machine's address as the proxy sees it."""
-    return nginx.gateway()
-
-
-@pytest.fixture(scope="module")
-def upstreams(machine: str) -> Iterator[tuple[Upstream, Upstream]]:
-    """The server at /, and the one at /api/."""
-    with running(machine) as root, running(machine) as api:
-        yield root, api
-
-
-@pytest.fixture
-def root(upstreams: tuple[Upstream, Upstream]) -> Upstream:
-    """The server at /."""
-    upstreams[0].begin()
-    return upstreams[0]
-
-
-@pytest.fixture
-def api(upstreams: tuple[Upstream, Upstream]) -> Upstream:
-    """The server at /api/."""
-    upstreams[1].begin()
-    return upstreams[1]
-
-
-@pytest.fixture(scope="module")
-def make_front(upstreams: tuple[Upstream, Upstream]) -> Iterator[MakeFront]:
+def make_front(places: dict[str, str]) -> Iterator[MakeFront]:
     """Start nginx with variables other than production's; the same ones find it running."""
-    nginx.build()
     running: dict[Any, Front] = {}
-    places = {"PROXY_ROOT": upstreams[0].place, "PROXY_API": upstreams[1].place}
     with ExitStack() as stack:
 
         def make(*words: str, **variables: str) -> Front:
@@ -217,6 +188,60 @@ class TestPaths:
     def test_a_redirect_of_the_app_is_left_alone(self, client: httpx.Client, api: Upstream) -> None:
         api.begin(lambda _, line: line.reply(b"", "302 Found", "Location: http://api:8000/x"))
         assert client.get("/api/y").headers["location"] == "http://api:8000/x"
+
+
+class TestDoors:
+    """Services in the same stack ask by way of the proxy as they would ask directly."""
+
+    @pytest.mark.parametrize(("port", "service"), [(8001, "api"), (8002, "root")])
+    def test_a_request_is_what_it_would_be_without_a_proxy(
+        self, front: Front, root: Upstream, api: Upstream, machine: str, port: int, service: str
+    ) -> None:
+        upstream = {"root": root, "api": api}[service]
+        given = {
+            "X-Request-ID": "a b",
+            "X_Odd": "1",
+            "X-Forwarded-Prefix": "/x",
+            "If-Match": 'W/"1"',
+        }
+        seen = []
+        for url in (f"http://{upstream.place}", f"http://{front.address}:{port}"):
+            with httpx.Client(base_url=url, trust_env=False) as client:
+                client.post("/a%2Fb//c?d=e", headers=given, content=b"body")
+            seen.append(upstream.seen[-1])
+        direct, passed = seen
+        assert passed.target == direct.target
+        assert passed.body == direct.body
+        headers = [dict(request.headers) for request in seen]
+        assert headers[1].pop("x-forwarded-for") == machine
+        for each in headers:
+            each.pop("connection", "")
+        assert headers[1] == headers[0]
+
+    def test_a_client_that_is_named_already_stays(self, front: Front, api: Upstream) -> None:
+        url = f"http://{front.address}:8001"
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            client.get("/", headers={"X-Forwarded-For": "203.0.113.7", "Host": "shop.example"})
+        assert api.last.get("X-Forwarded-For") == "203.0.113.7"
+        assert api.last.get("Host") == "shop.example"
+
+    def test_what_a_service_says_of_itself_stays(self, front: Front, api: Upstream) -> None:
+        own = ("X-Request-ID: 7", "Server: mine", "X-Frame-Options: DENY", 'ETag: "1"')
+        api.begin(lambda _, line: line.reply(b"[" + b" " * 5000 + b"]", "200 OK", *own))
+        url = f"http://{front.address}:8001"
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            headers = client.get("/").headers
+        for name, value in (line.split(": ") for line in own):
+            assert headers.get_list(name) == [value]
+        assert "x-content-type-options" not in headers
+        assert "content-encoding" not in headers
+
+    def test_they_are_no_lines_in_the_log(self, front: Front, client: httpx.Client) -> None:
+        with httpx.Client(base_url=f"http://{front.address}:8001", trust_env=False) as inside:
+            inside.get("/inside")
+        client.get("/outside")
+        eventually(lambda: front.log()[-1]["path"] == "/outside", within=5)
+        assert all(line["path"] != "/inside" for line in front.log())
 
 
 class TestOnce:
@@ -755,25 +780,6 @@ class TestLimits:
 
 class TestStart:
     """What the image makes of its variables."""
-
-    def test_settings_are_right_under_a_plain_shell_as_well(self, front: Front) -> None:
-        # The official image's entrypoint is one; the one that is built here is bash.
-        script = '. /docker-entrypoint.d/15-front.envsh; printf "%s" "$FRONT_CLOSED$FRONT_ZONES"'
-        found = {
-            shell: docker(
-                "exec",
-                "--env",
-                "CLIENT_RATES=/a=1/s,/b/=2/m",
-                front.container,
-                *shell,
-                "-c",
-                script,
-            )
-            for shell in (("sh", "-eu"), ("bash", "-Eeuo", "pipefail"))
-        }
-        one, two = (done.stdout for done in found.values())
-        assert one == two, found
-        assert "zone=rate_2:1m rate=2r/m" in one
 
     def test_an_address_of_both_kinds_is_listened_on(self, front: Front) -> None:
         settings = docker("exec", front.container, "cat", "/etc/nginx/conf.d/front.conf").stdout

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 LOCK = Path(__file__).parents[2] / "support" / "requirements-schemathesis.txt"
 #: Seconds that it asks; it stops by itself then.
-ASKED = 100
+ASKED = 60
 
 
 @pytest.fixture(scope="module")

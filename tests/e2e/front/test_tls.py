@@ -150,6 +150,22 @@ class TestServing:
             assert end.selected_alpn_protocol() == "h2"
             assert end.version() == "TLSv1.3"
 
+    def test_settings_are_taken_up_and_the_ports_left(self, front: Front, app: Upstream) -> None:
+        settings = ("exec", "--interactive", front.container, "front", "settings")
+        done = docker(*settings, stdin="TLS=files\nCLIENT_MAX_BODY=1k\nHTTPS_PORT=444")
+        assert done.status == 0, done.text
+        with browser(front) as client:
+            client.request("POST", "/", body=b"x" * 2000, headers={"Host": NAME})
+            assert client.getresponse().status == 413
+        with front.client() as plain:
+            assert plain.get("/").headers["Location"] == f"https://{front.address}:444/"
+        assert docker(*settings, stdin="TLS=off").status == 2
+        done = docker("exec", front.container, "front", "leave")
+        assert done.status == 0, done.text
+        for port in (8080, PORT):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((front.address, port), timeout=10)
+
     def test_tls_1_2_is_the_oldest(self, front: Front) -> None:
         with closing(handshake(front, maximum_version=ssl.TLSVersion.TLSv1_2)) as end:
             assert end.version() == "TLSv1.2"

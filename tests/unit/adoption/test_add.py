@@ -150,6 +150,8 @@ def test_a_heartbeat_is_wanted_of_what_has_one(added: Added) -> None:
 def test_there_is_one_beat_and_one_of_what_cron_starts(added: Added) -> None:
     for name in ("beat", "nightly"):
         assert {own["deploy"]["replicas"] for own in added.each(name)} == {1}
+        orders = {own["deploy"]["update_config"]["order"] for own in added.each(name)}
+        assert orders == {"stop-first"}
     assert "BEAT_REPLICAS" not in added.text("contract.yml")
 
 

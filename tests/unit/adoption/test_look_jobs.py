@@ -189,6 +189,7 @@ def test_a_script_that_prepares_the_database_is_taken_whole(tmp_path: Path) -> N
         },
     )
     assert found.facts["MIGRATE_COMMAND"] == "bash scripts/prestart.sh"
+    assert found.facts["MIGRATE_PLAN_COMMAND"] == "alembic upgrade head"
     assert found.facts["SEED_COMMAND"] == "true"
 
 

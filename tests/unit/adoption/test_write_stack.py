@@ -215,6 +215,12 @@ def test_a_program_is_the_api_with_another_command_and_no_port(tmp_path: Path) -
         assert not worker.get("ports")
         assert mounts(worker) == mounts(api)
         assert services["beat"]["deploy"]["replicas"] == 1
+        order = {
+            each: service.get("deploy", {}).get("update_config", {}).get("order")
+            for each, service in services.items()
+        }
+        assert order["api"] == order["worker"] == "start-first"
+        assert "start-first" not in (order["beat"], order["broker"], order["postgres"])
 
 
 def test_a_program_may_have_a_name_that_is_taken(tmp_path: Path) -> None:

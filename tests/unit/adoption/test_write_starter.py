@@ -37,7 +37,7 @@ def test_nothing_of_the_samples_is_in_what_somebody_reads(names: Names) -> None:
 def test_beside_other_compose_files_ours_have_another_name_wherever_they_are_named() -> None:
     files = starter.files(BESIDE)
     assert {path for path in files if path.endswith(".yml") and "/" not in path} == {
-        f"gangway{overlay}.yml" for overlay in ("", ".dev", ".test", ".prod", ".native")
+        f"gangway{overlay}.yml" for overlay in ("", ".dev", ".test", ".prod", ".native", ".swarm")
     }
     for path, file in files.items():
         assert not re.search(r"docker-compose[.\w]*\.yml", file.text), path

@@ -32,6 +32,8 @@ class Migrations:
     """The commands, and where they come from."""
 
     migrate: str = NOTHING
+    plan: str = ""
+    """The tool's own command, where what migrates is a script around it."""
     seed: str = NOTHING
     make: str = ""
     downgrade: str = ""
@@ -53,6 +55,7 @@ class Migrations:
             "DB_IMPORTS": self.imports,
         }
         tools = {
+            "MIGRATE_PLAN_COMMAND": self.plan,
             "MAKEMIGRATION_COMMAND": self.make,
             "DOWNGRADE_COMMAND": self.downgrade,
             "HISTORY_COMMAND": self.history,
@@ -242,6 +245,7 @@ def _before(
                 join(folder, "bin", name),
             ):
                 if tree.has(path) and _prepares(tree, path):
+                    found.plan = found.migrate if found.migrate != NOTHING else ""
                     found.migrate = f"bash {seen_from(workdir, path)}"
                     found.where = path
                     return

@@ -1,7 +1,7 @@
-#!/bin/sh
-# Makes FRONT_*, what the templates are rendered with, from the service's variables; sourced by the
-# image's entrypoint, which is bash's or a plain sh's. tls.envsh, sourced after it, may overrule
-# FRONT_LISTEN (the lines of the server that serves) and FRONT_PLAIN (a server more, or nothing).
+# shellcheck shell=bash
+# Makes FRONT_*, what the templates are rendered with, from the service's variables; sourced by `front`,
+# which exports them.
+# shellcheck disable=SC2034
 # shellcheck disable=SC2016 # what nginx expands is not for the shell
 
 # front_words VALUE: its words, one a line; blanks or commas stand between them.
@@ -60,10 +60,12 @@ front_connections() {
 	printf '%s\n' "$front_number"
 }
 
-# A kernel may be without IPv6.
+# front_listen PORT...: a kernel may be without IPv6.
 front_listen() {
-	printf '    listen 8080;\n'
-	[ ! -e /proc/net/if_inet6 ] || printf '    listen [::]:8080;\n'
+	for front_port in "$@"; do
+		printf '    listen %s;\n' "$front_port"
+		[ ! -e /proc/net/if_inet6 ] || printf '    listen [::]:%s;\n' "$front_port"
+	done
 }
 
 # Closed at the root and below API_PREFIX; slashes more than needed open nothing.
@@ -114,13 +116,37 @@ front_scratch() {
 	printf '%s\n' "$front_folder"
 }
 
-front_main() {
+# front_upstream NAME HOST:PORT: the service's replicas by slot. Without slots both are all of them.
+front_upstream() {
+	for front_slot in blue green; do
+		front_host=${2%:*}
+		[ "${PROXY_SLOTS:-off}" = off ] || front_host=$front_host-$front_slot
+		printf 'upstream %s_%s {\n    zone %s_%s 64k;\n' "$1" "$front_slot" "$1" "$front_slot"
+		printf '    server %s:%s resolve max_fails=0;\n' "$front_host" "${2##*:}"
+		printf '    keepalive 16;\n    keepalive_timeout 60s;\n}\n'
+	done
+}
+
+# Sets all of them.
+front_settings() {
 	set -f
 	FRONT_WORKERS=$(front_workers)
 	FRONT_CONNECTIONS=$(front_connections "$FRONT_WORKERS")
 	FRONT_SCRATCH=$(front_scratch)
-	FRONT_LISTEN=$(front_listen)
+	FRONT_HOME=$HOME_FOLDER
+	FRONT_GENERATION=$EPOCHREALTIME
+	FRONT_API=${PROXY_API%:*}
+	FRONT_ROOT=${PROXY_ROOT%:*}
+	FRONT_UPSTREAMS=$(front_upstream api "$PROXY_API" && front_upstream root "$PROXY_ROOT")
+	# Both are otherwise while the proxy leaves.
+	FRONT_LISTEN=${FRONT_AT:-$(front_listen 8080)}
+	FRONT_KEEPALIVE=${FRONT_KEEPALIVE:-75s}
+	FRONT_DOORS=$(front_listen 8001 8002)
 	FRONT_PLAIN=
+	if [[ ${TLS:-off} != off ]]; then
+		FRONT_PLAIN=$(tls-certificate plain "$FRONT_LISTEN")
+		FRONT_LISTEN=$(tls-certificate listen "$FRONT_LISTEN")
+	fi
 	FRONT_PREFIX=$(front_escaped "${API_PREFIX:?}")
 	FRONT_TRUSTED=$(front_words "${TRUSTED_PROXIES:-}" | sed 's/.*/    & 1;/')
 	FRONT_REAL_IP=$(front_words "${TRUSTED_PROXIES:-}" | sed 's/.*/set_real_ip_from &;/')
@@ -133,9 +159,5 @@ front_main() {
 		front_rates "${CLIENT_RATES:-}"
 	)
 	FRONT_LIMITS=$(front_limits "${CLIENT_RATES:-}")
-	export FRONT_WORKERS FRONT_CONNECTIONS FRONT_SCRATCH FRONT_LISTEN FRONT_PLAIN FRONT_PREFIX FRONT_TRUSTED FRONT_REAL_IP FRONT_CLOSED \
-		FRONT_FRAME FRONT_REFERRER FRONT_CSP FRONT_ZONES FRONT_LIMITS
 	set +f
 }
-
-front_main

@@ -1,0 +1,1 @@
+"""Releases: made, listed, shipped, kept and removed."""

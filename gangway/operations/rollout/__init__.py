@@ -1,0 +1,1 @@
+"""Changing what runs in production so that nobody notices."""

@@ -1,0 +1,1 @@
+"""A new secret in place of an old one, with both good until everybody has the new one."""
