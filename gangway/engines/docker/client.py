@@ -65,6 +65,15 @@ class Client:
         """The filter that finds what belongs to the project."""
         return f"label={_PROJECT}={self.project}"
 
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """The filters that find Compose's containers of the project.
+
+        What somebody runs by hand from an image of ours has the image's labels, the project's
+        among them, but none of Compose's own.
+        """
+        return ("--filter", self.label, "--filter", f"label={_CONFIG_HASH}")
+
     @cached_property
     def address(self) -> str:
         """Where the engine is, as DOCKER_HOST has it; its context may say so, too."""
@@ -152,7 +161,7 @@ class Client:
     def _first_look(self) -> list[Listed]:
         """Every container of the project as it was when this was first asked."""
         fields = (f'{{{{.Label "{_SERVICE}"}}}}', "{{.State}}", f'{{{{.Label "{_WORKING_DIR}"}}}}')
-        argv = ["docker", "ps", "-a", "--filter", self.label, "--format", "\t".join(fields)]
+        argv = ["docker", "ps", "-a", *self.ours, "--format", "\t".join(fields)]
         return [Listed(*line.split("\t", 2)) for line in self._lines(argv)]
 
     def _version(self) -> str:
@@ -199,16 +208,13 @@ class Client:
 
     def inspected(self) -> list[dict[str, Any]]:
         """Return the engine's own account of every container of the project."""
-        # What somebody runs by hand from an image of ours has the image's labels, and not this one.
-        ours = ["--filter", self.label, "--filter", f"label={_CONFIG_HASH}"]
-        return self._inspect(self._lines(["docker", "ps", "-aq", *ours]))
+        return self._inspect(self._lines(["docker", "ps", "-aq", *self.ours]))
 
     def subpaths(self) -> set[str]:
         """Return the places in volumes that containers of the project mount."""
-        ids = self._lines(["docker", "ps", "-aq", "--filter", self.label])
         return {
             str((mount.get("VolumeOptions") or {}).get("Subpath") or "")
-            for raw in self._inspect(ids)
+            for raw in self.inspected()
             for mount in raw["HostConfig"].get("Mounts") or ()
         }
 

@@ -186,7 +186,7 @@ class DockerShipping:
 
     def _room_by_container(self) -> int | None:
         """Look from a container that is there: an engine of another machine doesn't say."""
-        project = ["docker", "ps", "--filter", self.client.label, "--format", "{{.ID}}"]
+        project = ["docker", "ps", *self.client.ours, "--format", "{{.ID}}"]
         for container in self._done(project).split()[:3]:
             look = ["docker", "exec", container, "df", "-B1", "--output=avail", "/"]
             done = self.client.environment.runner.capture(look, timeout=30)

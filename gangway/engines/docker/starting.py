@@ -67,7 +67,7 @@ class DockerStart:
                 programs.append(self._compose)
                 events = runner.start(
                     ["docker", "events", "--since", since, "--format", "{{json .}}",
-                     "--filter", "type=container", "--filter", self._client.label],
+                     "--filter", "type=container", *self._client.ours],
                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                     own_group=True,
                 )  # fmt: skip
