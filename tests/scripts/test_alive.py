@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import valkey
@@ -235,7 +236,8 @@ def test_a_beat_inside_a_worker_that_hangs_takes_the_heartbeat_with_it(
 
 def waits_for_a_job(redis: valkey.Valkey) -> bool:
     """Say whether a client of Redis waits for the next element of a list."""
-    return any(client["cmd"].startswith("bl") for client in redis.client_list())
+    clients: Any = redis.client_list()
+    return any(client["cmd"].startswith("bl") for client in clients)
 
 
 @pytest.mark.parametrize(
