@@ -259,9 +259,10 @@ def test_a_program_that_waits_for_its_broker_is_alive(
         with broker.there() as redis:
             if "rq" in kind:
                 process = programs.enter_context(program(env, tmp_path, target))
+            process.says(says)
+            if "rq" in kind:
                 # It ends as well where that goes before it waits for its first job.
                 eventually(lambda: waits_for_a_job(redis), "a worker that waits for a job")
-            process.says(says)
             healthy.soon()
         healthy.stays(STUCK + 3)
         with broker.there():
