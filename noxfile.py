@@ -1,4 +1,7 @@
-"""What must hold, one session each; bare `nox` runs all but the benchmark and Langflow.
+"""What must hold, one session each; bare `nox` runs those that every change has to pass.
+
+`nox -t nightly` runs those that take what others prove to one more stack, app or machine: a change
+seldom breaks them alone, and all of it takes longer than a change should wait.
 
 Sessions use the environment that Nox itself runs in, `.venv` as `scripts/bootstrap` makes it: one
 lock file, nothing installed again for each session; `lint` alone adds the apps' packages, for their
@@ -18,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nox
 from nox.command import CommandFailed
@@ -39,6 +43,8 @@ LOCKS = ("apps/*/requirements.txt", "apps/*/uv.lock", "apps/*/poetry.lock")
 SCRIPTS = ("scripts/cron", "scripts/reload")
 # Production's rules hold where ENVIRONMENT is one of these.
 PRODUCTION = ("production", "staging")
+# Run each night in place of at every change.
+NIGHTLY: dict[str, Any] = {"default": False, "tags": ["nightly"]}
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"
@@ -157,19 +163,19 @@ def staging_smoke(session: nox.Session) -> None:
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def stack_hybrid(session: nox.Session) -> None:
     """Run Django and FastAPI at once: one database, one image, migrations that never race."""
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def stack_fullstack(session: nox.Session) -> None:
     """Run the Next.js front end on the API: save, watch, either alone, and production."""
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def stack_dashboards(session: nox.Session) -> None:
     """Run the Dash app, locked by Poetry, in development, production and staging; look at it."""
     end_to_end(session)
@@ -188,7 +194,7 @@ def front(session: nox.Session) -> None:
     pytest(session, "tests/e2e/front")
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def slow(session: nox.Session) -> None:
     """Be a slow machine: late data stores, a long first start, a tenth of a CPU."""
     end_to_end(session)
@@ -200,7 +206,7 @@ def package(session: nox.Session) -> None:
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def adopt(session: nox.Session) -> None:
     """Adopt seven repositories that aren't ours; develop, test, ship and natively run each."""
     end_to_end(session)

@@ -7,7 +7,10 @@ then each command of the check.
 from __future__ import annotations
 
 import ast
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -145,6 +148,21 @@ def test_what_the_table_names_is_there_and_does_it(what: str) -> None:
     file, name = places()[what]
     text = (ROOT / file).read_text(encoding="utf-8")
     assert DOES[what] in (defined(text, name) if file.endswith(".py") else directive(text, name))
+
+
+def sessions(*options: str) -> set[str]:
+    """Return the names of the sessions that `nox` runs with these options."""
+    listing = [sys.executable, "-m", "nox", *options, "--list", "--json"]
+    found = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True)
+    return {session["session"] for session in json.loads(found.stdout)}
+
+
+@pytest.mark.parametrize(("when", "options"), [("change", ()), ("night", ("-t", "nightly"))])
+def test_the_table_of_sessions_says_which_run_at(when: str, options: tuple[str, ...]) -> None:
+    table = PAGE.partition("| session | what it shows | runs at |")[2].partition("\n\n")[0]
+    rows = [line for line in table.splitlines() if f"| {when} |" in line]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(sessions(*options))
 
 
 def defined(source: str, name: str) -> str:

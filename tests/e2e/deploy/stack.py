@@ -103,7 +103,7 @@ class Stack:
         """Have it under load while the block lasts; afterwards nothing may be lost."""
         acks = self.checkout.home / f"acks-{self.number()}.jsonl"
         plan = Plan(
-            self.url, rate=60, connections=8, streams=6, sockets=3, acks=str(acks), **options
+            self.url, rate=20, connections=8, streams=4, sockets=2, acks=str(acks), **options
         )
         with driver.running(plan) as load:
             eventually(lambda: acks.exists() and acks.stat().st_size, what="acknowledged writes")

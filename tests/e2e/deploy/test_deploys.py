@@ -10,7 +10,7 @@ from benchmarks import changes
 from tests.e2e.deploy.stack import KEPT, REPLACED, Stack, images_gone
 from tests.e2e.support import docker, one_message
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(360)]
 
 #: What a deploy says once a step has come to its end, in turn; the first is that of its beginning.
 STEPS = ("migrations", "new replicas healthy", "each asked", "switched", "one after the other")
@@ -78,7 +78,7 @@ class TestBad:
     def test_a_bad_release_is_taken_back_before_it_serves(self, stack: Stack, kind: str) -> None:
         files = changes.bad(kind, stack.number(), after=applied(stack))
         with stack.edited(files), stack.loaded(), stack.untouched():
-            done = stack.checkout.invoke("prod.deploy", "--timeout", "8")
+            done = stack.checkout.invoke("prod.deploy", "--timeout", "25")
         message = one_message(done)
         assert changes.symptom(kind) in done.stderr, done.text
         service = "migrate" if kind == "migration" else "api"
@@ -144,9 +144,11 @@ class TestMistakes:
         with stack.without_secret("secret_key") as path:
             assert path in stack.refused("prod.deploy")
 
-    @pytest.mark.parametrize("wish", ["nginx=0", "nginx=2", "postgres=2", "migrate=2", "api=-1"])
-    def test_a_number_of_replicas_that_cannot_be(self, stack: Stack, wish: str) -> None:
-        assert wish.partition("=")[0] in stack.refused("prod.scale", wish)
+    def test_a_number_of_replicas_that_cannot_be(self, stack: Stack) -> None:
+        with stack.untouched():
+            for wish in ("nginx=0", "nginx=2", "postgres=2", "migrate=2", "api=-1"):
+                message = one_message(stack.checkout.invoke("prod.scale", wish))
+                assert wish.partition("=")[0] in message, message
 
 
 class TestWithoutADeploy:

@@ -15,7 +15,7 @@ from tests.e2e.support import eventually, get, own
 from tests.e2e.swarm import lab
 from tests.e2e.swarm.machine import Machine
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(480)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.deploy.stack import KEPT, Stack
 from tests.e2e.support import docker
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(360)]
 
 
 def secrets(stack: Stack) -> dict[str, str]:
