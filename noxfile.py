@@ -1,6 +1,6 @@
 """What must hold, one session each; bare `nox` runs those that every change has to pass.
 
-`nox -t nightly` runs those that take what others prove to one more stack, app or machine: a change
+`nox -t nightly` runs those that take what others prove to more stacks, apps, programs or machines: a change
 seldom breaks them alone, and all of it takes longer than a change should wait.
 
 Sessions use the environment that Nox itself runs in, `.venv` as `scripts/bootstrap` makes it: one
@@ -45,6 +45,8 @@ SCRIPTS = ("scripts/cron", "scripts/reload")
 PRODUCTION = ("production", "staging")
 # Run each night in place of at every change.
 NIGHTLY: dict[str, Any] = {"default": False, "tags": ["nightly"]}
+# What keeps programs alive, reloads and debugs them: half of the time that `unit` would take.
+PROGRAM_TESTS = [f"tests/scripts/test_{name}.py" for name in ("alive", "debugging", "reload")]
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"
@@ -90,7 +92,14 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Test the parts that need no engine, the container scripts against real servers among them."""
     # Most of these wait for programs of their own, so three at a time do well on two CPUs.
-    pytest(session, "--numprocesses=3", *existing("tests/unit", "tests/scripts"))
+    others = [f"--ignore={path}" for path in PROGRAM_TESTS]
+    pytest(session, "--numprocesses=3", *others, *existing("tests/unit", "tests/scripts"))
+
+
+@nox.session(**NIGHTLY)
+def programs(session: nox.Session) -> None:
+    """Hang, kill, reload and debug workers and servers under the container scripts."""
+    pytest(session, "--numprocesses=3", *PROGRAM_TESTS)
 
 
 @nox.session
