@@ -1,7 +1,7 @@
 """What must hold, one session each; bare `nox` runs those that every change has to pass.
 
-`nox -t nightly` runs those that take what others prove to more stacks, apps, programs or machines: a change
-seldom breaks them alone, and all of it takes longer than a change should wait.
+`nox -t nightly` runs those that take what others prove to more stacks, apps, programs or machines:
+a change seldom breaks them alone, and all of it takes longer than a change should wait.
 
 Sessions use the environment that Nox itself runs in, `.venv` as `scripts/bootstrap` makes it: one
 lock file, nothing installed again for each session; `lint` alone adds the apps' packages, for their
