@@ -209,7 +209,7 @@ def slow(session: nox.Session) -> None:
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def package(session: nox.Session) -> None:
     """Build the wheel; run an app that isn't ours with it, on an engine and without."""
     end_to_end(session)
