@@ -102,6 +102,7 @@ class Stack:
     def loaded(self, **options: Any) -> Iterator[driver.Load]:
         """Have it under load while the block lasts; afterwards nothing may be lost."""
         acks = self.checkout.home / f"acks-{self.number()}.jsonl"
+        # As much as two such productions bear side by side on two slow CPUs, deploys and all.
         plan = Plan(
             self.url, rate=20, connections=8, streams=4, sockets=2, acks=str(acks), **options
         )
