@@ -17,20 +17,37 @@ from typing import IO, NamedTuple
 from gangway.base.errors import GangwayError
 
 
+class _Held:
+    """Takes SIGINT in place of Python's own handler, and remembers that it came."""
+
+    came = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+
+
 @contextlib.contextmanager
 def interrupts_later() -> Iterator[None]:
-    """Raise the KeyboardInterrupt of a Ctrl-C that comes in the block only at its end."""
+    """Raise the KeyboardInterrupt of a Ctrl-C that comes in the block only at its end.
+
+    Programs that the block runs are in groups of their own: the terminal tells all of ours.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    held = _Held()
+    before = signal.signal(signal.SIGINT, held)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
+    if held.came:
         raise KeyboardInterrupt
+
+
+def _group() -> int | None:
+    """Return the group that a program is started in: one of its own while Ctrl-C is held."""
+    return 0 if isinstance(signal.getsignal(signal.SIGINT), _Held) else None
 
 
 class Ended(KeyboardInterrupt):
@@ -109,6 +126,7 @@ class Runner:
                 errors="replace",
                 timeout=timeout,
                 check=False,
+                process_group=_group(),
             )
         except FileNotFoundError as error:
             raise missing(argv[0]) from error
@@ -125,7 +143,7 @@ class Runner:
         try:
             done = subprocess.run(
                 argv, cwd=self.cwd, env=self._variables(), input=data, capture_output=True,
-                check=False,
+                check=False, process_group=_group(),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise missing(argv[0]) from error
@@ -144,6 +162,7 @@ class Runner:
                     argv, cwd=self.cwd, env=self._variables(), stderr=complaints,
                     stdin=subprocess.PIPE if writing else subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL if writing else subprocess.PIPE,
+                    process_group=_group(),
                 )  # fmt: skip
             except FileNotFoundError as error:
                 raise missing(argv[0]) from error
@@ -224,7 +243,7 @@ class Runner:
                 stderr=stderr,
                 text=True,
                 errors="replace",
-                process_group=0 if own_group else None,
+                process_group=0 if own_group else _group(),
             )
         except FileNotFoundError as error:
             raise missing(argv[0]) from error
@@ -239,7 +258,7 @@ class Runner:
         try:
             return subprocess.Popen(
                 argv, cwd=self.cwd, env=self._variables(), stdin=stdin, stdout=stdout,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.PIPE, process_group=_group(),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise missing(argv[0]) from error

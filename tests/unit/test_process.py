@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -37,6 +38,36 @@ def test_a_ctrl_c_waits_for_the_end_of_what_must_not_be_broken_off() -> None:
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["the rest of the block"]
+
+
+#: Presses Ctrl-C for whoever runs it, as a terminal does for all of a group, and goes on.
+PRESSES = """
+import os, signal
+
+os.killpg(os.getpgid(os.getppid()), signal.SIGINT)
+"""
+#: Runs a program in one of Runner's ways while Ctrl-C is held, and writes its status to a file.
+HOLDS = """
+import os, pathlib, sys
+from gangway.base.process import Runner, interrupts_later
+
+with interrupts_later():
+    done = getattr(Runner(pathlib.Path.cwd(), os.environ), sys.argv[1])(sys.argv[3:])
+    status = getattr(done, "status", done)
+    pathlib.Path(sys.argv[2]).write_text(str(status[0] if isinstance(status, tuple) else status))
+"""
+
+
+@pytest.mark.parametrize("way", ["capture", "pipe", "run"])
+def test_nor_does_it_reach_the_programs_that_are_run_meanwhile(tmp_path: Path, way: str) -> None:
+    status = tmp_path / "status"
+    program = [sys.executable, "-c", PRESSES]
+    done = subprocess.run(
+        [sys.executable, "-c", HOLDS, way, str(status), *program],
+        start_new_session=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert status.read_text() == "0"
 
 
 def test_ctrl_c_works_as_before_after_it() -> None:
