@@ -166,6 +166,13 @@ def deploy(session: nox.Session) -> None:
     pytest(session, "--numprocesses=2", "--dist=loadfile", "tests/e2e/deploy")
 
 
+@nox.session(default=False)
+def backup(session: nox.Session) -> None:
+    """Back production up, restore it under load and take that back; break backups on the way."""
+    needs_engine(session)
+    pytest(session, "tests/e2e/backup")
+
+
 @nox.session
 def staging_smoke(session: nox.Session) -> None:
     """Prove that an environment is a file: production's overlay under its own names and ports."""
@@ -237,6 +244,19 @@ def swarm(session: nox.Session) -> None:
     if reason := run(session, *lab, silent=True).strip():
         session.skip(reason)
     pytest(session, "tests/e2e/swarm")
+
+
+@nox.session(default=False)
+def copies(session: nox.Session) -> None:
+    """Snapshots, a database for each branch and worktree, production's data: natively and not."""
+    end_to_end(session)
+
+
+@nox.session(default=False)
+def majors(session: nox.Session) -> None:
+    """Take development and production to a newer PostgreSQL, and back."""
+    needs_engine(session)
+    pytest(session, "tests/e2e/test_majors.py")
 
 
 @nox.session(default=False)
@@ -358,7 +378,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
     theirs = [f"--python-executable={session.bin}/python", "--cache-dir=.mypy_cache/apps"]
     between = names("apps/*.py")
     return {
-        "mypy": mypy(["."], *existing(*PYTHON)),
+        "mypy": mypy([".", "docker"], *existing(*PYTHON)),
         # Each app has tests of its own, under one name: they can't be checked together.
         **{f"mypy {app}": mypy([app, *beside.get(app, ())], *theirs, app) for app in apps},
         "mypy apps": mypy(apps, *theirs, *between),
@@ -369,6 +389,7 @@ def type_checks(session: nox.Session) -> dict[str, list[str]]:
         ),
         "mypy docker": mypy(["docker"], "docker/install-dependencies"),
         "mypy compile-wheels": mypy(["docker"], "docker/compile-wheels"),
+        "mypy backup": mypy(["docker"], "docker/backup"),
         "mypy build-step": mypy(["docker"], "docker/build-step"),
         "mypy fixtures": mypy(
             ["."], *theirs, *names("tests/scripts/fixtures/**/*.py"), *names(f"{PROBE}/*.py")

@@ -108,9 +108,14 @@ class Runner:
     environment: Mapping[str, str]
 
     def capture(
-        self, argv: Sequence[str], *, text: str = "", timeout: float | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        text: str = "",
+        file: IO[bytes] | None = None,
+        timeout: float | None = None,
     ) -> Completed:
-        """Run `argv` to its end with `text` as its input, keeping what it writes.
+        """Run `argv` to its end with `text` or a `file` as its input, keeping what it writes.
 
         `timeout` is in seconds. Raises GangwayError when the program is missing or runs out of
         time; a status other than 0 is the caller's to judge.
@@ -120,7 +125,7 @@ class Runner:
                 argv,
                 cwd=self.cwd,
                 env=self._variables(),
-                input=text,
+                **({"stdin": file} if file else {"input": text}),
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines.container import Container
+from gangway.engines.databases import Kept
 from gangway.engines.releases import Production
 from gangway.engines.start import Start
 from gangway.model.model import Model
@@ -115,6 +116,19 @@ class Engine(Protocol):
     def has_others_files(self, volume: str, image: str, uid: str) -> bool:
         """Say whether a volume has files that aren't this user's; `image` is its service's."""
 
+    def kept_databases(self, volume: str, service: Mapping[str, Any]) -> Kept | None:
+        """Return what a volume holds for PostgreSQL; None where it isn't there, or can't be told.
+
+        The image of the `service` that is to have it looks, and says what it is itself.
+        """
+
+    def beside(self, service: str, words: Sequence[str]) -> list[str]:
+        """Return the plain command that runs `words` in a new container, apart from what runs.
+
+        That is as the settings have the service now; its volume is made where it is missing. What
+        the command is given to read, the words read. Raises CannotDo.
+        """
+
     def declared_volumes(self, images: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the paths at which images say that they keep data; those that are here."""
 
@@ -132,8 +146,8 @@ class Engine(Protocol):
     def call(self, *words: str) -> int:
         """Do it on this terminal and return its exit status; raises CannotDo, or GangwayError."""
 
-    def capture(self, *words: str, text: str = "") -> Completed:
-        """Do it with `text` as its input, and return what it wrote."""
+    def capture(self, *words: str, text: str = "", file: IO[bytes] | None = None) -> Completed:
+        """Do it with `text` or a `file` as its input, and return what it wrote."""
 
     def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
         """Do what starts `services` (all that are on for none named), to be watched in the block.
@@ -146,6 +160,22 @@ class Engine(Protocol):
 
     def due(self, services: Sequence[str]) -> Due:
         """Return which of that isn't there, or isn't up to date."""
+
+    # ---- data of other checkouts
+
+    def clone(self, source: Environment, service: str, script: str) -> Completed | None:
+        """Give a data store that has nothing yet a copy of another checkout's.
+
+        `script`, seen from the checkout, is called with both folders; PGUSER is their owner, and
+        PGHOST and PGPORT say where the other server is, if it runs. None where this one has data,
+        or that one hasn't.
+        """
+
+    def left_by(self, folder: str, project: str) -> list[str]:
+        """Return what is here of a checkout whose folder is gone: for people, and `remove_left`."""
+
+    def remove_left(self, left: Sequence[str]) -> None:
+        """Remove what `left_by` has returned; raises GangwayError where that fails."""
 
     # ---- looking into a service
 

@@ -14,7 +14,7 @@ from gangway.settings.environment import Environment
 from gangway.settings.plain import plain
 
 # What belongs to every stack, and is started by a task of its own alone.
-TASK_PROFILES: Final = ("test-runner", "https")
+TASK_PROFILES: Final = ("test-runner", "https", "backup")
 _ENV_FILE: Final = re.compile(r"env file (\S+) not found")
 
 

@@ -6,7 +6,8 @@ import sys
 import time
 
 from gangway.base.output import confirm, say
-from gangway.operations import calls, data_owner, project_name
+from gangway.operations import calls, data_owner, majors, project_name
+from gangway.operations.copies import branches
 from gangway.operations.project import Project
 from gangway.operations.start import StartOptions, up
 
@@ -23,6 +24,8 @@ def down(project: Project, *, volumes: bool, yes: bool) -> int:
         if volumes and status == 0 and not project.dry_run:
             project_name.drop(project)
             data_owner.drop(project)
+            branches.forget(project)
+            majors.drop(project)
         return status
 
 

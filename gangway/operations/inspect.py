@@ -14,8 +14,8 @@ from gangway.operations.project import Project
 from gangway.settings import tls
 
 _SCHEMES = {5432: "postgresql", 6379: "redis", tls.PORT: "https"}
-# Whose health checks may have something to say of a service that is well.
-_NOTED = ("nginx", "acme")
+# Whose health checks may have something to say of a service that is well, and what shows more.
+_NOTED = {"nginx": "tls", "acme": "tls", "backup": "backups", "backup-log": "backups"}
 _NOTE = "note: "
 
 
@@ -50,15 +50,19 @@ def ps(project: Project) -> int:
 
 
 def notes(project: Project) -> Iterator[Finding]:
-    """Yield what ran out of memory, and what the health checks of the proxy and its needs say."""
+    """Yield what ran out of memory, what health checks say, and that nothing makes backups."""
     services = project.model.services
+    # Staging does without.
+    kept = project.environment.get("ENVIRONMENT") == "production" and "backup" in services
+    if kept and {"postgres", "backup"} & {*project.model.by_default()} == {"postgres"}:
+        yield Finding("nothing makes backups", "COMPOSE_PROFILES", "add backup to it")
     for container in project.engine.containers():
         if container.out_of_memory and container.service in services:
             yield diagnosis.ran_out_of_memory(project.engine, container.service)
         if container.service in _NOTED and container.state == "running":
             for line in project.engine.health_output(container).splitlines():
                 if line.startswith(_NOTE):
-                    fix = f"invoke {project.name}.tls shows more"
+                    fix = f"invoke {project.name}.{_NOTED[container.service]} shows more"
                     yield Finding(line.removeprefix(_NOTE), container.service, fix)
 
 

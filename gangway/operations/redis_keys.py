@@ -25,6 +25,26 @@ def cache(project: Project, *, flush: bool) -> int:
     return _keys(project, "CACHE_KEYS", "of the cache", "--flush", delete=flush)
 
 
+def forget_cache(project: Project) -> None:
+    """Delete the cache's keys, where Redis runs: what they were made of is another now.
+
+    Says so where that can't be done.
+    """
+    if "redis" not in project.model.services or not any(
+        each.service == "redis" and each.state == "running" for each in project.engine.containers()
+    ):
+        return
+    pattern = project.environment.get("CACHE_KEYS", "*")
+    note = f"note: the cache has what was there before: invoke {project.name}.cache --flush"
+    if pattern == "*" and queues.workers(project.model):
+        say(note)
+        return
+    call = ("exec", "--no-TTY", "redis", *TOOL, "delete", pattern)
+    project.announce(*call)
+    if project.engine.capture(*call).status != 0:
+        say(note)
+
+
 def _keys(project: Project, variable: str, what: str, flag: str, *, delete: bool) -> int:
     calls.check_services(project, ["redis"])
     pattern = contract.needed(variable, project.environment)

@@ -23,6 +23,8 @@ from gangway.operations import (
     preflight,
     renewed,
 )
+from gangway.operations.copies import branches
+from gangway.operations.copies.server import SERVICE
 from gangway.operations.patience import Patience
 from gangway.operations.project import Project
 
@@ -64,6 +66,7 @@ def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
     with project.changing(task):
         auto = options.ports == "auto"
         project, there = preflight.prepare(project, options.services, auto_ports=auto)
+        project = branches.settle(project, _start_database)
         wanted = project.model.wanted(options.services)
         old = renewed.outdated(project.model, there)
         if options.build:
@@ -77,7 +80,13 @@ def up(project: Project, options: StartOptions, *, task: str = "up") -> Project:
             kept_data.check(project, options.services)
         if any(name in wanted for name in old):
             _renew(project, wanted)
+        branches.tidy(project)
     return project
+
+
+def _start_database(project: Project) -> None:
+    """Start the database alone: a branch's own is a copy that only the server can make."""
+    watched(project, StartOptions((SERVICE,)), "up", "--detach", SERVICE)
 
 
 def _renew(project: Project, wanted: Sequence[str]) -> None:

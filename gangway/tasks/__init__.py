@@ -12,6 +12,7 @@ from invoke.main import program
 
 from gangway.tasks import (
     cli,
+    copies,
     database,
     develop,
     execute,
@@ -34,15 +35,19 @@ EVERYWHERE = (
 
 # fmt: off
 BY_KIND = {
-    "dev": (develop.debug, develop.profile),
+    "dev": (
+        develop.debug, develop.profile, database.upgrade_postgres,
+        copies.snapshot, copies.snapshots, copies.restore, copies.clean, copies.pull,
+    ),
     "test": (test.run,),
     "prod": (
         production.init, production.up, production.restart, production.scale, production.reset,
         production.build, production.rebuild, production.releases, production.sbom,
         production.deploy, production.rollback, production.rotate,
+        production.backup, production.backups, production.restore,
         production.publish, production.bundle, production.pause, production.resume,
         production.move, production.nodes, production.join, production.drain,
-        production.tls, production.scan,
+        production.tls, production.scan, database.upgrade_postgres,
     ),
 }
 # fmt: on
@@ -52,7 +57,7 @@ BY_KIND = {
 def namespace(file: str) -> Collection:
     """Return the tasks of the repository whose `tasks.py` is this file."""
     root = Path(file).resolve().parent
-    found = Collection(auto_dash_names=False)
+    found = cli.Names()
     for each in cli.environments(root, EVERYWHERE, BY_KIND):
         found.add_collection(each)
     images = [cli.task(repository.offline, root)]

@@ -27,6 +27,19 @@ AFTER: Final = "after"
 """The name of the parameter that takes the words after `--`."""
 
 
+def dashed(function: Callable[..., Any]) -> str:
+    """Return what a function's task is called: `upgrade-postgres` for `upgrade_postgres`."""
+    return function.__name__.rstrip("_").replace("_", "-")
+
+
+class Names(Collection):
+    """A collection whose names stay as they are, dashes and underscores."""
+
+    def transform(self, name: str) -> str:
+        """Return the name as it is called."""
+        return name
+
+
 class OptionTask(Task[Any]):
     """A task whose options come from a function's annotations."""
 
@@ -35,7 +48,7 @@ class OptionTask(Task[Any]):
         self.function = function
         body.__doc__ = function.__doc__
         # Without it Invoke looks at the body's signature for them, for every task that there is.
-        super().__init__(body, name=function.__name__.rstrip("_"), positional=())
+        super().__init__(body, name=dashed(function), positional=())
         self.__doc__ = function.__doc__
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002
@@ -83,7 +96,8 @@ def argument(name: str, parameter: inspect.Parameter, annotation: Any) -> Argume
         option = next((note for note in notes if isinstance(note, Option)), option)
     several = parameter.kind is inspect.Parameter.VAR_POSITIONAL or get_origin(kind) is list
     positional = parameter.default is inspect.Parameter.empty and not several
-    flag = name.replace("_", "-")
+    # `from_`: Python has the word for itself.
+    flag = name.rstrip("_").replace("_", "-")
     return Argument(
         names=(flag, option.short) if option.short else (flag,),
         kind=list if several else kind,
@@ -196,7 +210,7 @@ def environments(
 
 def collection(name: str, tasks: Iterable[Task[Any]], about: str) -> Collection:
     """Return a named collection of tasks; `about` is its line in `invoke --list`."""
-    found = Collection(name, auto_dash_names=False)
+    found = Names(name)
     found.__doc__ = about
     for each in tasks:
         found.add_task(each)
@@ -348,6 +362,8 @@ def install(program: Program, namespace: Collection, root: Path) -> Collection:
 
     def parse_tasks() -> None:
         """Parse the rest as Invoke does, and refuse as we do: it exits 1, or with a traceback."""
+        # Its copy would still make underscores of dashes.
+        program.collection.transform = namespace.transform  # type: ignore[method-assign]
         try:
             parse()
         except ParseError as error:
@@ -365,11 +381,11 @@ def install(program: Program, namespace: Collection, root: Path) -> Collection:
 
 def subset(namespace: Collection, names: Iterable[str]) -> Collection:
     """Return a namespace with these tasks alone, under the names that they have in the whole."""
-    found = Collection(auto_dash_names=False)
+    found = Names()
     for name in names:
         group = name.rpartition(".")[0]
         if group and group not in found.collections:
-            found.add_collection(Collection(group, auto_dash_names=False))
+            found.add_collection(Names(group))
         (found.collections[group] if group else found).add_task(namespace[name])
     return found
 

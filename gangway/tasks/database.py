@@ -6,7 +6,7 @@ import re
 from typing import Annotated as A
 
 from gangway.operations.project import Project
-from gangway.tasks.options import Option
+from gangway.tasks.options import Option, Yes
 
 
 def migrate(project: Project) -> int:
@@ -46,3 +46,19 @@ def seed(project: Project) -> int:
     from gangway.operations import database
 
     return database.one_off(project, "seed")
+
+
+def upgrade_postgres(
+    project: Project,
+    to: A[int, Option("the major to go to; else that of POSTGRES_IMAGE")] = 0,
+    back: A[bool, Option("go back to the old PostgreSQL and its data; asks first")] = False,
+    no_backup: A[bool, Option("production: make no backup first")] = False,
+    yes: Yes = False,
+) -> None:
+    """Take the database to a newer PostgreSQL, copied and compared; keeps the old data."""
+    from gangway.operations.upgrade import upgrade
+
+    if back:
+        upgrade.back(project, yes=yes)
+    else:
+        upgrade.upgrade(project, to, backup=not no_backup)

@@ -158,6 +158,47 @@ def resume(project: Project) -> None:
     maintenance.resume(project)
 
 
+def backup(project: Project) -> None:
+    """Back the database up, and prove it: restored into a scratch server, and compared."""
+    from gangway.operations import backups
+
+    backups.make(project)
+
+
+def backups(
+    project: Project,
+    prove: A[str, Option("prove this one again; newest: the newest one")] = "",
+    as_json: A[bool, Option("for programs", "j")] = False,
+) -> int:
+    """List the backups: age, size, how each was proven; status 1 if any is due or unproven."""
+    from gangway.operations import backups
+
+    if prove:
+        backups.prove(project, "" if prove == "newest" else prove)
+    return backups.show(project, as_json=as_json)
+
+
+def restore(
+    project: Project,
+    *name: A[str, Option("a backup, or a part of its name; else the newest")],
+    at: A[str, Option("a moment instead: a time, a transaction's number, or latest")] = "",
+    back: A[bool, Option("put back what the last restore put aside")] = False,
+    forget: A[bool, Option("delete what restores have put aside")] = False,
+    yes: Yes = False,
+) -> None:
+    """Put a backup in the database's place once it is proven; what was there is kept aside."""
+    from gangway.operations import restore
+
+    if back:
+        restore.back(project, yes=yes)
+    elif forget:
+        restore.forget(project, yes=yes)
+    elif at:
+        restore.restore_moment(project, at, yes=yes)
+    else:
+        restore.restore(project, name[0] if name else "", yes=yes)
+
+
 def move(
     project: Project,
     to: A[str, Option("the engine that is to run it: swarm, or docker for the way back")],

@@ -11,7 +11,7 @@ from gangway.tasks.options import Option
 def offline(
     root: Path,
     force: A[bool, Option("build even what is up to date")] = False,
-    also: A[str, Option("one that is only built on demand: langflow")] = "",
+    also: A[str, Option("one that is only built on demand: langflow, postgres-17")] = "",
     python: A[str, Option("a Python besides, several with blanks between: 3.11")] = "",
 ) -> None:
     """Build the base images from Debian and PyPI packages, where no registry answers."""

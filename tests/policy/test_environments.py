@@ -29,7 +29,7 @@ PAIRS = [pair for pair in itertools.combinations(COMBINATIONS, 2) if pair[0].sta
 # What scripts read of the system's own variables.
 OF_THE_SYSTEM = {"HOME", "PYTHONPATH", "POSTGRES_INITDB_ARGS"}
 # The parts of a stack that only some environments have.
-SOMEWHERE = {PROXY, TEST_RUNNER}
+SOMEWHERE = {PROXY, TEST_RUNNER, "backup"}
 PORTS = {
     "postgres": {5432}, "redis": {6379}, "qdrant": {6333}, "api": {8000}, "app": {5000},
     "django": {8000}, "fastapi": {8001}, "frontend": {3000}, "langflow": {7860}, PROXY: {8080},

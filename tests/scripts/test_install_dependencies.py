@@ -422,6 +422,6 @@ def test_a_version_of_python_is_read_as_its_tools_do(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], wanted: str, held: bool
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docker"))
-    from locks.python_version import satisfies  # type: ignore[import-not-found]
+    from locks.python_version import satisfies
 
     assert satisfies(version, wanted) is held

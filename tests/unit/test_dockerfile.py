@@ -132,7 +132,7 @@ def test_our_own_takes_an_app_s_folder_and_not_all_there_is() -> None:
     assert "backend/web/package.json" in assets
 
 
-@pytest.mark.parametrize("image", ["acme", "app", "frontend", "nginx"])
+@pytest.mark.parametrize("image", ["acme", "app", "backup", "frontend", "nginx"])
 def test_settings_and_data_of_the_checkout_are_in_no_image(image: str) -> None:
     rules = context.ignored(ROOT, ROOT / "docker" / f"{image}.Dockerfile")
     secret = [".env", ".env.local", "config/.env.production.local", "dump.sqlite3", "x/a.sqlite"]
@@ -141,7 +141,7 @@ def test_settings_and_data_of_the_checkout_are_in_no_image(image: str) -> None:
     assert kept == []
 
 
-@pytest.mark.parametrize("image", ["acme", "app", "frontend", "nginx"])
+@pytest.mark.parametrize("image", ["acme", "app", "backup", "frontend", "nginx"])
 def test_what_an_image_s_user_runs_is_readable_whatever_the_checkout_s_umask(image: str) -> None:
     """Docker keeps the modes of what it copies, and the image's user isn't the files' owner."""
     text = (ROOT / "docker" / f"{image}.Dockerfile").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
+from gangway.engines import databases
 from gangway.engines.container import Container
+from gangway.engines.databases import Kept
 from gangway.model import compose_version
 from gangway.model.compose_version import shown, version
 from gangway.settings.environment import Environment
@@ -264,6 +266,21 @@ class Client:
         argv = ["docker", "run", "--rm", "--network", "none", "--user", "0"]
         argv += ["--volume", f"{volume}:/data:ro", "--entrypoint", look[0], image, *look[1:]]
         return bool(run(argv, timeout=60).stdout.strip())
+
+    def kept_databases(self, volume: str, service: Mapping[str, Any]) -> Kept | None:
+        """Return what a volume holds for PostgreSQL; None where there is none.
+
+        An image that isn't here is fetched, as it would be by the start that this comes before.
+        """
+        run = self.environment.runner.capture
+        if run(["docker", "volume", "inspect", volume], timeout=30).status != 0:
+            return None
+        argv = ["docker", "run", "--rm", "--network", "none", "--user", "0"]
+        argv += ["--volume", f"{volume}:/data:ro", "--entrypoint", "sh", str(service["image"])]
+        done = run([*argv, "-c", databases.LOOK, "sh", "/data"])
+        if done.status != 0:
+            raise failed(done)
+        return databases.seen(done.stdout)
 
     def declared_volumes(self, images: Sequence[str]) -> dict[str, list[str]]:
         """Return the paths at which images say that they keep data; those that are here."""

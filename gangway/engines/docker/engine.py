@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import IO, Final
 
 from gangway.base import output
 from gangway.base.process import Completed, Ended
@@ -17,10 +17,11 @@ from gangway.engines.container import Container
 from gangway.engines.docker import secrets
 from gangway.engines.docker.client import PODMAN, Client
 from gangway.engines.docker.production import DockerProduction
-from gangway.engines.interface import Debugger, Due, Inside, split
+from gangway.engines.interface import CannotDo, Debugger, Due, Inside, split
 from gangway.engines.start import Start
 from gangway.model.model import Model
 from gangway.model.render import rendered
+from gangway.settings.environment import Environment
 
 _CLEAR_LINE: Final = "\x1b[2K"
 # Compose 2.26 can be deaf to Ctrl-C: while it builds, and now and then while it restarts a service.
@@ -53,9 +54,22 @@ class DockerEngine(Client):
         if rest[:1] == ["run"] and self._runs_a_release:
             from gangway.engines.docker import rollout
 
-            # What it needs runs, as the release has it.
-            return rollout.compose(self, *flags, "run", "--no-deps", *rest[1:])
+            # What it needs runs, as the release has it; a service that no release has is this
+            # checkout's.
+            words = (*flags, "run", "--no-deps", *rest[1:])
+            service = next((word for word in rest[1:] if word in self.model.services), "")
+            if not service or service in rollout.services(self):
+                return rollout.compose(self, *words)
         return self.environment.compose_command(*words)
+
+    def beside(self, service: str, words: Sequence[str]) -> list[str]:
+        if self.host:
+            raise CannotDo(
+                f"that needs this machine's secrets there, and the engine is on {self.host}",
+                fix=f"do it on {self.host}",
+            )
+        run = ("run", "--rm", "--no-deps", "--no-TTY", service, *words)
+        return self.environment.compose_command(*run)
 
     @property
     def _runs_a_release(self) -> bool:
@@ -117,8 +131,8 @@ class DockerEngine(Client):
                 return 0
         return program.returncode
 
-    def capture(self, *words: str, text: str = "") -> Completed:
-        return self.environment.runner.capture(self.command(*words), text=text)
+    def capture(self, *words: str, text: str = "", file: IO[bytes] | None = None) -> Completed:
+        return self.environment.runner.capture(self.command(*words), text=text, file=file)
 
     def start(self, words: Sequence[str], services: Sequence[str]) -> AbstractContextManager[Start]:
         from gangway.engines.docker.starting import DockerStart
@@ -140,6 +154,22 @@ class DockerEngine(Client):
         from gangway.engines.docker import images
 
         return images.due(self, self.model, services)
+
+    def clone(self, source: Environment, service: str, script: str) -> Completed | None:
+        from gangway.engines.docker import cloning
+
+        other = DockerEngine(source)
+        return cloning.clone(self, self.model, other, other.model, service, script)
+
+    def left_by(self, folder: str, project: str) -> list[str]:
+        from gangway.engines.docker import cloning
+
+        return cloning.left_by(self, project)
+
+    def remove_left(self, left: Sequence[str]) -> None:
+        from gangway.engines.docker import cloning
+
+        cloning.remove_left(self, left)
 
     def debugger(self, *, install: bool) -> Debugger:
         return Debugger("0.0.0.0", "5678", "/opt/debugger", maps_paths=True)

@@ -85,6 +85,12 @@ def compose(client: Client, *words: str) -> list[str]:
             "--project-name", client.project, *words]  # fmt: skip
 
 
+def services(client: Client) -> frozenset[str]:
+    """Return the services of that model; only where there is one."""
+    path = checkout.state(client.environment.root, _file(client.environment))
+    return frozenset(json.loads(path.read_text(encoding="utf-8"))["services"])
+
+
 def is_there(client: Client) -> bool:
     """Say whether a release runs, and have its model here for `compose`."""
     environment = client.environment

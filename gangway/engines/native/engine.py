@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
+from gangway.engines import databases
 from gangway.engines.container import Container
+from gangway.engines.databases import Kept
 from gangway.engines.interface import CannotDo, Debugger, Due, Inside, py_spy
 from gangway.engines.native import commands
 from gangway.engines.native.processes import log_lines
 from gangway.engines.native.starting import NativeStart
-from gangway.engines.native.tools import DIRECTORY, require
+from gangway.engines.native.tools import DIRECTORY, postgres, require
 from gangway.engines.releases import Production
-from gangway.settings.environment import NATIVE
+from gangway.settings.environment import NATIVE, Environment
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,25 @@ class NativeEngine(commands.Native):
         # All is whoever's the checkout is.
         return False
 
+    def kept_databases(self, volume: str, service: Mapping[str, Any]) -> Kept | None:
+        folder = self.environment.root / str(databases.environment(service).get("PGDATA") or "")
+        found = postgres()
+        if not found or not (folder / "PG_VERSION").exists():
+            return None
+        argv = [str(found / "postgres"), "--version"]
+        # postgres (PostgreSQL) 18.6
+        version = self.environment.runner.capture(argv, timeout=30).stdout.split()[-1]
+        argv = ["sh", "-c", databases.LOOK, "sh", str(folder)]
+        said = self.environment.runner.capture(argv, timeout=30).stdout
+        return databases.seen(said)._replace(major=int(version.partition(".")[0]), data="")
+
+    def beside(self, service: str, words: Sequence[str]) -> list[str]:
+        raise CannotDo(
+            "natively there is one PostgreSQL, that of the wheel: it can't run two majors",
+            fix="install the wheel of before to go on with the old data, or begin anew: "
+            f"invoke {self.environment.name}.reset deletes it",
+        )
+
     def declared_volumes(self, images: Sequence[str]) -> Mapping[str, Sequence[str]]:
         return {}
 
@@ -80,9 +102,9 @@ class NativeEngine(commands.Native):
     def call(self, *words: str) -> int:
         return commands.run(self, words)
 
-    def capture(self, *words: str, text: str = "") -> Completed:
+    def capture(self, *words: str, text: str = "", file: IO[bytes] | None = None) -> Completed:
         argv = [sys.executable, *self.command(*words)[1:]]
-        return self.environment.runner.capture(argv, text=text)
+        return self.environment.runner.capture(argv, text=text, file=file)
 
     @contextmanager
     def start(self, words: Sequence[str], services: Sequence[str]) -> Iterator[NativeStart]:
@@ -96,6 +118,21 @@ class NativeEngine(commands.Native):
             return Due()
         why = "the apps' locked libraries aren't installed for native services, or have changed"
         return Due(outdated=tuple(services), why=why)
+
+    def clone(self, source: Environment, service: str, script: str) -> Completed | None:
+        from gangway.engines.native import cloning
+
+        return cloning.clone(self, NativeEngine(source), service, script)
+
+    def left_by(self, folder: str, project: str) -> list[str]:
+        from gangway.engines.native import cloning
+
+        return cloning.left_by(folder)
+
+    def remove_left(self, left: Sequence[str]) -> None:
+        from gangway.engines.native import cloning
+
+        cloning.remove_left(left)
 
     def debugger(self, *, install: bool) -> Debugger:
         if install:

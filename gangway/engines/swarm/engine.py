@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import IO, Any
 
 from gangway.base.errors import GangwayError
 from gangway.base.process import Completed
 from gangway.engines import inside
 from gangway.engines.container import Container
+from gangway.engines.databases import Kept
 from gangway.engines.interface import CannotDo, Debugger, Due, Engine, Inside, split
 from gangway.engines.swarm import cluster, commands, logs
 from gangway.engines.swarm.nodes import MINIMUM_ENGINE
@@ -19,7 +21,7 @@ from gangway.engines.swarm.production import SwarmProduction
 from gangway.engines.swarm.starting import SwarmStart
 from gangway.model import compose_version
 from gangway.model.compose_version import shown, version
-from gangway.settings.environment import SWARM
+from gangway.settings.environment import SWARM, Environment
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,17 @@ class SwarmEngine(cluster.Swarm):
         # Only the node that has it could tell.
         return False
 
+    def kept_databases(self, volume: str, service: Mapping[str, Any]) -> Kept | None:
+        # Only the node that has it could tell.
+        return None
+
+    def beside(self, service: str, words: Sequence[str]) -> list[str]:
+        name = self.environment.name
+        raise CannotDo(
+            f"a Swarm runs no second {service} beside the one that there is",
+            fix=f"invoke {name}.move docker, do it there, and go back: invoke {name}.move swarm",
+        )
+
     def declared_volumes(self, images: Sequence[str]) -> Mapping[str, Sequence[str]]:
         found = {}
         for image in images:
@@ -132,9 +145,9 @@ class SwarmEngine(cluster.Swarm):
             return self.plain.call(*words)
         return commands.run(self, words)
 
-    def capture(self, *words: str, text: str = "") -> Completed:
+    def capture(self, *words: str, text: str = "", file: IO[bytes] | None = None) -> Completed:
         argv = [sys.executable, *self.command(*words)[1:]]
-        return self.environment.runner.capture(argv, text=text)
+        return self.environment.runner.capture(argv, text=text, file=file)
 
     @contextmanager
     def start(self, words: Sequence[str], services: Sequence[str]) -> Iterator[SwarmStart]:
@@ -147,6 +160,15 @@ class SwarmEngine(cluster.Swarm):
 
     def due(self, services: Sequence[str]) -> Due:
         return Due()
+
+    def clone(self, source: Environment, service: str, script: str) -> Completed | None:
+        raise CannotDo("in a Swarm there is no other checkout's data", fix="dev has copies of it")
+
+    def left_by(self, folder: str, project: str) -> list[str]:
+        return []
+
+    def remove_left(self, left: Sequence[str]) -> None:
+        return
 
     def debugger(self, *, install: bool) -> Debugger:
         raise CannotDo("a Swarm has no debugger to attach", fix="debug in development: dev.up")

@@ -259,12 +259,22 @@ def _prod(given: Given) -> Iterator[str]:
             "  # It reads a secret, which is the user's alone.\n"
             '  broker: {user: "${APP_UID:-10001}:${APP_GID:-10001}"}\n'
         )
+    if mounts := ", ".join(_backed_up(given)):
+        yield f"  # They go along with a backup.\n  backup:\n    volumes: [{mounts}]\n"
     for other in given.others:
         if other.theirs.for_development:
             yield (
                 "  # For developers: without this line it is there in production, too.\n"
                 f"  {other.name}: {{profiles: !override [development-only]}}\n"
             )
+
+
+def _backed_up(given: Given) -> Iterator[str]:
+    """Yield the mounts of the volumes that nobody could make again."""
+    if given.media:
+        yield '"media:/var/lib/volumes/media"'
+    if given.queue:
+        yield '"broker-data:/var/lib/volumes/broker"'
 
 
 def _served(given: Given) -> Iterator[str]:

@@ -1,0 +1,67 @@
+"""Copies elsewhere, by rclone: a folder, S3 and what else it knows.
+
+A copy is whole once its manifest is there, which goes last. Which backups were copied is said by an
+empty file for each in ROOT/copied: what a failure left out is copied the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backup import manifest, programs
+from backup.errors import Failed
+from backup.place import Place
+from backup.settings import Settings
+
+PATIENCE = ("--contimeout", "15s", "--timeout", "60s", "--retries", "2", "--low-level-retries", "3")
+
+
+def copied(place: Place, name: str) -> bool:
+    """Say whether a backup was copied to the target, and found to be the same there."""
+    return (place.root / "copied" / name).exists()
+
+
+def copy(place: Place, folder: Path, settings: Settings) -> None:
+    """Copy a backup, compare it there, and note that; raises Failed with what rclone said."""
+    there = _there(settings, folder.name)
+    _rclone(settings, "copy", str(folder), there, "--exclude", manifest.FILE)
+    _rclone(settings, "copy", str(folder), there)
+    _rclone(settings, "check", str(folder), there, "--one-way")
+    (place.folder("copied") / folder.name).touch()
+
+
+def fetch(place: Place, name: str, settings: Settings) -> Path:
+    """Get a backup back that isn't here any more; raises Refused where it isn't what it was."""
+    with place.making("logical", name) as folder:
+        _rclone(settings, "copy", _there(settings, name), str(folder))
+        manifest.check_files(folder, manifest.read(folder))
+    (place.folder("copied") / name).touch()
+    return place.root / "logical" / name
+
+
+def names(settings: Settings) -> list[str]:
+    """Return the names of the backups at the target, whole or not."""
+    found = _rclone(settings, "lsf", "--dirs-only", settings.target.rstrip("/") + "/logical")
+    return sorted(line.rstrip("/") for line in found.splitlines())
+
+
+def forget(place: Place, gone: Sequence[str], settings: Settings) -> None:
+    """Remove backups at the target that the rule has let go here."""
+    for name in gone:
+        if copied(place, name):
+            _rclone(settings, "purge", _there(settings, name))
+            (place.root / "copied" / name).unlink()
+
+
+def _there(settings: Settings, name: str) -> str:
+    return f"{settings.target.rstrip('/')}/logical/{name}"
+
+
+def _rclone(settings: Settings, *words: str) -> str:
+    # It would write a token into the file that it was given; a copy in memory will do.
+    config = {"RCLONE_CONFIG": str(settings.target_config or "")}
+    try:
+        return programs.run(["rclone", *words, *PATIENCE], config)
+    except Failed as error:
+        raise Failed(f"the target {settings.target}: {error.message}", fix=error.fix) from None

@@ -1,0 +1,1 @@
+"""Copies of development's database: snapshots, one for each branch, production's data."""
