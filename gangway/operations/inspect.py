@@ -14,8 +14,14 @@ from gangway.operations.project import Project
 from gangway.settings import tls
 
 _SCHEMES = {5432: "postgresql", 6379: "redis", tls.PORT: "https"}
-# Whose health checks may have something to say of a service that is well, and what shows more.
-_NOTED = {"nginx": "tls", "acme": "tls", "backup": "backups", "backup-log": "backups"}
+# Whose health checks may have something to say of a service that is well, and what is to be done.
+_NOTED = {
+    "nginx": "invoke {}.tls shows more",
+    "acme": "invoke {}.tls shows more",
+    "backup": "invoke {}.backups shows more",
+    "backup-log": "invoke {}.backups shows more",
+    "postgres": "make room there: it goes on by itself",
+}
 _NOTE = "note: "
 
 
@@ -59,10 +65,11 @@ def notes(project: Project) -> Iterator[Finding]:
     for container in project.engine.containers():
         if container.out_of_memory and container.service in services:
             yield diagnosis.ran_out_of_memory(project.engine, container.service)
-        if container.service in _NOTED and container.state == "running":
+        # What is started again and again has said why.
+        if container.service in _NOTED and container.state in ("running", "restarting"):
             for line in project.engine.health_output(container).splitlines():
                 if line.startswith(_NOTE):
-                    fix = f"invoke {project.name}.{_NOTED[container.service]} shows more"
+                    fix = _NOTED[container.service].format(project.name)
                     yield Finding(line.removeprefix(_NOTE), container.service, fix)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.e2e.backup.writers import Writers
 from tests.e2e.conftest import MakeCheckout
 from tests.e2e.support import Checkout, docker, eventually, one_message, web
 
@@ -94,38 +93,18 @@ def test_a_table_emptied_by_mistake_is_put_back_to_the_second_before(stack: Stac
 
 
 def test_the_volume_is_destroyed_under_load(stack: Stack) -> None:
-    acknowledged: dict[str, float] = {}
-    over = threading.Event()
-
-    def write(writer: int) -> None:
-        with web(stack.url) as client:
-            number = 0
-            while not over.is_set():
-                name, number = f"load {writer}-{number}", number + 1
-                try:
-                    if client.post("/api/habits", json={"name": name}).status_code < 300:
-                        acknowledged[name] = time.monotonic()
-                except httpx.HTTPError:
-                    time.sleep(0.1)
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    eventually(lambda: len(acknowledged) > 300, what="rows are written")
-    (server,) = stack.checkout.containers("prod", "postgres")
-    (volume,) = [
-        mount["Name"]
-        for mount in server["Mounts"]
-        if mount["Destination"].startswith("/var/lib/postgresql")
-    ]
-    assert docker("rm", "--force", server["Id"]).status == 0
-    destroyed = time.monotonic()
-    assert docker("volume", "rm", volume).status == 0
-    over.set()
-    for writer in writers:
-        writer.join()
+    with Writers(stack.url, "load") as writers:
+        (server,) = stack.checkout.containers("prod", "postgres")
+        (volume,) = [
+            mount["Name"]
+            for mount in server["Mounts"]
+            if mount["Destination"].startswith("/var/lib/postgresql")
+        ]
+        assert docker("rm", "--force", server["Id"]).status == 0
+        destroyed = time.monotonic()
+        assert docker("volume", "rm", volume).status == 0
     stack.checkout.succeed("prod.up", timeout=300)
-    assert not stack.names() & set(acknowledged)
+    assert not stack.names() & set(writers.acknowledged)
 
     # Its own past makes `latest` two things.
     eventually(
@@ -137,7 +116,7 @@ def test_the_volume_is_destroyed_under_load(stack: Stack) -> None:
     last = re.findall(r"--at '(latest \d+)'", said)
     stack.checkout.succeed("prod.restore", "--at", last[0], "--yes")
     there = stack.names()
-    missing = {name: when for name, when in acknowledged.items() if name not in there}
-    print(f"{len(acknowledged)} rows acknowledged, {len(missing)} lost")
+    missing = {name: when for name, when in writers.acknowledged.items() if name not in there}
+    print(f"{len(writers.acknowledged)} rows acknowledged, {len(missing)} lost")
     assert all(destroyed - when < LOSS for when in missing.values())
     assert "later" in there
