@@ -32,6 +32,7 @@ def make(settings: Settings, words: Words) -> int:
     _check(settings)
     with place.lock("a backup is made"):
         _say_swept(place)
+        state.note(place, done=False, message=state.BEGUN)
         try:
             folder = logical.make(place, settings)
         except (Refused, OSError) as error:

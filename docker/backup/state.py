@@ -15,6 +15,8 @@ from backup.place import Place, size
 from backup.settings import Settings
 
 NOTE = "last.json"
+BEGUN = "it was cut off"
+"""What an attempt is said to have come to until it comes to something else."""
 AHEAD = 300
 """Seconds that a backup's time may be after now before the clock counts as changed."""
 
@@ -44,7 +46,7 @@ def findings(place: Place, settings: Settings, now: float) -> list[str]:
     """Return what is wrong, for people and for exit statuses; nothing where all is well."""
     found, last = known(place, settings), attempt(place)
     wrong = []
-    if last and not last["done"]:
+    if last and not last["done"] and not (last["message"] == BEGUN and place.locked()):
         wrong.append(f"the last backup failed {ago(now - last['time'])} ago: {last['message']}")
     proven = [each for each in found if each.proven and each.time <= now + AHEAD]
     if not found:

@@ -89,6 +89,10 @@ class Backups:
         folder = self.folder / "backups" / kind
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
+    def names_in(self, folder: Path) -> list[str]:
+        """Return the folders of the backups in another place, partial ones too."""
+        return sorted(path.name for path in (folder / "logical").iterdir())
+
     def path(self, name: str = "", kind: str = "logical") -> Path:
         """Return the folder of a backup; the newest for no name."""
         return self.folder / "backups" / kind / (name or self.names(kind)[-1])
@@ -120,3 +124,30 @@ def backups(
         yield Backups(folder, server, database, packages, dict(variables or {}))
     finally:
         shutil.rmtree(folder)
+
+
+def fails(program: Backups, *words: str, status: int = 2, **variables: str) -> str:
+    """Run it where it has to end with a status, and return the one line that it says."""
+    done = program.run(*words, **variables)
+    assert done.status == status, done
+    assert len(done.err.splitlines()) == 1, done.err
+    return done.err
+
+
+def wrong(program: Backups, **variables: str) -> str:
+    """Return what it finds wrong, a line for each; it has a status for that."""
+    done = program.run("list", "--json", **variables)
+    found: list[str] = json.loads(done.out)["findings"]
+    assert done.status == bool(found)
+    return "\n".join(found)
+
+
+def keys(packages: Path) -> tuple[str, str]:
+    """Return a new public key of age, and its secret one."""
+    program = "import pyrage; i = pyrage.x25519.Identity.generate(); print(i.to_public()); print(i)"
+    done = subprocess.run(
+        ["python3", "-c", program], env=os.environ | {"PYTHONPATH": str(packages)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    public, secret = done.stdout.split()
+    return public, secret
