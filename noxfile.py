@@ -47,6 +47,7 @@ PRODUCTION = ("production", "staging")
 NIGHTLY: dict[str, Any] = {"default": False, "tags": ["nightly"]}
 # What keeps programs alive, reloads and debugs them: half of the time that `unit` would take.
 PROGRAM_TESTS = [f"tests/scripts/test_{name}.py" for name in ("alive", "debugging", "reload")]
+BACKUP_TESTS = "tests/scripts/backup"
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"
@@ -92,7 +93,7 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Test the parts that need no engine, the container scripts against real servers among them."""
     # Most of these wait for programs of their own, so three at a time do well on two CPUs.
-    others = [f"--ignore={path}" for path in PROGRAM_TESTS]
+    others = [f"--ignore={path}" for path in (*PROGRAM_TESTS, BACKUP_TESTS)]
     pytest(session, "--numprocesses=3", *others, *existing("tests/unit", "tests/scripts"))
 
 
@@ -166,11 +167,12 @@ def deploy(session: nox.Session) -> None:
     pytest(session, "--numprocesses=2", "--dist=loadfile", "tests/e2e/deploy")
 
 
-@nox.session(default=False)
+@nox.session
 def backup(session: nox.Session) -> None:
-    """Back production up, restore it under load and take that back; break backups on the way."""
+    """Break backups, restores and the database itself in every way; nothing is lost unsaid."""
     needs_engine(session)
-    pytest(session, "tests/e2e/backup")
+    parts = (BACKUP_TESTS, "tests/e2e/backup")
+    pytest(session, "--numprocesses=3", "--dist=loadfile", *parts)
 
 
 @nox.session
@@ -236,7 +238,7 @@ def mistakes(session: nox.Session) -> None:
     pytest(session, "--numprocesses=2", "--dist=loadfile", *paths)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def swarm(session: nox.Session) -> None:
     """Be three machines on this one, and lose some of them."""
     needs_engine(session)
@@ -246,13 +248,13 @@ def swarm(session: nox.Session) -> None:
     pytest(session, "tests/e2e/swarm")
 
 
-@nox.session(default=False)
+@nox.session(**NIGHTLY)
 def copies(session: nox.Session) -> None:
     """Snapshots, a database for each branch and worktree, production's data: natively and not."""
     end_to_end(session)
 
 
-@nox.session(default=False)
+@nox.session(**NIGHTLY)
 def majors(session: nox.Session) -> None:
     """Take development and production to a newer PostgreSQL, and back."""
     needs_engine(session)

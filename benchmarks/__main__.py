@@ -18,12 +18,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import bench, deploy, hmr
+from benchmarks import bench, data, deploy, hmr
 from benchmarks.bench import ROOT, Checkout, Samples
 from benchmarks.rows import Row, against, put_section, seconds
 from benchmarks.servers import ASGI, Servers
 
-PARTS = ["start_and_stop", "reload", "images", "tests", "native", "fullstack", "servers", "deploy"]
+PARTS = [
+    "start_and_stop",
+    "reload",
+    "images",
+    "tests",
+    "native",
+    "fullstack",
+    "servers",
+    "deploy",
+    "data",
+]
 EDITS = 50
 STALE_CHECKS = 5
 # Edits right after a start, and the seconds that somebody then takes to look at what came of them.
@@ -42,6 +52,7 @@ class Bench:
         self.floor_up = self.floor_down = Samples((0.0,))
         self.server_table: list[str] = []
         self.deploys: list[str] = []
+        self.data_section: list[str] = []
 
     def add(self, row: Row) -> None:
         """Keep a row and show it."""
@@ -420,6 +431,11 @@ class Bench:
         self.failed += [row for row in found.rows if not row.met]
         self.deploys = found.section
 
+    def data(self) -> None:
+        """A database of 1 GB: backups, copies, a newer major."""
+        rows, self.data_section = data.measure(self.runs)
+        self.failed += [row for row in rows if not row.met]
+
     def clean(self) -> None:
         """Leave nothing of the copy behind."""
         for environment in ("dev", "test", "prod"):
@@ -482,6 +498,8 @@ def main() -> int:
             put_section(file, "Servers", found.server_table)
         if found.deploys:
             put_section(file, "Deploys", found.deploys)
+        if found.data_section:
+            put_section(file, "Data", found.data_section)
     return 0 if all(row.met for row in found.rows) and not found.failed else 1
 
 

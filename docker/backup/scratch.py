@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,6 +19,8 @@ from backup.settings import Server
 USER = "postgres"
 SECONDS = 600
 """How long one may take to start: it may have a log to read."""
+NO_ROOM = 1 << 20
+"""Bytes."""
 
 FAST = {
     # What is thrown away needn't survive a crash.
@@ -76,7 +79,10 @@ def _wait(postgres: subprocess.Popen[bytes], found: Server, log: Path) -> None:
         ready, env=programs.variables(found.environment()), check=False
     ).returncode:
         if (status := postgres.poll()) is not None:
-            raise programs.failed("postgres", status, log.read_text(errors="replace"))
+            said = log.read_text(errors="replace")
+            # For want of room it can't even say that.
+            full = shutil.disk_usage(log.parent).free < NO_ROOM
+            raise programs.failed("postgres", status, said or full * "no space left on device")
         if time.monotonic() > deadline:
             raise Failed(f"a scratch server took no connection within {SECONDS} s")
         time.sleep(0.05)

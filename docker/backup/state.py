@@ -146,7 +146,7 @@ def _known(place: Place, name: str, settings: Settings) -> Known:
         proof=proof["how"] if proven else why,
         proof_time=proof.get("time", 0.0),
         encrypted=any(file.endswith(seal.SUFFIX) for file in found.get("files", ())),
-        copied=bool(settings.target) and target.copied(place, name),
+        copied=bool(settings.target) and target.copied(place, name, settings),
     )
 
 

@@ -1,7 +1,8 @@
 """Copies elsewhere, by rclone: a folder, S3 and what else it knows.
 
-A copy is whole once its manifest is there, which goes last. Which backups were copied is said by an
-empty file for each in ROOT/copied: what a failure left out is copied the next time.
+A copy is whole once its manifest is there, which goes last. Where a backup was copied to is said by
+a file for each in ROOT/copied: what a failure left out, and all for another target, is copied the
+next time.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from backup.settings import Settings
 PATIENCE = ("--contimeout", "15s", "--timeout", "60s", "--retries", "2", "--low-level-retries", "3")
 
 
-def copied(place: Place, name: str) -> bool:
+def copied(place: Place, name: str, settings: Settings) -> bool:
     """Say whether a backup was copied to the target, and found to be the same there."""
-    return (place.root / "copied" / name).exists()
+    try:
+        return (place.root / "copied" / name).read_text() == settings.target
+    except OSError:
+        return False
 
 
 def copy(place: Place, folder: Path, settings: Settings) -> None:
@@ -28,7 +32,7 @@ def copy(place: Place, folder: Path, settings: Settings) -> None:
     _rclone(settings, "copy", str(folder), there, "--exclude", manifest.FILE)
     _rclone(settings, "copy", str(folder), there)
     _rclone(settings, "check", str(folder), there, "--one-way")
-    (place.folder("copied") / folder.name).touch()
+    _note(place, folder.name, settings)
 
 
 def fetch(place: Place, name: str, settings: Settings) -> Path:
@@ -36,7 +40,7 @@ def fetch(place: Place, name: str, settings: Settings) -> Path:
     with place.making("logical", name) as folder:
         _rclone(settings, "copy", _there(settings, name), str(folder))
         manifest.check_files(folder, manifest.read(folder))
-    (place.folder("copied") / name).touch()
+    _note(place, name, settings)
     return place.root / "logical" / name
 
 
@@ -49,9 +53,13 @@ def names(settings: Settings) -> list[str]:
 def forget(place: Place, gone: Sequence[str], settings: Settings) -> None:
     """Remove backups at the target that the rule has let go here."""
     for name in gone:
-        if copied(place, name):
+        if copied(place, name, settings):
             _rclone(settings, "purge", _there(settings, name))
-            (place.root / "copied" / name).unlink()
+        (place.root / "copied" / name).unlink(missing_ok=True)
+
+
+def _note(place: Place, name: str, settings: Settings) -> None:
+    (place.folder("copied") / name).write_text(settings.target)
 
 
 def _there(settings: Settings, name: str) -> str:

@@ -41,6 +41,12 @@ def live(backup: Backups) -> str:
     return backup.query("SELECT count(*), md5(string_agg(o::text, ' ' ORDER BY t)) FROM orders o")
 
 
+def proven(backup: Backups) -> list[str]:
+    """Return the names of the backups that count."""
+    found = json.loads(backup.run("list", "--json").out)["backups"]
+    return [each["name"] for each in found if each["proven"]]
+
+
 def damaged(backup: Backups) -> str:
     """Have the app lose rows after the backup; return what the database has then."""
     backup.query("DELETE FROM orders WHERE t > 10")
@@ -80,16 +86,16 @@ def test_a_disk_that_is_full_at_any_step_is_said(backup: Backups, step: str) -> 
     with faults.small(backup.folder / "small", "150m") as disk:
         backup.variables["BACKUP_FOLDER"] = str(disk)
         backup.does("make")
-        whole = backup.names_in(disk)
+        whole = proven(backup)
         with breaking(backup, step, STEPS[step], faults.fills(disk)) as variables:
             said = fails(backup, "make", status=1, **variables)
         assert "space" in said
         assert live(backup) == before
-        assert backup.names_in(disk) == whole
+        assert proven(backup) == whole
         # No note of it could be written: who called it knows, and the last one's age will tell.
         (disk / "filler").unlink()
         backup.does("make")
-        assert len(backup.names_in(disk)) == 2 and wrong(backup) == ""
+        assert proven(backup)[0] > whole[0] and wrong(backup) == ""
 
 
 @AS_ROOT
@@ -224,7 +230,9 @@ def test_a_network_that_is_cut_while_a_backup_is_copied_is_made_up_for(
 def test_a_copy_elsewhere_that_is_half_there_is_refused(backup: Backups, bucket: Bucket) -> None:
     backup.does("make")
     (newest,) = backup.names()[-1:]
+    bucket.stop()
     (bucket.folder / newest / "database.dump.age").unlink()
+    bucket.start()
     subprocess.run(["rm", "-r", backup.folder / "backups"], check=True)
     before = live(backup)
     assert "database.dump.age is missing" in fails(backup, "prepare", newest)
