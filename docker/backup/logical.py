@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from backup.settings import Server, Settings
 KIND = "logical"
 SIZE = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
 ATTEMPTS = 3
+TURN, REST = 0.06, 0.03
+"""Seconds that a dump runs, and then rests."""
 ROOM = 1.5
 """What a backup takes at most while it is proven, as a part of the database's size."""
 
@@ -91,8 +93,8 @@ def _of_one_moment(place: Place, dump: Path, settings: Settings) -> dict[str, An
         moment = session.text("SELECT pg_catalog.pg_export_snapshot()")
         # They go on whatever the snapshot is: what is dumped later stands there, or further.
         sequences = content.sequences(session)
-        with _dumping(settings.server, moment, dump) as going:
-            known["content"] = content.read(session, settings.read, going)
+        _dump(settings.server, moment, dump)
+        known["content"] = content.read(session, settings.read, gently=True)
         known["content"]["sequences"] = sequences
     return known
 
@@ -128,31 +130,38 @@ def _seal(place: Place, plain: Path, settings: Settings) -> None:
             raise Failed(f"the encrypted {plain.name} is another one when it is opened")
 
 
-@contextlib.contextmanager
-def _dumping(server: Server, moment: str, to: Path) -> Iterator[Callable[[], None]]:
-    """Dump what a snapshot sees while the block runs; it is all there after the block.
-
-    Yield what raises Failed once that can't be any more.
-    """
+def _dump(server: Server, moment: str, to: Path) -> None:
+    """Dump what a snapshot sees, gently: a third of the time is left to others."""
+    argv = [
+        # One that rests while this program is killed would rest for ever, and hold its snapshot.
+        "setpriv", "--pdeathsig=KILL",
+        "pg_dump", "--format=custom", f"--compress={_compression()}", f"--snapshot={moment}",
+        f"--lock-wait-timeout={content.LOCK_SECONDS}s", "--no-password", "--file", str(to),
+    ]  # fmt: skip
     with tempfile.TemporaryFile("w+") as complaints:
-        argv = [
-            "pg_dump", "--format=custom", f"--compress={_compression()}", f"--snapshot={moment}",
-            f"--lock-wait-timeout={content.LOCK_SECONDS}s", "--no-password", "--file", str(to),
-        ]  # fmt: skip
         environment = programs.variables(server.environment())
         with subprocess.Popen(argv, env=environment, stderr=complaints) as pg_dump:
-
-            def going() -> None:
-                if status := pg_dump.poll():
-                    complaints.seek(0)
-                    raise programs.failed("pg_dump", status, complaints.read())
-
             try:
-                yield going
+                _gently(pg_dump)
             except BaseException:
                 pg_dump.kill()
                 raise
-        going()
+        if pg_dump.returncode:
+            complaints.seek(0)
+            raise programs.failed("pg_dump", pg_dump.returncode, complaints.read())
+
+
+def _gently(program: subprocess.Popen[bytes]) -> None:
+    """Let a program rest again and again until it ends; the server waits for it meanwhile."""
+    while True:
+        try:
+            program.wait(TURN)
+        except subprocess.TimeoutExpired:
+            program.send_signal(signal.SIGSTOP)
+            time.sleep(REST)
+            program.send_signal(signal.SIGCONT)
+        else:
+            return
 
 
 def _compression() -> str:

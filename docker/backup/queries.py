@@ -1,5 +1,7 @@
 """What is asked of the catalogs: everything that is the app's, and nothing of PostgreSQL itself."""
 
+from backup.sql import literal
+
 # What belongs to an extension is made anew with it.
 _OURS = """n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid
@@ -51,10 +53,17 @@ MIGRATIONS = {
 """How a database says how far it was migrated, by the table that says it."""
 
 
-def hashed(source: str) -> str:
-    """Return the query for the rows and the hash of a table."""
+def hashed(source: str, pages: tuple[int, int] | None = None) -> str:
+    """Return the query for the rows and the hash of a table, or of so many of its pages."""
+    within = "WHERE ctid >= '({},0)' AND ctid < '({},0)'".format(*pages) if pages else ""
     # The sums of bigints are kept in 128 bits: nothing overflows. The alias is no column's name.
     return f"""SELECT pg_catalog.count(*) AS rows,
         coalesce(pg_catalog.sum(pg_catalog.hashtextextended(
             gangway_row::pg_catalog.text, 0)), 0)::pg_catalog.text AS hash
-        FROM {source} AS gangway_row"""
+        FROM {source} AS gangway_row {within}"""
+
+
+def pages(table: str) -> str:
+    """Return the query for how many pages a table has by now."""
+    return f"""SELECT pg_catalog.pg_relation_size({literal(table)}::pg_catalog.regclass)
+        / pg_catalog.current_setting('block_size')::bigint"""
