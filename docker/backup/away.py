@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -240,13 +240,13 @@ def _reached(log: Log, known: set[str]) -> Reached | None:
     if not done:
         return None
     last = max(done, key=lambda which: which.number)
-    found = Reached(log.system, log.size)
-    if log.received and wal.reached(last.next.number * log.size, log.received):
-        return replace(found, received=log.received, covered=log.covered.timestamp())
     # Where its last record ends is not known, but that there are some; and what was committed in
     # its last second may stand in the next one.
     place = last.number * log.size + _BEYOND_HEAD
-    return replace(found, received=place, covered=log.files[last].stat().st_mtime - 1)
+    covered = log.files[last].stat().st_mtime - 1
+    if log.received and wal.reached(last.next.number * log.size, log.received):
+        place, covered = max(place, log.received), max(covered, log.covered.timestamp())
+    return Reached(log.system, log.size, place, covered)
 
 
 def _gone(here: Place) -> list[Path]:
