@@ -19,18 +19,21 @@ from backup.settings import Settings
 Words = Sequence[str]
 BEAT = 30
 """Seconds after which the schedule's heartbeat is too old."""
+PATIENT, PATIENCE = "--patient", 3600.0
+"""What the schedule adds: nobody is there to try again, so it waits for its turn, in seconds."""
 
 
 def make(settings: Settings, words: Words) -> int:
     """Make a backup, prove it, copy it away and let old ones go: 1 unless all of it went well.
 
-    --release NAME: what runs, in place of BACKUP_RELEASE.
+    --release NAME: what runs, in place of BACKUP_RELEASE. --patient: wait for one's turn.
     """
+    patience = PATIENCE if PATIENT in words else 0.0
     if words[:1] == ["--release"] and words[1:]:
         settings = replace(settings, release=words[1] or settings.release)
     place = Place(settings.root)
     _check(settings)
-    with place.lock("a backup is made"):
+    with place.lock("a backup is made", patience=patience):
         _say_swept(place)
         state.note(place, done=False, message=state.BEGUN)
         try:
@@ -150,7 +153,7 @@ def serve(settings: Settings, _words: Words) -> int:
     _check(settings)
     beat = Path(tempfile.gettempdir()) / "heartbeat"
     beat.touch()
-    again = [sys.executable, "-m", "backup", "make"]
+    again = [sys.executable, "-m", "backup", "make", PATIENT]
     if state.findings(Place(settings.root), settings, time.time()):
         # Its end is in the log and in what health checks say; the schedule goes on whatever it was.
         subprocess.run(again, check=False)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from backup.errors import Failed, Refused
 
@@ -100,20 +101,22 @@ class Place:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
-    def lock(self, what: str, name: str = "lock") -> Iterator[None]:
+    def lock(self, what: str, name: str = "lock", patience: float = 0.0) -> Iterator[None]:
         """Hold the only right to change backups, in all containers that have this volume.
 
-        Raises Refused at once where somebody else has it, with what that one does.
+        Raises Refused where somebody else has it for longer than `patience` (s), with what that
+        one does.
         """
+        deadline = time.monotonic() + patience
         with (self.folder(".") / name).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            while not (locked := _locked(file)) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            if not locked:
                 file.seek(0)
                 raise Refused(
                     f"not now: {file.read().strip() or 'something else is under way'}",
                     fix="try again when that has ended",
-                ) from None
+                )
             file.truncate(0)
             file.write(f"{what} since {time.strftime('%Y-%m-%d %H:%M:%S')} UTC\n")
             file.flush()
@@ -122,11 +125,7 @@ class Place:
     def locked(self) -> bool:
         """Say whether somebody has that right."""
         with (self.folder(".") / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
-        return False
+            return not _locked(file)
 
 
 def new_name(release: str, now: float) -> str:
@@ -145,6 +144,15 @@ def sync(folder: Path) -> None:
 def size(folder: Path) -> int:
     """Return how many bytes the files of a folder have."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the only right to a file that is open; say whether it was to be had."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync_one(path: Path) -> None:

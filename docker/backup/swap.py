@@ -45,8 +45,10 @@ def swap(server: Server, new: str) -> str:
     Connections are ended; those that come meanwhile wait, and get the new one. Raises Failed where
     somebody doesn't let go; then nothing has changed.
     """
-    stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
-    old = _named(server.database, f"_before_{stamp}")
+    taken = kept(server)
+    # The last one may be of this very second.
+    while (old := _aside(server.database)) in taken:
+        time.sleep(0.1)
     live = name(server.database)
     for attempt in range(ATTEMPTS):
         try:
@@ -120,6 +122,11 @@ def _ending(server: Server, *databases: str) -> Iterator[None]:
     finally:
         over.set()
         ender.join()
+
+
+def _aside(database: str) -> str:
+    """Return the name of what is put aside now."""
+    return _named(database, time.strftime("_before_%Y%m%d_%H%M%S", time.gmtime()))
 
 
 def _named(database: str, ending: str, room: int = 0) -> str:

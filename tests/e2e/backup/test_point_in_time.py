@@ -63,7 +63,9 @@ def stack(make_checkout: MakeCheckout) -> Stack:
     checkout.succeed("prod.init")
     checkout.succeed("prod.up", "--ports", "auto", timeout=300)
     found = Stack(checkout, checkout.urls("prod")["nginx"])
-    eventually(lambda: not found.listed()["findings"], what="a backup and a copy are proven")
+    eventually(
+        lambda: not found.listed()["findings"], within=180, what="a backup and a copy are proven"
+    )
     return found
 
 

@@ -78,6 +78,15 @@ def test_a_backup_that_is_killed_at_any_step_is_found_out(backup: Backups, step:
     )
 
 
+def test_a_backup_that_is_told_to_end_leaves_nothing(backup: Backups) -> None:
+    whole = backup.names()
+    ends = "kill -TERM $PPID; sleep 1"
+    with breaking(backup, "pg_dump", STEPS["pg_dump"], ends) as variables:
+        assert backup.run("make", **variables).status == 130
+    assert backup.names() == whole
+    assert "it was cut off" in wrong(backup)
+
+
 @AS_ROOT
 @pytest.mark.parametrize("step", [step for step in STEPS if step != "rclone"])
 def test_a_disk_that_is_full_at_any_step_is_said(backup: Backups, step: str) -> None:

@@ -67,7 +67,10 @@ def state(program: Backups) -> dict[str, float]:
 def kept_up(program: Backups, server: Postgres) -> None:
     """Wait until all that was committed is kept."""
     moment = float(server.query("SELECT extract(epoch FROM clock_timestamp())"))
-    support.until(lambda: state(program).get("covered", 0) >= moment, what="the log is behind")
+    support.until(
+        lambda: state(program).get("covered", 0) >= moment,
+        what=lambda: f"behind: {state(program)} {(program.folder / 'log.out').read_text()}",
+    )
 
 
 def copied(program: Backups) -> None:
