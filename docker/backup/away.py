@@ -246,7 +246,7 @@ def _reached(log: Log, known: set[str]) -> Reached | None:
     covered = log.files[last].stat().st_mtime - 1
     if log.received and wal.reached(last.next.number * log.size, log.received):
         place, covered = max(place, log.received), max(covered, log.covered.timestamp())
-    return Reached(log.system, log.size, place, covered)
+    return Reached(log.system, log.size, place, covered, looked=time.time())
 
 
 def _gone(here: Place) -> list[Path]:
