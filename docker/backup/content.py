@@ -66,12 +66,17 @@ def read(session: Session, query: str = "", going: Callable[[], None] = lambda: 
         tables[table["name"]] = _hashed(session, f"ONLY {table['name']}")
     return {
         "tables": tables,
-        "sequences": {each.pop("name"): each for each in session.rows(queries.SEQUENCES)},
+        "sequences": sequences(session),
         "objects": {kind: _names(session, text) for kind, text in queries.OBJECTS.items()},
         "large_objects": _large_objects(session),
         "migration": migration(session),
         "read": _result(session, query) if query else None,
     }
+
+
+def sequences(session: Session) -> dict[str, Any]:
+    """Return where each sequence stands: now, whatever the session's snapshot is."""
+    return {each.pop("name"): each for each in session.rows(queries.SEQUENCES)}
 
 
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

@@ -89,8 +89,11 @@ def _of_one_moment(place: Place, dump: Path, settings: Settings) -> dict[str, An
         database.check_client(known["server"]["major"])
         _check_room(place, int(session.text(SIZE)))
         moment = session.text("SELECT pg_catalog.pg_export_snapshot()")
+        # They go on whatever the snapshot is: what is dumped later stands there, or further.
+        sequences = content.sequences(session)
         with _dumping(settings.server, moment, dump) as going:
             known["content"] = content.read(session, settings.read, going)
+        known["content"]["sequences"] = sequences
     return known
 
 

@@ -45,6 +45,25 @@ def test_a_backup_is_restored_and_compared_before_it_counts(backup: Backups) -> 
     assert backup.does("prove").startswith(f"{name}: restored into")
 
 
+def test_a_backup_is_proven_though_rows_come_all_the_while(backup: Backups) -> None:
+    # To look at them takes longer than to begin the dump.
+    backup.query("INSERT INTO orders (note) SELECT 'more' FROM generate_series(1, 300000)")
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            backup.query("INSERT INTO orders (note) SELECT 'more' FROM generate_series(1, 10)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        backup.does("make")
+    finally:
+        over.set()
+        writer.join()
+    assert backup.manifest()["proof"]["proven"]
+
+
 def test_the_app_s_own_read_is_made_of_what_was_restored(backup: Backups) -> None:
     backup.variables["BACKUP_READ"] = "SELECT sum(price) FROM dear;"
     assert "the app's read the same" in backup.does("make")
