@@ -76,7 +76,8 @@ def follow(settings: Settings, here: Place, upkeep: Upkeep) -> None:
     with sql.session(settings.server) as session:
         with _answering():
             cluster = stream.cluster(session)
-            stream.prepare(settings.server, session, settings.log_size)
+            copied = bool(settings.target)
+            stream.prepare(settings.server, session, settings.log_size, copied=copied)
             anew = stream.slot(session)
         if anew:
             # What comes now needn't lead on from what is there.

@@ -10,7 +10,19 @@ from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from backup import content, follow, kept_log, logical, moments, recover, sql, stream, upkeep
+from backup import (
+    away,
+    content,
+    fetch,
+    follow,
+    kept_log,
+    logical,
+    moments,
+    recover,
+    sql,
+    stream,
+    upkeep,
+)
 from backup.errors import Refused
 from backup.place import Place
 from backup.settings import Settings
@@ -23,7 +35,7 @@ def log(settings: Settings, _words: Sequence[str]) -> int:
 
 def log_healthy(settings: Settings, _words: Sequence[str]) -> int:
     """Print what is wrong, for `prod.ps`: 1 only where nobody tries to follow the log."""
-    for each in recover.findings(Place(settings.root)):
+    for each in recover.findings(settings, Place(settings.root)):
         print(f"note: {each}")
     if follow.alive():
         return 0
@@ -43,6 +55,31 @@ def base(settings: Settings, words: Sequence[str]) -> int:
     """Make a copy of the whole cluster, for the log to lead on from, and prove it."""
     name = upkeep.make(settings, Place(settings.root), full="--full" in words)
     print(name)
+    return 0
+
+
+def log_away(settings: Settings, _words: Sequence[str]) -> int:
+    """Copy the log to the target, as far as it isn't there."""
+    away.put_log(settings, Place(settings.root))
+    return 0
+
+
+def base_away(settings: Settings, _words: Sequence[str]) -> int:
+    """Copy the copies of the cluster to the target that aren't there."""
+    away.put_bases(settings, Place(settings.root))
+    return 0
+
+
+def log_fetch(settings: Settings, words: Sequence[str]) -> int:
+    """Get back from the target what was kept of servers of which nothing is here; print which.
+
+    --anyway: what is good of it, where some is damaged or missing.
+    """
+    unknown = [word for word in words if word != "--anyway"]
+    if unknown:
+        raise Refused(f"log-fetch knows no {unknown[0]}", fix="--anyway, or nothing")
+    for system in fetch.fetch(settings, Place(settings.root), anyway="--anyway" in words):
+        print(system)
     return 0
 
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from backup import content, kept_log, moments, physical, scratch, sql, wal
+from backup import away, content, kept_log, moments, physical, scratch, sql, wal
 from backup.errors import Failed, Refused
 from backup.moments import At, Base, Plan, Reach
 from backup.place import Place
 from backup.settings import Server, Settings
 from backup.wal import Damage, Segment
 
+# How many times its compressed size a segment has at most, as a rule.
+_PACKED = 10
 # What PostgreSQL says where the log ends before what it was to stop at.
 _ENDED = "recovery ended before configured recovery target"
 _FOREIGN = {
@@ -86,7 +88,9 @@ def _reached_the_end(server: Server, reach: Reach) -> None:
 
 
 def _room(here: Place, reach: Reach) -> None:
-    needed = len(reach.segments) * reach.base.size
+    # What a segment has nothing in takes no room, and next to nothing when it is compressed.
+    sizes = [reach.files[which].stat().st_size for which in reach.segments]
+    needed = sum(min(reach.base.size, _PACKED * size) for size in sizes)
     there = kept_log.free(here.root)
     if there < needed:
         raise Refused(
@@ -153,12 +157,12 @@ def prove(settings: Settings, here: Place, name: str) -> None:
     })  # fmt: skip
 
 
-def findings(here: Place) -> list[str]:
+def findings(settings: Settings, here: Place) -> list[str]:
     """Return what is wrong with the past, for people; nothing where all is well."""
     wrong = kept_log.problems(here)
     if not any(each.base.proven and each.whole for each in reaches(here)):
         wrong.append("no moment can be had yet: no copy of the server's files is proven")
-    return wrong
+    return [*wrong, *away.findings(settings, here)]
 
 
 def reaches(here: Place) -> list[Reach]:

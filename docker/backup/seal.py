@@ -30,30 +30,35 @@ def recipients(keys: Sequence[str]) -> list[Any]:
 
 def close(path: Path, keys: Sequence[str]) -> Path:
     """Encrypt a file beside itself, remove it, and return the encrypted one."""
+    sealed = path.with_name(path.name + SUFFIX)
+    close_to(path, sealed, keys)
+    path.unlink()
+    return sealed
+
+
+def close_to(path: Path, sealed: Path, keys: Sequence[str]) -> None:
+    """Encrypt a file into another; raises Failed where that can't be done."""
     import pyrage
 
-    sealed = path.with_name(path.name + SUFFIX)
     known = recipients(keys)
     with path.open("rb") as plain, sealed.open("wb") as file:
         try:
             pyrage.encrypt_io(plain, file, known)
         except pyrage.EncryptError as error:
             raise Failed(f"{path.name} can't be encrypted: {error}") from None
-    path.unlink()
-    return sealed
 
 
-def open_to(sealed: Path, identity: Path | None, plain: Path) -> None:
-    """Decrypt a file into another with the identities in a file.
+def open_to(sealed: Path, identity: Path | None, plain: Path, what: str = "") -> None:
+    """Decrypt a file into another with the identities in a file; `what` is what it is called.
 
     Raises Refused for no identity, one that is not the file's, and for a file that is damaged.
     """
     import pyrage
 
-    known = _identities(identity)
+    known, what = _identities(identity), what or sealed.parent.name
     if not known:
         raise Refused(
-            f"{sealed.parent.name} is encrypted, and there is no key to open it with",
+            f"{what} is encrypted, and there is no key to open it with",
             fix="put the secret key (AGE-SECRET-KEY-…) into the secret backup_identity",
         )
     with sealed.open("rb") as file, plain.open("wb") as to:
@@ -62,7 +67,7 @@ def open_to(sealed: Path, identity: Path | None, plain: Path) -> None:
         except (pyrage.DecryptError, OSError) as error:
             plain.unlink()
             raise Refused(
-                f"{sealed.parent.name} is not opened by the key in backup_identity: {error}",
+                f"{what} is not opened by the key in backup_identity: {error}",
                 fix="take the key whose public one was in BACKUP_RECIPIENTS then",
             ) from None
 

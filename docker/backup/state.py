@@ -67,7 +67,7 @@ def findings(place: Place, settings: Settings, now: float) -> list[str]:
         wrong.append(f"{found[0].name} is not proven: {found[0].proof}")
     if settings.target and any(not each.copied for each in found):
         wrong.append(f"not at {settings.target}: {next(e.name for e in found if not e.copied)}")
-    return [*wrong, *(recover.findings(place) if kept_log.begun(place) else [])]
+    return [*wrong, *(recover.findings(settings, place) if kept_log.begun(place) else [])]
 
 
 def note(place: Place, *, done: bool, message: str = "") -> None:

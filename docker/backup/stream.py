@@ -47,11 +47,12 @@ def cluster(session: Session) -> Cluster:
     return Cluster(**found)
 
 
-def prepare(server: Server, session: Session, keep: str) -> None:
+def prepare(server: Server, session: Session, keep: str, *, copied: bool = False) -> None:
     """Have the server let us in and keep its log while we are away, `keep` of it at most.
 
-    More than that would fill its own disk for the sake of a backup. Raises Refused where its user
-    may not.
+    More than that would fill its own disk for the sake of a backup. Where whole segments are
+    `copied` elsewhere, one is whole a minute after something was written to it. Raises Refused
+    where its user may not.
     """
     if session.text("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user") != "t":
         raise Refused(
@@ -59,6 +60,9 @@ def prepare(server: Server, session: Session, keep: str) -> None:
             fix="a past moment needs a server of the stack's own, made by POSTGRES_USER",
         )
     wanted = {"max_slot_wal_keep_size": keep, "summarize_wal": "on"}
+    if copied:
+        # The server goes by it without an archive, too, and not where nothing was written.
+        wanted["archive_timeout"] = "1min"
     if cluster(session).major < 17:
         del wanted["summarize_wal"]
     changed = [key for key, value in wanted.items() if session.text(f"SHOW {key}") != value]

@@ -29,16 +29,16 @@ def copied(place: Place, name: str, settings: Settings) -> bool:
 def copy(place: Place, folder: Path, settings: Settings) -> None:
     """Copy a backup, compare it there, and note that; raises Failed with what rclone said."""
     there = _there(settings, folder.name)
-    _rclone(settings, "copy", str(folder), there, "--exclude", manifest.FILE)
-    _rclone(settings, "copy", str(folder), there)
-    _rclone(settings, "check", str(folder), there, "--one-way")
+    rclone(settings, "copy", str(folder), there, "--exclude", manifest.FILE)
+    rclone(settings, "copy", str(folder), there)
+    rclone(settings, "check", str(folder), there, "--one-way")
     _note(place, folder.name, settings)
 
 
 def fetch(place: Place, name: str, settings: Settings) -> Path:
     """Get a backup back that isn't here any more; raises Refused where it isn't what it was."""
     with place.making("logical", name) as folder:
-        _rclone(settings, "copy", _there(settings, name), str(folder))
+        rclone(settings, "copy", _there(settings, name), str(folder))
         manifest.check_files(folder, manifest.read(folder))
     _note(place, name, settings)
     return place.root / "logical" / name
@@ -46,7 +46,7 @@ def fetch(place: Place, name: str, settings: Settings) -> Path:
 
 def names(settings: Settings) -> list[str]:
     """Return the names of the backups at the target, whole or not."""
-    found = _rclone(settings, "lsf", "--dirs-only", settings.target.rstrip("/") + "/logical")
+    found = rclone(settings, "lsf", "--dirs-only", settings.target.rstrip("/") + "/logical")
     return sorted(line.rstrip("/") for line in found.splitlines())
 
 
@@ -54,7 +54,7 @@ def forget(place: Place, gone: Sequence[str], settings: Settings) -> None:
     """Remove backups at the target that the rule has let go here."""
     for name in gone:
         if copied(place, name, settings):
-            _rclone(settings, "purge", _there(settings, name))
+            rclone(settings, "purge", _there(settings, name))
         (place.root / "copied" / name).unlink(missing_ok=True)
 
 
@@ -66,10 +66,11 @@ def _there(settings: Settings, name: str) -> str:
     return f"{settings.target.rstrip('/')}/logical/{name}"
 
 
-def _rclone(settings: Settings, *words: str) -> str:
+def rclone(settings: Settings, *words: str, text: str = "") -> str:
+    """Run rclone with `text` as its input; raises Failed with what it said of the target."""
     # It would write a token into the file that it was given; a copy in memory will do.
     config = {"RCLONE_CONFIG": str(settings.target_config or "")}
     try:
-        return programs.run(["rclone", *words, *PATIENCE], config)
+        return programs.run(["rclone", *words, *PATIENCE], config, text)
     except Failed as error:
         raise Failed(f"the target {settings.target}: {error.message}", fix=error.fix) from None

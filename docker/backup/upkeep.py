@@ -1,4 +1,7 @@
-"""The copies of the cluster that the log leads on from: made when due, removed when of no use."""
+"""The copies of the cluster that the log leads on from: made when due, removed when of no use.
+
+And both put where the target is.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,62 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from backup import kept_log, physical, programs, recover, sql, stream
+from backup import away, kept_log, physical, programs, recover, sql, stream
 from backup.errors import Failed
 from backup.moments import Base
 from backup.place import Place
 from backup.settings import Settings
 from backup.stream import Cluster
 
-LOOK = 10.0
-"""Seconds between two looks at whether a copy is due."""
+LOOK = 5.0
+"""Seconds between two looks at whether something is due."""
 AGAIN = (10.0, 30.0, 60.0, 300.0)
-"""Seconds before a copy that failed is tried again: the first time, the second, …"""
+"""Seconds before what failed is tried again: the first time, the second, …"""
 
 
 class Upkeep:
-    """Has copies made in a process of their own, so that the log is followed meanwhile."""
+    """Has all that done in processes of their own, so that the log is followed meanwhile."""
 
     def __init__(self, settings: Settings, here: Place) -> None:
         """Look at the first turn."""
-        self._settings = settings
-        self._here = here
-        self._next = 0.0
-        self._failures = 0
-        self._made: subprocess.Popen[bytes] | None = None
+        self._jobs = [Job("base", lambda cluster: due(settings, here, cluster))]
+        if settings.target:
+            # Each by itself: the log isn't to wait for a copy of many hours.
+            self._jobs += [
+                Job("log-away", lambda _: away.log_missing(settings, here)),
+                Job("base-away", lambda _: bool(away.bases_missing(settings, here))),
+            ]
 
     def turn(self, cluster: Cluster) -> None:
-        """Begin a copy where one is due, or see how the one goes that is being made."""
-        if self._made:
-            if (status := self._made.poll()) is not None:
-                self._made = None
+        """Begin what is due, and see how that goes which is under way."""
+        for job in self._jobs:
+            job.turn(cluster)
+
+    def end(self) -> None:
+        """End what is under way."""
+        for job in self._jobs:
+            job.end()
+
+
+class Job:
+    """Runs the program with a word where it is due, one at a time."""
+
+    def __init__(self, word: str, is_due: Callable[[Cluster], bool]) -> None:
+        """Look at the first turn."""
+        self._word = word
+        self._is_due = is_due
+        self._next = 0.0
+        self._failures = 0
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def turn(self, cluster: Cluster) -> None:
+        """Begin where it is due, or see how it goes."""
+        if self._running:
+            if (status := self._running.poll()) is not None:
+                self._running = None
                 wait = AGAIN[min(self._failures, len(AGAIN) - 1)] if status else 0.0
                 self._failures = self._failures + 1 if status else 0
                 self._next = time.monotonic() + wait
@@ -45,17 +73,17 @@ class Upkeep:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK
-        if due(self._settings, self._here, cluster):
-            self._made = subprocess.Popen(
-                [sys.executable, "-m", "backup", "base"], env=programs.variables(None),
+        if self._is_due(cluster):
+            self._running = subprocess.Popen(
+                [sys.executable, "-m", "backup", self._word], env=programs.variables(None),
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
     def end(self) -> None:
-        """End what is under way."""
-        if self._made:
-            self._made.terminate()
-            self._made.wait()
+        """End it."""
+        if self._running:
+            self._running.terminate()
+            self._running.wait()
 
 
 def due(settings: Settings, here: Place, cluster: Cluster) -> bool:
@@ -129,6 +157,8 @@ def tidy(settings: Settings, here: Place, cluster: Cluster) -> None:
     """Remove the copies and the log that no moment to be had needs; only under the lock."""
     found = physical.bases(here)
     names = physical.kept(found, cluster.system, datetime.now(UTC), settings.log_days)
+    # Noted before it goes, so that a kill in between leaves nothing at the target for good.
+    away.let_go(here, [f"{physical.KIND}/{base.name}" for base in found if base.name not in names])
     for name in here.names(physical.KIND):
         if any(base.name == name for base in found) and name not in names:
             # Half of one is none.
@@ -139,7 +169,11 @@ def tidy(settings: Settings, here: Place, cluster: Cluster) -> None:
     for log in kept_log.logs(here).values():
         own = [base for base in found if base.system == log.system and base.name in names]
         if own:
-            kept_log.drop(log, min(base.first.number for base in own))
+            first = min(base.first.number for base in own)
+            old = [path.name for which, path in log.files.items() if which.number < first]
+            away.let_go(here, [f"{kept_log.KIND}/{log.system}/{name}" for name in old])
+            kept_log.drop(log, first)
         elif log.system != cluster.system:
+            away.let_go(here, [f"{kept_log.KIND}/{log.system}"])
             with contextlib.suppress(OSError):
                 shutil.rmtree(here.root / kept_log.KIND / log.system)

@@ -138,8 +138,13 @@ def unpack(path: Path, target: Path, which: Segment, *, size: int, system: str) 
             with target.open("wb") as file:
                 file.write(head)
                 while chunk := source.read(_CHUNK):
-                    file.write(chunk)
+                    # What the server filled up with nothing takes no room.
+                    if chunk.count(0) == len(chunk):
+                        file.seek(len(chunk), os.SEEK_CUR)
+                    else:
+                        file.write(chunk)
                     length += len(chunk)
+                file.truncate(length)
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise Damage(f"it isn't what was written: {fault}") from fault
     if length != size:

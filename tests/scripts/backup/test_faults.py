@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from tests.scripts.backup.conftest import ROWS
 from tests.support import faults
 from tests.support.backups import Backups, fails, keys, wrong
+from tests.support.buckets import Bucket, serving
 from tests.support.past import until
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="a file system is mounted")
@@ -147,55 +146,12 @@ def test_a_restore_that_is_killed_at_any_step_changes_nothing(
     assert live(backup).startswith(f"{ROWS}|")
 
 
-@dataclass
-class Bucket:
-    """A server of S3 with one bucket, and what rclone has to know of it."""
-
-    folder: Path
-    command: list[str]
-    port: int
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        """Have it take connections."""
-        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
-        until(self._answers, what="S3 answers")
-
-    def stop(self) -> None:
-        """End it at once."""
-        assert self.process
-        self.process.kill()
-        self.process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 @pytest.fixture
 def bucket(backup: Backups, packages: Path) -> Iterator[Bucket]:
     """An S3 server that wants a signature, as the target."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = backup.folder / "s3"
-    (folder / "shop").mkdir(parents=True)
-    command = [
-        str(packages / "bin/rclone"), "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}",
-        "--auth-key", "shop,a-long-secret", "--config", "",
-    ]  # fmt: skip
-    config = backup.folder / "rclone.conf"
-    config.write_text(
-        "[offsite]\ntype = s3\nprovider = Rclone\naccess_key_id = shop\n"
-        f"secret_access_key = a-long-secret\nendpoint = http://127.0.0.1:{port}\n"
-    )
-    backup.variables |= {"BACKUP_TARGET": "offsite:shop/kept", "BACKUP_TARGET_FILE": str(config)}
-    found = Bucket(folder / "shop/kept/logical", command, port)
-    found.start()
-    try:
+    with serving(backup, packages) as found:
+        found.folder /= "logical"
         yield found
-    finally:
-        found.stop()
 
 
 def test_backups_are_copied_to_s3_and_got_back_from_there(
