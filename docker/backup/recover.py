@@ -37,7 +37,7 @@ def recovered(settings: Settings, here: Place, plan: Plan) -> Iterator[Server]:
     with here.scratch() as folder:
         _room(here, plan.reach)
         log = folder / "segments"
-        _stage(here, plan.reach, log)
+        _stage(here, plan.reach, log, stops=bool(plan.target))
         data = physical.unpack(here, plan.reach.base, folder)
         (data / "recovery.signal").touch()
         (data / "hba").write_text("local all all trust\n")
@@ -100,8 +100,12 @@ def _room(here: Place, reach: Reach) -> None:
         )
 
 
-def _stage(here: Place, reach: Reach, target: Path) -> None:
-    """Put the row of segments where the server takes them from, each looked at."""
+def _stage(here: Place, reach: Reach, target: Path, *, stops: bool) -> None:
+    """Put the row of segments where the server takes them from, each looked at.
+
+    Where the server `stops` at a moment, up to the first that is damaged: what it wants of that is
+    found missing then. Raises Refused for one otherwise.
+    """
     target.mkdir(mode=0o700)
     base = reach.base
     for which in reach.segments:
@@ -114,6 +118,9 @@ def _stage(here: Place, reach: Reach, target: Path) -> None:
                 path = kept_log.logs(here)[base.system].files[which]
                 _unpack(base, which, path, target)
         except Damage as fault:
+            (target / which.name(base.size)).unlink(missing_ok=True)
+            if stops:
+                return
             if path.suffix == wal.PARTIAL and wal.reached(which.number * base.size, reach.end):
                 # Only just begun, and nothing that we know of is in it.
                 return
