@@ -49,7 +49,7 @@ SERVICE: Final[Mapping[str, How]] = {
     "cpu_quota": Lost("write deploy.resources.limits.cpus"),
     "cpu_rt_period": _LEAVE_OUT,
     "cpu_rt_runtime": _LEAVE_OUT,
-    "cpu_shares": Lost("write deploy.resources.reservations.cpus"),
+    "cpu_shares": Needless("a wish and no limit: on a node, each gets its share"),
     "cpus": Kept("Resources.Limits.NanoCPUs"),
     "cpuset": Lost("write deploy.resources.limits.cpus"),
     "credential_spec": _LEAVE_OUT,
