@@ -48,6 +48,7 @@ NIGHTLY: dict[str, Any] = {"default": False, "tags": ["nightly"]}
 # What keeps programs alive, reloads and debugs them: half of the time that `unit` would take.
 PROGRAM_TESTS = [f"tests/scripts/test_{name}.py" for name in ("alive", "debugging", "reload")]
 BACKUP_TESTS = "tests/scripts/backup"
+AWAY_TESTS = f"{BACKUP_TESTS}/test_away.py"
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"
@@ -171,8 +172,14 @@ def deploy(session: nox.Session) -> None:
 def backup(session: nox.Session) -> None:
     """Break backups, restores and the database itself in every way; nothing is lost unsaid."""
     needs_engine(session)
-    parts = (BACKUP_TESTS, "tests/e2e/backup")
+    parts = (f"--ignore={AWAY_TESTS}", BACKUP_TESTS, "tests/e2e/backup")
     pytest(session, "--numprocesses=3", "--dist=loadfile", *parts)
+
+
+@nox.session(**NIGHTLY)
+def away(session: nox.Session) -> None:
+    """Copy the kept log to another place, lose the machine, and have it again."""
+    pytest(session, AWAY_TESTS)
 
 
 @nox.session

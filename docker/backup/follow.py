@@ -73,7 +73,8 @@ def serve(settings: Settings, here: Place) -> int:
 
 def follow(settings: Settings, here: Place, upkeep: Upkeep) -> None:
     """Follow the server until something is in the way, which is raised."""
-    with sql.session(settings.server) as session:
+    # Not in the app's database: a restore ends whoever is connected to that.
+    with sql.session(settings.server, "postgres") as session:
         with _answering():
             cluster = stream.cluster(session)
             copied = bool(settings.target)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.backup.writers import Writers
 from tests.e2e.deploy.ssh import PROGRAMS, ssh_server
 from tests.e2e.deploy.stack import KEPT, Stack
 from tests.e2e.support import eventually, get, own
@@ -30,10 +31,20 @@ class Other:
         """Run a task for the other machine, which must go well."""
         self.stack.checkout.succeed(*words, **self.variables)
 
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.machine.address}:{self.stack.url.rpartition(':')[2]}"
+
+    def names(self) -> set[str]:
+        """Return the names of the habits that its database has."""
+        psql = ("prod.psql", "--", "-Atc", "select name from habits")
+        done = self.stack.checkout.succeed(*psql, **self.variables)
+        return set(done.stdout.splitlines())
+
     def serves(self) -> int:
         """Return the number of the release that answers there; -1 where none does."""
-        port = self.stack.url.rpartition(":")[2]
-        answer = get(f"http://{self.machine.address}:{port}/api/live/release")
+        answer = get(f"{self.url}/api/live/release")
         return int(answer.json()["release"]) if answer and answer.status_code == 200 else -1
 
 
@@ -76,7 +87,10 @@ def test_after_a_power_cut_the_old_release_serves_and_the_next_deploy_goes_on(
     other.do("prod.deploy", "--bundle", str(first))
     assert other.serves() == before
     deploy = ("prod.deploy", "--bundle", str(second))
-    with stack.checkout.started(*deploy, **other.variables) as deploying:
+    with (
+        Writers(other.url, "cut") as writers,
+        stack.checkout.started(*deploy, **other.variables) as deploying,
+    ):
         deploying.says("  new replicas healthy")
         other.machine.kill()
         assert deploying.ended() == 2, deploying.text
@@ -84,5 +98,6 @@ def test_after_a_power_cut_the_old_release_serves_and_the_next_deploy_goes_on(
     other.machine.start()
     other.machine.wait()
     eventually(lambda: other.serves() == before, what="the release of before")
+    assert set(writers.acknowledged) <= other.names()
     other.do(*deploy)
     assert other.serves() == number
