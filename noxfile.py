@@ -206,7 +206,7 @@ def stack_dashboards(session: nox.Session) -> None:
     end_to_end(session)
 
 
-@nox.session
+@nox.session(**NIGHTLY)
 def stack_jobs(session: nox.Session) -> None:
     """Run jobs, their streams and their browser; kill workers, lose Redis, pool the database."""
     end_to_end(session)
