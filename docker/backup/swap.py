@@ -20,6 +20,8 @@ from backup.sql import literal, name
 LONGEST = 63
 """Bytes that a name of PostgreSQL has at most."""
 ATTEMPTS = 5
+GRACE = 3.0
+"""Seconds that transactions under way have to come to their end."""
 
 
 def restoring(database: str) -> str:
@@ -42,14 +44,15 @@ def kept(server: Server) -> list[str]:
 def swap(server: Server, new: str) -> str:
     """Give `new` the database's name, and the database another one; return that.
 
-    Connections are ended; those that come meanwhile wait, and get the new one. Raises Failed where
-    somebody doesn't let go; then nothing has changed.
+    Connections are ended, transactions under way after GRACE; those that come meanwhile wait, and
+    get the new one. Raises Failed where somebody doesn't let go; then nothing has changed.
     """
     taken = kept(server)
     # The last one may be of this very second.
     while (old := _aside(server.database)) in taken:
         time.sleep(0.1)
     live = name(server.database)
+    _let_end(server)
     for attempt in range(ATTEMPTS):
         try:
             with _ending(server, server.database, new):
@@ -98,6 +101,19 @@ def unfinished(server: Server) -> list[str]:
         "postgres",
     )
     return [each["datname"] for each in found]
+
+
+def _let_end(server: Server) -> None:
+    """Wait for what is under way in the database: who lets requests wait has let these through."""
+    query = (
+        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity"
+        f" WHERE datname = {literal(server.database)} AND xact_start IS NOT NULL"
+        " AND backend_type = 'client backend'"
+    )
+    deadline = time.monotonic() + GRACE
+    with sql.session(server, "postgres") as session:
+        while session.text(query) != "0" and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 @contextlib.contextmanager

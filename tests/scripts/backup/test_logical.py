@@ -14,6 +14,7 @@ import pytest
 
 from tests.scripts.backup.conftest import ROWS
 from tests.support.backups import Backups, fails, keys, wrong
+from tests.support.past import until
 from tests.support.postgres import Postgres
 
 
@@ -202,6 +203,20 @@ def test_connections_are_moved_over_while_they_keep_coming(backup: Backups) -> N
     # Never from one to the other and back.
     assert counts.index(f"|{ROWS}") >= counts.count("|0") - len(users)
     assert backup.query("SELECT count(*) FROM orders") == str(ROWS)
+
+
+def test_a_transaction_under_way_may_end_before_the_swap(backup: Backups) -> None:
+    backup.does("make")
+    backup.does("prepare")
+    said: list[str] = []
+    slow = "SELECT pg_sleep(1), count(*) FROM orders"
+    user = threading.Thread(target=lambda: said.append(backup.query(slow)))
+    user.start()
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%'"
+    until(lambda: backup.query(running) == "2", what="it runs")
+    backup.does("swap")
+    user.join()
+    assert said == [f"|{ROWS}"]
 
 
 def test_a_restore_that_is_killed_leaves_the_live_database_alone(backup: Backups) -> None:
