@@ -46,10 +46,13 @@ def clone(source: Postgres, target: Postgres, **variables: str) -> subprocess.Co
     words = [SCRIPTS / "clone-cluster", source.directory / "data", target.directory / "data"]
     path = f"{BIN}:{os.environ['PATH']}"
     environment = {"PATH": path, "PGUSER": source.user, "PGPASSWORD": source.password}
-    return subprocess.run(
-        [*prefix, "bash", *words],
-        env=environment | variables, cwd="/", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    # As in a deep checkout, which has its own: a socket's path has a hundred letters at most.
+    with tempfile.TemporaryDirectory(prefix="deep" * 30, dir="/tmp") as deep:
+        Path(deep).chmod(0o777)
+        return subprocess.run(
+            [*prefix, "bash", *words], env=environment | {"TMPDIR": deep} | variables,
+            cwd="/", capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
 
 def running(source: Postgres) -> dict[str, str]:

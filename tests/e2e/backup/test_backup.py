@@ -103,13 +103,15 @@ def test_a_restore_is_not_noticed_and_can_be_taken_back(stack: Stack) -> None:
                 answers.append(client.get("/api/habits").status_code)
                 time.sleep(0.02)
 
-    user = threading.Thread(target=use)
-    user.start()
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for each in users:
+        each.start()
     try:
         stack.checkout.succeed("prod.restore", "--yes")
     finally:
         over.set()
-        user.join()
+        for each in users:
+            each.join()
     assert set(answers) == {200}, answers
     assert stack.rows() == kept
     with web(stack.url) as client:
