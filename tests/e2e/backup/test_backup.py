@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.backup.production import started
 from tests.e2e.conftest import MakeCheckout
 from tests.e2e.support import Checkout, docker, eventually, one_message, web
 
@@ -52,12 +52,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(make_checkout: MakeCheckout) -> Stack:
     checkout = make_checkout()
-    env = (checkout.root / "env" / "prod.env").read_text(encoding="utf-8")
-    env = re.sub(r"(?m)^(COMPOSE_PROFILES=.*)", r"\1,backup", env)
-    checkout.write("env/prod.env", f'{env}BACKUP_READ="{READ}"\n')
-    checkout.succeed("prod.init")
-    checkout.succeed("prod.up", "--ports", "auto", timeout=300)
-    return Stack(checkout, checkout.urls("prod")["nginx"])
+    return Stack(checkout, started(checkout, "backup", settings=f'BACKUP_READ="{READ}"\n'))
 
 
 def test_the_first_backup_is_made_and_proven_by_itself(stack: Stack) -> None:

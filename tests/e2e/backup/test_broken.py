@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.backup.production import started
 from tests.e2e.backup.writers import Writers
 from tests.e2e.conftest import MakeCheckout
 from tests.e2e.support import Checkout, Result, docker, eventually
@@ -93,9 +94,7 @@ def stack(make_checkout: MakeCheckout, tmp_path_factory: pytest.TempPathFactory)
     checkout = make_checkout()
     name = f"{checkout.project('prod')}_postgres-data"
     with small_volume(name, tmp_path_factory.mktemp("small")) as folder:
-        checkout.succeed("prod.init")
-        checkout.succeed("prod.up", "--ports", "auto", timeout=300)
-        yield Stack(checkout, checkout.urls("prod")["nginx"], folder)
+        yield Stack(checkout, started(checkout), folder)
 
 
 def test_a_server_that_is_killed_comes_back_with_all_it_acknowledged(stack: Stack) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.backup.production import started
 from tests.e2e.backup.writers import Writers
 from tests.e2e.conftest import MakeCheckout
 from tests.e2e.support import Checkout, docker, eventually, one_message, web
@@ -57,12 +58,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(make_checkout: MakeCheckout) -> Stack:
     checkout = make_checkout()
-    env = (checkout.root / "env" / "prod.env").read_text(encoding="utf-8")
-    env = re.sub(r"(?m)^(COMPOSE_PROFILES=.*)", r"\1,backup,backup-log", env)
-    checkout.write("env/prod.env", env)
-    checkout.succeed("prod.init")
-    checkout.succeed("prod.up", "--ports", "auto", timeout=300)
-    found = Stack(checkout, checkout.urls("prod")["nginx"])
+    found = Stack(checkout, started(checkout, "backup", "backup-log"))
     eventually(
         lambda: not found.listed()["findings"], within=180, what="a backup and a copy are proven"
     )

@@ -1,0 +1,20 @@
+"""A production for tests of its data."""
+
+from __future__ import annotations
+
+import re
+
+from benchmarks.bench import free_port
+from tests.e2e.support import Checkout
+
+
+def started(checkout: Checkout, *profiles: str, settings: str = "") -> str:
+    """Start a checkout's production with more profiles and settings, and return its URL."""
+    env = (checkout.root / "env" / "prod.env").read_text(encoding="utf-8")
+    env = re.sub(r"(?m)^COMPOSE_PROFILES=.*", lambda line: ",".join([line[0], *profiles]), env)
+    # Two workers would look for free ports at the same time.
+    env = re.sub(r"(?m)^(PUBLISHED_HTTP_PORT)=.*", rf"\1={free_port()}", env)
+    checkout.write("env/prod.env", env + settings)
+    checkout.succeed("prod.init")
+    checkout.succeed("prod.up", timeout=300)
+    return checkout.urls("prod")["nginx"]
