@@ -72,10 +72,7 @@ def put_bases(settings: Settings, here: Place) -> None:
             with _ready(settings, here, folder, [*names, manifest.FILE], "base") as source:
                 # What was half there is of another key by now, and as long.
                 again = ["--ignore-times"] if settings.recipients else []
-                first = ["--exclude", f"{manifest.FILE}*"]
-                target.rclone(settings, "copy", str(source), _at(settings, to), *first, *again)
-                target.rclone(settings, "copy", str(source), _at(settings, to))
-                target.rclone(settings, "check", str(source), _at(settings, to), "--one-way")
+                target.put(settings, source, to, *again)
             add(settings, here, "base", [to])
             if not folder.exists():
                 # The rule removed it meanwhile.
@@ -185,10 +182,6 @@ def _path(log: Log, name: str) -> str:
     return f"{kept_log.KIND}/{log.system}/{name}"
 
 
-def _at(settings: Settings, path: str) -> str:
-    return f"{settings.target.rstrip('/')}/{path}"
-
-
 def _put_segments(settings: Settings, here: Place, log: Log, paths: Sequence[Path]) -> None:
     names = [path.name for path in paths]
     _put_files(settings, here, log, paths[0].parent, names)
@@ -202,7 +195,7 @@ def _put_segments(settings: Settings, here: Place, log: Log, paths: Sequence[Pat
 def _put_files(
     settings: Settings, here: Place, log: Log, folder: Path, names: Sequence[str]
 ) -> None:
-    to = _at(settings, f"{kept_log.KIND}/{log.system}")
+    to = target.at(settings, f"{kept_log.KIND}/{log.system}")
     with _ready(settings, here, folder, names, "log") as source:
         sealed = [name + seal.SUFFIX for name in names] if settings.recipients else names
         # Listed by name: a folder there of ten thousand segments isn't read for it.

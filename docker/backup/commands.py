@@ -53,8 +53,9 @@ def make(settings: Settings, words: Words) -> int:
 def listing(settings: Settings, words: Words) -> int:
     """Print the backups, and what is wrong: 1 if anything is. --json: for programs."""
     place, now = Place(settings.root), time.time()
-    print((state.as_json if "--json" in words else state.as_text)(place, settings, now))
-    return 1 if state.findings(place, settings, now) else 0
+    wrong = state.findings(place, settings, now)
+    print((state.as_json if "--json" in words else state.as_text)(place, settings, now, wrong))
+    return 1 if wrong else 0
 
 
 def healthy(settings: Settings, _words: Words) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,7 +26,7 @@ from backup import (
 )
 from backup.errors import Refused
 from backup.place import Place
-from backup.settings import Settings
+from backup.settings import Server, Settings
 
 
 def log(settings: Settings, _words: Sequence[str]) -> int:
@@ -101,13 +102,7 @@ def shown(settings: Settings, _words: Sequence[str]) -> int:
 
 def look(settings: Settings, words: Sequence[str]) -> int:
     """Print as JSON what the database had in it at a moment; nothing is changed."""
-    here = Place(settings.root)
-    wanted = plan(settings, _moment(words), os.environ.get("TZ", ""))
-    with (
-        here.lock(f"the moment {wanted.at.text} is looked at"),
-        recover.recovered(settings, here, wanted) as server,
-        content.snapshot(server) as session,
-    ):
+    with _then(settings, words, "looked at") as (_, server), content.snapshot(server) as session:
         json.dump(content.read(session, settings.read), sys.stdout, indent=1)
     print()
     return 0
@@ -115,22 +110,17 @@ def look(settings: Settings, words: Sequence[str]) -> int:
 
 def moment(settings: Settings, words: Sequence[str]) -> int:
     """Refuse a moment that can't be had, and print the copy that leads to it."""
-    print(plan(settings, _moment(words), os.environ.get("TZ", "")).reach.base.name)
+    print(_wanted(settings, words).reach.base.name)
     return 0
 
 
 def recovered(settings: Settings, words: Sequence[str]) -> int:
     """Make a backup of the database as it was at a moment, proven as any other; print its name."""
-    here = Place(settings.root)
-    wanted = plan(settings, _moment(words), os.environ.get("TZ", ""))
-    with (
-        here.lock(f"the moment {wanted.at.text} is recovered"),
-        recover.recovered(settings, here, wanted) as server,
-    ):
+    with _then(settings, words, "recovered") as (wanted, server):
         # The volumes are of now, not of then.
         release = f"at-{wanted.at.text.replace(' ', 'T')}"
         then = replace(settings, server=server, volumes=None, release=release)
-        folder = logical.make(here, then)
+        folder = logical.make(Place(settings.root), then)
         print(folder.name)
     return 0
 
@@ -143,6 +133,23 @@ def plan(settings: Settings, text: str, zone: str = "") -> moments.Plan:
         raise Refused(f"there is no time zone {zone}", fix="set TZ to one, or to nothing") from None
     at = moments.parse(text, known)
     return moments.choose(at, recover.reaches(Place(settings.root)))
+
+
+@contextlib.contextmanager
+def _then(
+    settings: Settings, words: Sequence[str], done: str
+) -> Iterator[tuple[moments.Plan, Server]]:
+    """Yield how to get to the moment that is asked for, and a server as it was then."""
+    here, wanted = Place(settings.root), _wanted(settings, words)
+    with (
+        here.lock(f"the moment {wanted.at.text} is {done}"),
+        recover.recovered(settings, here, wanted) as server,
+    ):
+        yield wanted, server
+
+
+def _wanted(settings: Settings, words: Sequence[str]) -> moments.Plan:
+    return plan(settings, _moment(words), os.environ.get("TZ", ""))
 
 
 def _moment(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,8 @@ def attempt(place: Place) -> dict[str, Any] | None:
     return found
 
 
-def as_json(place: Place, settings: Settings, now: float) -> str:
-    """Return all of it for programs."""
+def as_json(place: Place, settings: Settings, now: float, wrong: Sequence[str]) -> str:
+    """Return all of it for programs; `wrong` is what was found wrong."""
     return json.dumps(
         {
             "backups": [
@@ -103,14 +104,14 @@ def as_json(place: Place, settings: Settings, now: float) -> str:
                 {"since": since.isoformat(), "until": until.isoformat(), "system": system}
                 for system, since, until in moments.spans(recover.reaches(place))
             ],
-            "findings": findings(place, settings, now),
+            "findings": wrong,
             "free": shutil.disk_usage(place.folder(".")).free,
         }
     )
 
 
-def as_text(place: Place, settings: Settings, now: float) -> str:
-    """Return all of it for people."""
+def as_text(place: Place, settings: Settings, now: float, wrong: Sequence[str]) -> str:
+    """Return all of it for people; `wrong` is what was found wrong."""
     lines = [
         f"{each.name:<40} {ago(now - each.time):>8} {each.size / 1e6:>10.1f} MB  "
         + (f"proven {ago(now - each.proof_time)} ago: " if each.proven else "NOT PROVEN: ")
@@ -119,7 +120,7 @@ def as_text(place: Place, settings: Settings, now: float) -> str:
         + (", copied" if each.copied else "")
         for each in known(place, settings)
     ]
-    return "\n".join([*lines, *(f"! {each}" for each in findings(place, settings, now))])
+    return "\n".join([*lines, *(f"! {each}" for each in wrong)])
 
 
 def ago(seconds: float) -> str:

@@ -28,17 +28,25 @@ def copied(place: Place, name: str, settings: Settings) -> bool:
 
 def copy(place: Place, folder: Path, settings: Settings) -> None:
     """Copy a backup, compare it there, and note that; raises Failed with what rclone said."""
-    there = _there(settings, folder.name)
-    rclone(settings, "copy", str(folder), there, "--exclude", manifest.FILE)
+    put(settings, folder, f"logical/{folder.name}")
+    _note(place, folder.name, settings)
+
+
+def put(settings: Settings, folder: Path, path: str, *how: str) -> None:
+    """Copy a folder to a path at the target, its manifest last, and compare both.
+
+    `how` is rclone's, for all but the manifest. Raises Failed with what it said.
+    """
+    there = at(settings, path)
+    rclone(settings, "copy", str(folder), there, "--exclude", f"{manifest.FILE}*", *how)
     rclone(settings, "copy", str(folder), there)
     rclone(settings, "check", str(folder), there, "--one-way")
-    _note(place, folder.name, settings)
 
 
 def fetch(place: Place, name: str, settings: Settings) -> Path:
     """Get a backup back that isn't here any more; raises Refused where it isn't what it was."""
     with place.making("logical", name) as folder:
-        rclone(settings, "copy", _there(settings, name), str(folder))
+        rclone(settings, "copy", at(settings, f"logical/{name}"), str(folder))
         manifest.check_files(folder, manifest.read(folder))
     _note(place, name, settings)
     return place.root / "logical" / name
@@ -46,7 +54,7 @@ def fetch(place: Place, name: str, settings: Settings) -> Path:
 
 def names(settings: Settings) -> list[str]:
     """Return the names of the backups at the target, whole or not."""
-    found = rclone(settings, "lsf", "--dirs-only", settings.target.rstrip("/") + "/logical")
+    found = rclone(settings, "lsf", "--dirs-only", at(settings, "logical"))
     return sorted(line.rstrip("/") for line in found.splitlines())
 
 
@@ -54,7 +62,7 @@ def forget(place: Place, gone: Sequence[str], settings: Settings) -> None:
     """Remove backups at the target that the rule has let go here."""
     for name in gone:
         if copied(place, name, settings):
-            rclone(settings, "purge", _there(settings, name))
+            rclone(settings, "purge", at(settings, f"logical/{name}"))
         (place.root / "copied" / name).unlink(missing_ok=True)
 
 
@@ -62,8 +70,9 @@ def _note(place: Place, name: str, settings: Settings) -> None:
     (place.folder("copied") / name).write_text(settings.target)
 
 
-def _there(settings: Settings, name: str) -> str:
-    return f"{settings.target.rstrip('/')}/logical/{name}"
+def at(settings: Settings, path: str) -> str:
+    """Return rclone's word for a path at the target."""
+    return f"{settings.target.rstrip('/')}/{path}"
 
 
 def rclone(settings: Settings, *words: str, text: str = "") -> str:

@@ -89,10 +89,6 @@ class Backups:
         folder = self.folder / "backups" / kind
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
-    def names_in(self, folder: Path) -> list[str]:
-        """Return the folders of the backups in another place, partial ones too."""
-        return sorted(path.name for path in (folder / "logical").iterdir())
-
     def path(self, name: str = "", kind: str = "logical") -> Path:
         """Return the folder of a backup; the newest for no name."""
         return self.folder / "backups" / kind / (name or self.names(kind)[-1])

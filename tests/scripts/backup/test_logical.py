@@ -188,13 +188,10 @@ def test_connections_are_moved_over_while_they_keep_coming(backup: Backups) -> N
     for each in users:
         each.start()
     try:
-        deadline = time.monotonic() + 20
-        while not counts and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: counts, what="it is used")
         backup.does("swap")
         done = len(counts)
-        while len(counts) < done + 8 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: len(counts) >= done + 8, what="it is used again")
     finally:
         over.set()
         for each in users:
@@ -225,9 +222,7 @@ def test_a_restore_that_is_killed_leaves_the_live_database_alone(backup: Backups
     with subprocess.Popen(
         [*backup.command, "prepare"], env=backup.environment, stderr=subprocess.PIPE
     ) as program:
-        deadline = time.monotonic() + 60
-        while len(backup.databases()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: len(backup.databases()) == 2, what="it is restored")
         program.kill()
     assert backup.query("SELECT count(*) FROM orders") == "10"
     backup.does("prepare")
@@ -239,9 +234,7 @@ def test_two_at_once_are_one(backup: Backups) -> None:
     with subprocess.Popen(
         [*backup.command, "make"], env=backup.environment, stderr=subprocess.PIPE
     ) as program:
-        deadline = time.monotonic() + 60
-        while not backup.names() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(backup.names, what="it is made")
         assert "not now: a backup is made since" in fails(backup, "make")
         assert len(backup.names()) == 1
         # Who comes by the clock waits, and the newest of a day stays.
@@ -257,9 +250,7 @@ def test_a_table_that_is_dropped_meanwhile_is_in_the_backup_whole_or_not_at_all(
         [*backup.command, "make"], env=backup.environment, stderr=subprocess.PIPE
     ) as program:
         locked = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
-        deadline = time.monotonic() + 60
-        while backup.query(locked) == "0" and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: backup.query(locked) != "0", what="it is read")
         backup.query("DROP TABLE orders CASCADE")
     assert program.returncode == 0
     known = backup.manifest()
@@ -385,15 +376,13 @@ def test_a_schedule_makes_what_is_due_at_once_and_shows_that_it_lives(backup: Ba
         [*backup.command, "serve"], env=backup.environment, stderr=subprocess.PIPE
     ) as program:
         try:
+            until((tmp / "heartbeat").exists, what="the first heartbeat")
             deadline = time.monotonic() + 60
-            while not (tmp / "heartbeat").exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
             while backup.run("list").status and time.monotonic() < deadline:
                 assert backup.run("healthy").status == 0
             assert backup.does("healthy") == ""
             # By cron's own hand by now.
-            while not (tmp / "heartbeat").read_text() and time.monotonic() < deadline:
-                time.sleep(0.05)
+            until((tmp / "heartbeat").read_text, what="cron's heartbeat")
         finally:
             program.terminate()
     assert len(backup.names()) == 1
