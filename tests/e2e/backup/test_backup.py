@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tests.e2e.backup.production import started
+from tests.e2e.backup.production import Production, started
 from tests.e2e.conftest import MakeCheckout
-from tests.e2e.support import Checkout, docker, eventually, one_message, web
+from tests.e2e.support import docker, eventually, one_message, web
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -20,19 +18,8 @@ READ = "SELECT count(*), max(name) FROM habits"
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Production):
     """A production with the service backup."""
-
-    checkout: Checkout
-    url: str
-
-    def listed(self) -> dict[str, Any]:
-        """Return what prod.backups says to programs; its status says whether anything is wrong."""
-        done = self.checkout.invoke("prod.backups", "--as-json")
-        assert done.stdout, done.text
-        found: dict[str, Any] = json.loads(done.stdout)
-        assert done.status == bool(found["findings"]), done.text
-        return found
 
     def names(self) -> set[str]:
         """Return the names of all backups."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backup.production import started
+from tests.e2e.backup.production import Production, started
 from tests.e2e.backup.writers import Writers
 from tests.e2e.conftest import MakeCheckout
-from tests.e2e.support import Checkout, Result, docker, eventually
+from tests.e2e.support import Result, docker, eventually
 
 pytestmark = [
     pytest.mark.engine,
@@ -28,16 +28,10 @@ SIZE = "300M"
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Production):
     """A production whose database has a small volume, which is also mounted at `folder`."""
 
-    checkout: Checkout
-    url: str
     folder: Path
-
-    def names(self) -> set[str]:
-        """Return the names of the habits that the database has."""
-        return set(self.checkout.sql("prod", "select name from habits").splitlines())
 
     def query(self, sql: str) -> Result:
         """Ask the database, which may be down."""
@@ -102,7 +96,7 @@ def test_a_server_that_is_killed_comes_back_with_all_it_acknowledged(stack: Stac
         (server,) = stack.checkout.containers("prod", "postgres")
         os.kill(server["State"]["Pid"], signal.SIGKILL)
         writers.more()
-    assert set(writers.acknowledged) <= stack.names()
+    assert set(writers.acknowledged) <= stack.habits()
 
 
 def test_a_volume_that_is_full_takes_no_writes_until_there_is_room(stack: Stack) -> None:
@@ -116,7 +110,7 @@ def test_a_volume_that_is_full_takes_no_writes_until_there_is_room(stack: Stack)
             )
             assert stack.query("select 1").stdout.strip() == "1"
         writers.more()
-    assert set(writers.acknowledged) <= stack.names()
+    assert set(writers.acknowledged) <= stack.habits()
     eventually(lambda: "its volume is full" not in stack.findings(), what="it isn't full any more")
 
 
@@ -131,4 +125,4 @@ def test_a_server_that_ended_for_want_of_room_starts_when_there_is_some(stack: S
             )
             assert stack.query("select 1").status != 0
         writers.more()
-    assert set(writers.acknowledged) <= stack.names()
+    assert set(writers.acknowledged) <= stack.habits()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tests.e2e.backup.production import started
+from tests.e2e.backup.production import Production, started
 from tests.e2e.backup.writers import Writers
 from tests.e2e.conftest import MakeCheckout
-from tests.e2e.support import Checkout, docker, eventually, one_message, web
+from tests.e2e.support import docker, eventually, one_message, web
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -22,22 +20,8 @@ LOSS = 5.0
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Production):
     """A production whose log is kept."""
-
-    checkout: Checkout
-    url: str
-
-    def listed(self) -> dict[str, Any]:
-        """Return what prod.backups says to programs."""
-        done = self.checkout.invoke("prod.backups", "--as-json")
-        assert done.status in {0, 1}, done.text
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    def names(self) -> set[str]:
-        """Return the names of the habits that the database has."""
-        return set(self.checkout.sql("prod", "select name from habits").splitlines())
 
     def now(self) -> str:
         """Return the server's time, with nothing else going on within a hundredth of a second."""
@@ -73,7 +57,7 @@ def add(stack: Stack, *names: str) -> None:
 
 def test_a_table_emptied_by_mistake_is_put_back_to_the_second_before(stack: Stack) -> None:
     add(stack, "first", "second")
-    before, moment = stack.names(), stack.now()
+    before, moment = stack.habits(), stack.now()
     stack.checkout.sql("prod", "delete from habits")
     add(stack, "later")
     stack.kept_up(stack.now())
@@ -81,11 +65,11 @@ def test_a_table_emptied_by_mistake_is_put_back_to_the_second_before(stack: Stac
         stack.checkout.invoke("prod.restore", "--at", "2001-01-01 00:00", "--yes")
     )
     assert "--yes" in one_message(stack.checkout.invoke("prod.restore", "--at", moment))
-    assert stack.names() == {"later"}
+    assert stack.habits() == {"later"}
     stack.checkout.succeed("prod.restore", "--at", moment, "--yes")
-    assert stack.names() == before
+    assert stack.habits() == before
     stack.checkout.succeed("prod.restore", "--back", "--yes")
-    assert stack.names() == {"later"}
+    assert stack.habits() == {"later"}
     stack.checkout.succeed("prod.restore", "--forget", "--yes")
     assert "the log" not in stack.checkout.succeed("prod.ps").stderr
 
@@ -102,7 +86,7 @@ def test_the_volume_is_destroyed_under_load(stack: Stack) -> None:
         destroyed = time.monotonic()
         assert docker("volume", "rm", volume).status == 0
     stack.checkout.succeed("prod.up", timeout=300)
-    assert not stack.names() & set(writers.acknowledged)
+    assert not stack.habits() & set(writers.acknowledged)
 
     # Its own past makes `latest` two things.
     eventually(
@@ -113,7 +97,7 @@ def test_the_volume_is_destroyed_under_load(stack: Stack) -> None:
     assert "latest of which server?" in said
     last = re.findall(r"--at '(latest \d+)'", said)
     stack.checkout.succeed("prod.restore", "--at", last[0], "--yes")
-    there = stack.names()
+    there = stack.habits()
     missing = {name: when for name, when in writers.acknowledged.items() if name not in there}
     print(f"{len(writers.acknowledged)} rows acknowledged, {len(missing)} lost")
     assert all(destroyed - when < LOSS for when in missing.values())
