@@ -18,6 +18,7 @@ from typing import Self
 
 import pytest
 
+from tests.support import faults
 from tests.support import past as support
 from tests.support.backups import Backups
 from tests.support.postgres import Postgres, postgres
@@ -426,11 +427,7 @@ def test_log_that_the_server_has_thrown_away_is_a_hole(program: Backups, live: P
 def test_a_full_disk_is_said_and_loses_nothing(live: Postgres) -> None:
     with support.folder() as folder:
         program = following(folder, live)
-        place = folder / "backups"
-        place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=250m,mode=1777", "backups", str(place)]
-        subprocess.run(mount, check=True)
-        try:
+        with faults.small(folder / "backups", "250m") as place:
             with support.running(program, "log"):
                 copied(program)
                 filler = place / "filler"
@@ -448,5 +445,3 @@ def test_a_full_disk_is_said_and_loses_nothing(live: Postgres) -> None:
                 kept_up(program, live)
                 assert program.does("log-healthy") == ""
             assert rows(program, "latest") == 3
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
